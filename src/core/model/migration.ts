@@ -1,0 +1,64 @@
+import type { Proof, SecurityAssociation } from './channel.ts';
+import type { HostId } from './host.ts';
+import type { MoveCause } from './ledger.ts';
+import type { Refusal } from './result.ts';
+import type { VmId, VmState } from './vm.ts';
+
+export type Phase = 'asked' | 'checked' | 'secured' | 'copying' | 'resolving' | 'verifying' | 'done' | 'failed';
+
+/** Progress of the hypervisor's job. Null where the hypervisor does not say. */
+export interface Progress {
+  readonly elapsedMs: number;
+  readonly memoryTotalBytes: number;
+  readonly memoryRemainingBytes: number;
+  readonly memorySentBytes: number;
+  readonly bandwidthBytesPerSecond: number | null;
+  readonly dirtyPagesPerSecond: number | null;
+  readonly pageSizeBytes: number | null;
+  readonly iteration: number | null;
+  readonly expectedDowntimeMs: number | null;
+}
+
+/** What the source's hypervisor said of a finished job. */
+export interface JobOutcome {
+  readonly totalMs: number;
+  readonly downtimeMs: number | null;
+  readonly memorySentBytes: number;
+  readonly iterations: number | null;
+}
+
+/** What one host knows of the VM, asked when the source's word alone is not enough. */
+export type VmTruth =
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'present'; readonly state: VmState; readonly jobActive: boolean }
+  | { readonly kind: 'unreachable' };
+
+export interface MigrationRequest {
+  readonly migrationId: string;
+  readonly vmId: VmId;
+  readonly vmName: string;
+  readonly fromHostId: HostId;
+  readonly toHostId: HostId;
+  readonly cause: MoveCause;
+  /** Who asked: an operator's name, or `planner`. */
+  readonly askedBy: string;
+  readonly planId: string | null;
+  readonly vmEpoch: number;
+  readonly askedAtMs: number;
+}
+
+/** The durable record of a migration. */
+export interface Migration {
+  readonly request: MigrationRequest;
+  readonly phase: Phase;
+  readonly phaseSinceMs: number;
+  readonly proof: Proof | null;
+  readonly progress: Progress | null;
+  readonly outcome: JobOutcome | null;
+  /** The source's SA as the transfer began and as it ended. */
+  readonly saBefore: SecurityAssociation | null;
+  readonly saAfter: SecurityAssociation | null;
+  readonly failure: Refusal | null;
+  readonly abortAsked: boolean;
+  readonly endedAtMs: number | null;
+}

@@ -1,0 +1,72 @@
+import type { HostId } from './host.ts';
+import type { VmId } from './vm.ts';
+
+/** Load of one host before and after a move, in percent of capacity. */
+export interface LoadChange {
+  readonly hostId: HostId;
+  readonly cpuBeforePercent: number;
+  readonly cpuAfterPercent: number;
+  readonly memoryBeforePercent: number;
+  readonly memoryAfterPercent: number;
+}
+
+/** One VM from A to B with its reason and predicted effect. */
+export interface Move {
+  readonly vmId: VmId;
+  readonly vmName: string;
+  readonly fromHostId: HostId;
+  readonly toHostId: HostId;
+  /** One sentence an operator can check against the figures beside it. */
+  readonly reason: string;
+  readonly scoreBefore: number;
+  readonly scoreAfter: number;
+  readonly source: LoadChange;
+  readonly destination: LoadChange;
+}
+
+export type SkipCode =
+  | 'cool-down'
+  | 'in-flight'
+  | 'not-running'
+  | 'no-target-cpu'
+  | 'no-target-memory'
+  | 'no-target-fresh'
+  | 'gain-too-small'
+  | 'stale-sample'
+  | 'not-sustained'
+  | 'only-vm'
+  | 'limit-reached';
+
+/** What was looked at and left alone, with the reason. `vmId` is null when the whole host was left alone. */
+export interface Skip {
+  readonly hostId: HostId;
+  readonly vmId: VmId | null;
+  readonly vmName: string | null;
+  readonly code: SkipCode;
+  readonly reason: string;
+}
+
+/**
+ * `moves`: the plan has moves. `balanced`: no host is over its line. `no-beneficial-move`: a host is over
+ * the line but no move would help enough. `frozen`: what would have to be known is stale.
+ */
+export type Verdict = 'moves' | 'balanced' | 'no-beneficial-move' | 'frozen';
+
+/** What the planner itself decides; ids, times and approval are the controller's. */
+export interface PlanDraft {
+  readonly verdict: Verdict;
+  readonly summary: string;
+  readonly scoreBefore: number;
+  readonly scoreAfter: number;
+  /** Ordered: each move is judged on the cluster as the moves before it leave it. */
+  readonly moves: readonly Move[];
+  readonly skipped: readonly Skip[];
+}
+
+export interface Plan extends PlanDraft {
+  readonly planId: string;
+  /** The plan before this one; null for the first. */
+  readonly parentPlanId: string | null;
+  readonly createdAtMs: number;
+  readonly expiresAtMs: number;
+}

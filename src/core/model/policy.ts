@@ -1,0 +1,54 @@
+/** The planner's mode: `observe` plans and moves nothing, `approve` waits for a person, `automatic` moves. */
+export type Mode = 'observe' | 'approve' | 'automatic';
+
+export interface LinePair {
+  /** A host above this is over the line. */
+  readonly startPercent: number;
+  /** Relief ends when the host is at or below this; a target is never filled above it. */
+  readonly stopPercent: number;
+}
+
+/** The operator's wishes. Percentages are of the host's capacity. */
+export interface Policy {
+  readonly cpuLine: LinePair;
+  readonly memoryLine: LinePair;
+  /** A host must be over the line for this many planning rounds in a row. */
+  readonly sustainedRounds: number;
+  /** Half-life of the exponential smoothing of samples, in milliseconds. */
+  readonly smoothingHalfLifeMs: number;
+  /** A move must lower the cluster's score by at least this share of it. */
+  readonly minimumGainPercent: number;
+  /** First cool-down of a VM after a move; doubles with each further move up to the maximum. */
+  readonly coolDownMs: number;
+  readonly coolDownMsMax: number;
+  /** Samples older than this freeze the host's part of the plan. */
+  readonly sampleAgeMsMax: number;
+  readonly planLifetimeMs: number;
+  readonly movesPerPlanMax: number;
+  readonly migrationsPerHostMax: number;
+  readonly migrationsPerClusterMax: number;
+  /** Bandwidth cap of one migration, 0 = none. */
+  readonly migrationBandwidthBytesPerSecond: number;
+  readonly downtimeMsMax: number;
+  /** A migration without progress for this long is aborted. */
+  readonly noProgressMsMax: number;
+}
+
+/** Defaults to start from: quiet, reversible, and nothing moves without the operator's word (mode is `observe`). */
+export const defaultPolicy: Policy = {
+  cpuLine: { startPercent: 80, stopPercent: 60 },
+  memoryLine: { startPercent: 90, stopPercent: 80 },
+  sustainedRounds: 3,
+  smoothingHalfLifeMs: 15_000,
+  minimumGainPercent: 10,
+  coolDownMs: 30 * 60_000,
+  coolDownMsMax: 6 * 60 * 60_000,
+  sampleAgeMsMax: 15_000,
+  planLifetimeMs: 10 * 60_000,
+  movesPerPlanMax: 4,
+  migrationsPerHostMax: 1,
+  migrationsPerClusterMax: 4,
+  migrationBandwidthBytesPerSecond: 0,
+  downtimeMsMax: 300,
+  noProgressMsMax: 150_000,
+};

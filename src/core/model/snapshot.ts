@@ -1,0 +1,48 @@
+import type { HostCapacity, HostId, HostStatus } from './host.ts';
+import type { LedgerEntry } from './ledger.ts';
+import type { Policy } from './policy.ts';
+import type { Pressure } from './sample.ts';
+import type { Bytes, Cores } from './units.ts';
+import type { VmId, VmState } from './vm.ts';
+
+export interface SnapshotHost {
+  readonly hostId: HostId;
+  readonly status: HostStatus;
+  readonly capacity: HostCapacity;
+  /** Smoothed. */
+  readonly cpuUsedCores: Cores;
+  readonly memoryUsedBytes: Bytes;
+  readonly pressure: Pressure | null;
+  /** When the newest accepted sample was taken. */
+  readonly sampledAtMs: number;
+  /** Planning rounds in a row, this one included, in which the host was over a start line. */
+  readonly roundsOverLine: number;
+}
+
+export interface SnapshotVm {
+  readonly vmId: VmId;
+  readonly name: string;
+  readonly hostId: HostId;
+  readonly state: VmState;
+  readonly vcpus: number;
+  /** Smoothed. */
+  readonly cpuUsedCores: Cores;
+  readonly memoryBytes: Bytes;
+}
+
+/** A migration that is under way: its VM may not be planned again and its destination's room is taken. */
+export interface InFlight {
+  readonly vmId: VmId;
+  readonly fromHostId: HostId;
+  readonly toHostId: HostId;
+}
+
+/** The whole cluster as the planner sees it. A file can hold one. */
+export interface Snapshot {
+  readonly takenAtMs: number;
+  readonly policy: Policy;
+  readonly hosts: readonly SnapshotHost[];
+  readonly vms: readonly SnapshotVm[];
+  readonly inFlight: readonly InFlight[];
+  readonly ledger: readonly LedgerEntry[];
+}

@@ -1,0 +1,79 @@
+/** What the controller keeps. Every write that resolves is durable. */
+import type { HostAddresses, HostId } from './model/host.ts';
+import type { LedgerEntry } from './model/ledger.ts';
+import type { Migration } from './model/migration.ts';
+import type { Plan } from './model/plan.ts';
+import type { Mode } from './model/policy.ts';
+import type { Sample } from './model/sample.ts';
+import type { VmId } from './model/vm.ts';
+
+export interface HostRecord {
+  readonly hostId: HostId;
+  readonly joinedAtMs: number;
+  readonly addresses: HostAddresses | null;
+  readonly lastSeenAtMs: number | null;
+}
+
+export interface JoinToken {
+  /** SHA-256 of the token, hex: the token itself is never kept. */
+  readonly tokenHash: string;
+  readonly hostId: HostId;
+  readonly expiresAtMs: number;
+  readonly usedAtMs: number | null;
+}
+
+/** A signed record of one migration (DSSE envelope): the exact signed bytes as base64, and the signature. */
+export interface StoredReceipt {
+  readonly migrationId: string;
+  readonly sequence: number;
+  readonly createdAtMs: number;
+  readonly envelope: string;
+}
+
+/** Load of one host at one time, for history. */
+export interface HistoryPoint {
+  readonly hostId: HostId;
+  readonly atMs: number;
+  readonly cpuPercent: number;
+  readonly memoryPercent: number;
+}
+
+export interface Store {
+  /** Grows by one with each call: the fencing epoch of this run of the controller. */
+  nextControllerEpoch(): Promise<number>;
+  /** Grows by one with each call for this VM. */
+  nextVmEpoch(vmId: VmId): Promise<number>;
+
+  hosts(): Promise<readonly HostRecord[]>;
+  saveHost(host: HostRecord): Promise<void>;
+
+  saveToken(token: JoinToken): Promise<void>;
+  /** Marks the token used and returns it as it was before; null when unknown. Atomic: a token is used once. */
+  useToken(tokenHash: string, atMs: number): Promise<JoinToken | null>;
+
+  /** One transaction for the whole batch. */
+  appendSamples(samples: readonly Sample[]): Promise<void>;
+  history(hostId: HostId, sinceMs: number, limit: number): Promise<readonly HistoryPoint[]>;
+  /** Deletes history older than this. */
+  trimHistory(beforeMs: number): Promise<void>;
+
+  saveMigration(migration: Migration): Promise<void>;
+  migration(migrationId: string): Promise<Migration | null>;
+  /** Newest first. */
+  migrations(filter: { readonly open?: boolean; readonly limit: number }): Promise<readonly Migration[]>;
+
+  appendLedger(entry: LedgerEntry): Promise<void>;
+  ledgerSince(sinceMs: number): Promise<readonly LedgerEntry[]>;
+
+  savePlan(plan: Plan): Promise<void>;
+  plan(planId: string): Promise<Plan | null>;
+  latestPlan(): Promise<Plan | null>;
+
+  saveReceipt(receipt: StoredReceipt): Promise<void>;
+  receipt(migrationId: string): Promise<StoredReceipt | null>;
+  lastReceipt(): Promise<StoredReceipt | null>;
+
+  mode(): Promise<Mode | null>;
+  saveMode(mode: Mode): Promise<void>;
+  close(): Promise<void>;
+}
