@@ -1,0 +1,48 @@
+import type { HostId } from '#core/model/host.ts';
+import type { Mode } from '#core/model/policy.ts';
+import type { HistoryPoint } from '#core/store.ts';
+import type {
+  HostResource,
+  MigrateBody,
+  MigrateCheck,
+  MigrationResource,
+  PlanResource,
+  ReceiptResource,
+  StatusResource,
+  TokenResource,
+  VmResource,
+} from '#wire/api.ts';
+
+/** What the REST API may ask of the controller. Routes decide nothing; every refusal is a PlimsollError with a stable code. */
+export interface ControllerService {
+  status(): Promise<StatusResource>;
+  hosts(): Promise<readonly HostResource[]>;
+  /** `host-unknown` */
+  host(hostId: HostId): Promise<HostResource>;
+  /** Newest first. `host-unknown` */
+  history(hostId: HostId, sinceMs: number, limit: number): Promise<readonly HistoryPoint[]>;
+  vms(): Promise<readonly VmResource[]>;
+  /** By name or UUID. `vm-unknown`, `vm-ambiguous` */
+  vm(reference: string): Promise<VmResource>;
+  /** The newest plan; null before the first planning round. */
+  latestPlan(): Promise<PlanResource | null>;
+  /** `plan-unknown` */
+  plan(planId: string): Promise<PlanResource>;
+  /** Plans now and keeps the plan; moves nothing. */
+  makePlan(): Promise<PlanResource>;
+  /** Starts the plan's moves (modes `approve` and `automatic`). `plan-unknown`, `plan-expired`, `mode-forbids` */
+  applyPlan(planId: string, askedBy: string): Promise<readonly MigrationResource[]>;
+  /** Starts one migration; without `toHostId` the least loaded fitting host is taken. */
+  migrate(body: MigrateBody, askedBy: string): Promise<MigrationResource>;
+  /** The dry run of `migrate`: all checks, no effect. */
+  checkMigrate(body: MigrateBody): Promise<MigrateCheck>;
+  migrations(filter: { readonly open?: boolean; readonly limit: number }): Promise<readonly MigrationResource[]>;
+  /** `migration-unknown` */
+  migration(migrationId: string): Promise<MigrationResource>;
+  /** Asks for an abort; the migration then ends as `failed` with code `aborted` unless it was already too late. */
+  abortMigration(migrationId: string): Promise<MigrationResource>;
+  /** `receipt-unknown` */
+  receipt(migrationId: string): Promise<ReceiptResource>;
+  createToken(hostId: HostId, lifetimeMs: number): Promise<TokenResource>;
+  setMode(mode: Mode): Promise<StatusResource>;
+}

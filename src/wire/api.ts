@@ -1,0 +1,235 @@
+/** The REST API's resources: what a client sends and gets. Times are milliseconds since the Unix epoch. */
+import type { SkipCode } from '#core/model/plan.ts';
+import { type Static, Type } from 'typebox';
+import { ModeSchema } from './controller-config.ts';
+import {
+  AddressesSchema,
+  BytesSchema,
+  CapacitySchema,
+  CoresSchema,
+  CountSchema,
+  HostIdSchema,
+  IdSchema,
+  JobOutcomeSchema,
+  NameSchema,
+  orNull,
+  PercentSchema,
+  PressureSchema,
+  ProgressSchema,
+  RefusalSchema,
+  SecurityAssociationSchema,
+  strict,
+  TextSchema,
+  TimeSchema,
+  VmIdSchema,
+  VmStateSchema,
+} from './resources.ts';
+
+export const HostSchema = Type.Object(
+  {
+    hostId: HostIdSchema,
+    status: Type.Union([Type.Literal('up'), Type.Literal('silent'), Type.Literal('joined')]),
+    addresses: orNull(AddressesSchema),
+    hypervisor: orNull(TextSchema),
+    ipsec: orNull(TextSchema),
+    capacity: orNull(CapacitySchema),
+    cpuUsedCores: orNull(CoresSchema),
+    cpuPercent: orNull(PercentSchema),
+    memoryUsedBytes: orNull(BytesSchema),
+    memoryPercent: orNull(PercentSchema),
+    pressure: orNull(PressureSchema),
+    overLine: Type.Boolean(),
+    roundsOverLine: CountSchema,
+    vms: CountSchema,
+    samplesAccepted: CountSchema,
+    samplesRejected: CountSchema,
+    lastSampleAtMs: orNull(TimeSchema),
+    joinedAtMs: TimeSchema,
+  },
+  strict,
+);
+
+export const VmSchema = Type.Object(
+  {
+    vmId: VmIdSchema,
+    name: NameSchema,
+    hostId: HostIdSchema,
+    state: VmStateSchema,
+    vcpus: CountSchema,
+    memoryBytes: BytesSchema,
+    cpuUsedCores: CoresSchema,
+    migrationId: orNull(IdSchema),
+  },
+  strict,
+);
+
+const LoadChangeSchema = Type.Object(
+  {
+    hostId: HostIdSchema,
+    cpuBeforePercent: PercentSchema,
+    cpuAfterPercent: PercentSchema,
+    memoryBeforePercent: PercentSchema,
+    memoryAfterPercent: PercentSchema,
+  },
+  strict,
+);
+
+export const MoveSchema = Type.Object(
+  {
+    vmId: VmIdSchema,
+    vmName: NameSchema,
+    fromHostId: HostIdSchema,
+    toHostId: HostIdSchema,
+    reason: TextSchema,
+    scoreBefore: Type.Number(),
+    scoreAfter: Type.Number(),
+    source: LoadChangeSchema,
+    destination: LoadChangeSchema,
+  },
+  strict,
+);
+
+export const SkipSchema = Type.Object(
+  {
+    hostId: HostIdSchema,
+    vmId: orNull(VmIdSchema),
+    vmName: orNull(NameSchema),
+    code: Type.Unsafe<SkipCode>(IdSchema),
+    reason: TextSchema,
+  },
+  strict,
+);
+
+export const PlanSchema = Type.Object(
+  {
+    planId: IdSchema,
+    parentPlanId: orNull(IdSchema),
+    createdAtMs: TimeSchema,
+    expiresAtMs: TimeSchema,
+    verdict: Type.Union([Type.Literal('moves'), Type.Literal('balanced'), Type.Literal('no-beneficial-move'), Type.Literal('frozen')]),
+    summary: TextSchema,
+    scoreBefore: Type.Number(),
+    scoreAfter: Type.Number(),
+    moves: Type.Array(MoveSchema),
+    skipped: Type.Array(SkipSchema),
+  },
+  strict,
+);
+
+export const ProofSchema = Type.Object(
+  {
+    provenAtMs: TimeSchema,
+    encryption: TextSchema,
+    keyExchange: TextSchema,
+    mode: TextSchema,
+    spiSourceToDestination: TextSchema,
+    spiDestinationToSource: TextSchema,
+    protectedProbes: CountSchema,
+    plainProbesDropped: CountSchema,
+  },
+  strict,
+);
+
+export const PhaseSchema = Type.Union([
+  Type.Literal('asked'),
+  Type.Literal('checked'),
+  Type.Literal('secured'),
+  Type.Literal('copying'),
+  Type.Literal('resolving'),
+  Type.Literal('verifying'),
+  Type.Literal('done'),
+  Type.Literal('failed'),
+]);
+
+export const MigrationSchema = Type.Object(
+  {
+    request: Type.Object(
+      {
+        migrationId: IdSchema,
+        vmId: VmIdSchema,
+        vmName: NameSchema,
+        fromHostId: HostIdSchema,
+        toHostId: HostIdSchema,
+        cause: Type.Union([Type.Literal('balance'), Type.Literal('operator')]),
+        askedBy: NameSchema,
+        planId: orNull(IdSchema),
+        vmEpoch: CountSchema,
+        askedAtMs: TimeSchema,
+      },
+      strict,
+    ),
+    phase: PhaseSchema,
+    phaseSinceMs: TimeSchema,
+    proof: orNull(ProofSchema),
+    progress: orNull(ProgressSchema),
+    outcome: orNull(JobOutcomeSchema),
+    saBefore: orNull(SecurityAssociationSchema),
+    saAfter: orNull(SecurityAssociationSchema),
+    failure: orNull(RefusalSchema),
+    abortAsked: Type.Boolean(),
+    endedAtMs: orNull(TimeSchema),
+  },
+  strict,
+);
+
+export const MigrateBodySchema = Type.Object(
+  {
+    vm: Type.String({ minLength: 1, maxLength: 256, description: "The VM's name or UUID" }),
+    toHostId: Type.Optional(HostIdSchema),
+    dryRun: Type.Optional(Type.Boolean()),
+  },
+  strict,
+);
+
+/** What a dry run answers: where the VM would go and what would be refused. */
+export const MigrateCheckSchema = Type.Object(
+  { vmId: VmIdSchema, vmName: NameSchema, fromHostId: HostIdSchema, toHostId: HostIdSchema, reason: TextSchema, refusal: orNull(RefusalSchema) },
+  strict,
+);
+
+export const TokenBodySchema = Type.Object({ hostId: HostIdSchema, lifetimeMs: Type.Optional(Type.Integer({ minimum: 1000 })) }, strict);
+
+export const TokenSchema = Type.Object(
+  { hostId: HostIdSchema, token: NameSchema, expiresAtMs: TimeSchema, caFingerprint: NameSchema, controllerUrl: TextSchema },
+  strict,
+);
+
+export const StatusSchema = Type.Object(
+  {
+    version: NameSchema,
+    mode: ModeSchema,
+    controllerEpoch: CountSchema,
+    startedAtMs: TimeSchema,
+    hostsUp: CountSchema,
+    hostsTotal: CountSchema,
+    vms: CountSchema,
+    migrationsOpen: CountSchema,
+    planIntervalMs: CountSchema,
+  },
+  strict,
+);
+
+export const ModeBodySchema = Type.Object({ mode: ModeSchema }, strict);
+
+/** A receipt: the signed statement, the DSSE envelope it came in, and whether the signature holds. */
+export const ReceiptSchema = Type.Object(
+  { migrationId: IdSchema, valid: Type.Boolean(), keyId: TextSchema, statement: Type.Unknown(), envelope: Type.Unknown() },
+  strict,
+);
+
+export const HistoryPointSchema = Type.Object(
+  { hostId: HostIdSchema, atMs: TimeSchema, cpuPercent: PercentSchema, memoryPercent: PercentSchema },
+  strict,
+);
+
+export const ErrorSchema = Type.Object({ code: IdSchema, message: TextSchema }, strict);
+
+export type HostResource = Static<typeof HostSchema>;
+export type VmResource = Static<typeof VmSchema>;
+export type PlanResource = Static<typeof PlanSchema>;
+export type MigrationResource = Static<typeof MigrationSchema>;
+export type MigrateBody = Static<typeof MigrateBodySchema>;
+export type MigrateCheck = Static<typeof MigrateCheckSchema>;
+export type TokenResource = Static<typeof TokenSchema>;
+export type StatusResource = Static<typeof StatusSchema>;
+export type ReceiptResource = Static<typeof ReceiptSchema>;
