@@ -1,5 +1,5 @@
 /** The REST API's resources: what a client sends and gets. Times are milliseconds since the Unix epoch. */
-import type { SkipCode } from '#core/model/plan.ts';
+import type { Move, Skip, SkipCode } from '#core/model/plan.ts';
 import { type Static, Type } from 'typebox';
 import { ModeSchema } from './controller-config.ts';
 import {
@@ -110,8 +110,8 @@ export const PlanSchema = Type.Object(
     summary: TextSchema,
     scoreBefore: Type.Number(),
     scoreAfter: Type.Number(),
-    moves: Type.Array(MoveSchema),
-    skipped: Type.Array(SkipSchema),
+    moves: Type.Unsafe<readonly Move[]>(Type.Array(MoveSchema)),
+    skipped: Type.Unsafe<readonly Skip[]>(Type.Array(SkipSchema)),
   },
   strict,
 );
@@ -162,10 +162,14 @@ export const MigrationSchema = Type.Object(
     phaseSinceMs: TimeSchema,
     proof: orNull(ProofSchema),
     progress: orNull(ProgressSchema),
+    leastRemaining: orNull(Type.Object({ bytes: Type.Number({ minimum: 0 }), atMs: TimeSchema }, strict)),
     outcome: orNull(JobOutcomeSchema),
     saBefore: orNull(SecurityAssociationSchema),
     saAfter: orNull(SecurityAssociationSchema),
     failure: orNull(RefusalSchema),
+    resolution: orNull(
+      Type.Object({ sinceMs: TimeSchema, verdict: NameSchema, confirmations: CountSchema, cause: orNull(RefusalSchema) }, strict),
+    ),
     abortAsked: Type.Boolean(),
     endedAtMs: orNull(TimeSchema),
   },

@@ -1,6 +1,7 @@
 /** Schemas of the core model's values as they travel: in agent messages, the REST API and snapshot files. */
 import type { RefusalCode } from '#core/model/result.ts';
 import type { Bytes, Cores } from '#core/model/units.ts';
+import type { VmSample } from '#core/model/vm.ts';
 import { Type } from 'typebox';
 
 export const strict = { additionalProperties: false } as const;
@@ -88,7 +89,7 @@ export const SampleSchema = Type.Object(
       },
       strict,
     ),
-    vms: Type.Array(VmSampleSchema, { maxItems: 4096 }),
+    vms: Type.Unsafe<readonly VmSample[]>(Type.Array(VmSampleSchema, { maxItems: 4096 })),
   },
   strict,
 );

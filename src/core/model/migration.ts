@@ -47,6 +47,16 @@ export interface MigrationRequest {
   readonly askedAtMs: number;
 }
 
+/** How sure the controller is of where the VM is. */
+export interface Resolution {
+  readonly sinceMs: number;
+  /** The newest verdict, and how often in a row both hosts' answers gave it. */
+  readonly verdict: string;
+  readonly confirmations: number;
+  /** What to report if the VM turns out to have stayed on its source. */
+  readonly cause: Refusal | null;
+}
+
 /** The durable record of a migration. */
 export interface Migration {
   readonly request: MigrationRequest;
@@ -54,11 +64,15 @@ export interface Migration {
   readonly phaseSinceMs: number;
   readonly proof: Proof | null;
   readonly progress: Progress | null;
+  /** The least memory that was ever left to send, and when: what shows a stall. */
+  readonly leastRemaining: { readonly bytes: number; readonly atMs: number } | null;
   readonly outcome: JobOutcome | null;
   /** The source's SA as the transfer began and as it ended. */
   readonly saBefore: SecurityAssociation | null;
   readonly saAfter: SecurityAssociation | null;
   readonly failure: Refusal | null;
+  /** Only while the truth is being established from both hosts. */
+  readonly resolution: Resolution | null;
   readonly abortAsked: boolean;
   readonly endedAtMs: number | null;
 }

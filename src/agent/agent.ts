@@ -1,0 +1,163 @@
+/**
+ * The process on each host: dials the controller, sends samples, runs commands. It decides nothing, refuses
+ * what is stale or unproven, and goes on with a running transfer when its line to the controller is lost.
+ */
+import { PlimsollError, refusalOf } from '#core/model/result.ts';
+import type { Line } from '#core/ports.ts';
+import { pause, withDeadline } from '#core/time.ts';
+import { type FromAgent, protocolVersion, type ToAgent, ToAgentSchema } from '#wire/agent-protocol.ts';
+import { parse } from '#wire/validate.ts';
+import { Channels } from './channels.ts';
+import { type CommandTable, commandTable } from './commands.ts';
+import { Gate } from './gate.ts';
+import type { AgentParts, AgentSettings } from './parts.ts';
+import { Remembered } from './remembered.ts';
+import { Sampler } from './sampler.ts';
+import { Transfers } from './transfers.ts';
+
+const redialMsMin = 250;
+const redialMsMax = 5000;
+const commandsAtOnceMax = 32;
+const helloTimeoutMs = 3000;
+
+type Command = Extract<ToAgent, { type: 'command' }>;
+
+export async function runAgent(parts: AgentParts, settings: AgentSettings, signal: AbortSignal): Promise<void> {
+  const agent = new Agent(parts, settings, await Remembered.load(parts.memory));
+  await Promise.all([agent.keepGuard(signal), agent.keepLine(signal)]);
+}
+
+class Agent {
+  readonly #parts: AgentParts;
+  readonly #settings: AgentSettings;
+  readonly #bootId: string;
+  readonly #channels: Channels;
+  readonly #gate: Gate;
+  readonly #commands: CommandTable;
+  readonly #sampler: Sampler;
+  #commandsRunning = 0;
+
+  constructor(parts: AgentParts, settings: AgentSettings, remembered: Remembered) {
+    this.#parts = parts;
+    this.#settings = settings;
+    this.#bootId = parts.random.id();
+    this.#channels = new Channels(parts, settings);
+    this.#gate = new Gate(settings.hostId, remembered, parts.ticketVerifier);
+    this.#commands = commandTable(parts, this.#gate, this.#channels, new Transfers(parts, this.#channels, this.#gate));
+    this.#sampler = new Sampler(parts, settings, this.#bootId);
+  }
+
+  /** The guard is in place before any channel, whatever else is down. */
+  async keepGuard(signal: AbortSignal): Promise<void> {
+    let waitMs = redialMsMin;
+    while (!signal.aborted) {
+      try {
+        await this.#channels.installGuard(signal);
+        this.#parts.log.info('guard installed');
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#parts.log.warn('guard not installed yet', { ...refusalOf(error) });
+      }
+      await pause(this.#parts.clock, waitMs, signal);
+      waitMs = Math.min(waitMs * 2, redialMsMax);
+    }
+  }
+
+  async keepLine(signal: AbortSignal): Promise<void> {
+    let waitMs = redialMsMin;
+    while (!signal.aborted) {
+      try {
+        const line = await this.#parts.dialer.dial(signal);
+        waitMs = redialMsMin;
+        const reason = await this.#serve(line, signal);
+        this.#parts.log.warn('line to the controller closed', { reason });
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#parts.log.warn('controller not reached', { ...refusalOf(error) });
+      }
+      await pause(this.#parts.clock, waitMs * (0.5 + this.#parts.random.fraction() / 2), signal);
+      waitMs = Math.min(waitMs * 2, redialMsMax);
+    }
+  }
+
+  /** Works on one line until it closes; resolves with the reason. */
+  async #serve(line: Line, signal: AbortSignal): Promise<string> {
+    const closed = new AbortController();
+    const whileOpen = AbortSignal.any([signal, closed.signal]);
+    const reason = new Promise<string>((resolve) => {
+      line.onClose((why) => {
+        closed.abort(new PlimsollError('link-lost', why));
+        resolve(why);
+      });
+    });
+    line.onMessage((message) => void this.#receive(line, message, signal));
+    const stop = () => line.close('agent stops');
+    signal.addEventListener('abort', stop, { once: true });
+    this.#send(line, await this.#hello(whileOpen));
+    this.#parts.log.info('line to the controller is up');
+    await this.#sendSamples(line, whileOpen);
+    signal.removeEventListener('abort', stop);
+    return reason;
+  }
+
+  async #hello(signal: AbortSignal): Promise<FromAgent> {
+    const { clock, hypervisor: vms, ipsec: channels } = this.#parts;
+    const ask = (version: (limited: AbortSignal) => Promise<string>) => withDeadline(clock, helloTimeoutMs, signal, version).catch(() => null);
+    const [hypervisor, ipsec] = await Promise.all([ask((limited) => vms.version(limited)), ask((limited) => channels.version(limited))]);
+    return {
+      type: 'hello',
+      protocol: protocolVersion,
+      agentVersion: this.#settings.version,
+      bootId: this.#bootId,
+      addresses: this.#settings.addresses,
+      hypervisor,
+      ipsec,
+    };
+  }
+
+  async #sendSamples(line: Line, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        this.#send(line, { type: 'sample', sample: await this.#sampler.take(signal) });
+      } catch (error) {
+        if (!signal.aborted) this.#parts.log.warn('no sample taken', { ...refusalOf(error) });
+      }
+      await pause(this.#parts.clock, this.#settings.sampleIntervalMs, signal);
+    }
+  }
+
+  async #receive(line: Line, message: unknown, signal: AbortSignal): Promise<void> {
+    try {
+      const order = parse(ToAgentSchema, message, 'a message from the controller');
+      if (order.type === 'welcome') await this.#gate.admitController(order.controllerEpoch);
+      else await this.#obey(line, order, signal);
+    } catch (error) {
+      this.#parts.log.error('message from the controller refused', { ...refusalOf(error) });
+    }
+  }
+
+  async #obey(line: Line, command: Command, signal: AbortSignal): Promise<void> {
+    const { commandId } = command;
+    try {
+      if (this.#commandsRunning >= commandsAtOnceMax) throw new PlimsollError('migration-limit', 'this agent has too many commands under way');
+      this.#commandsRunning += 1;
+      try {
+        await this.#gate.admitController(command.controllerEpoch);
+        const value = await withDeadline(this.#parts.clock, command.timeoutMs, signal, (limited) =>
+          this.#commands.run(command.name, command.args, limited),
+        );
+        this.#send(line, { type: 'reply', commandId, ok: true, value });
+      } finally {
+        this.#commandsRunning -= 1;
+      }
+    } catch (error) {
+      this.#parts.log.warn('command refused', { command: command.name, ...refusalOf(error) });
+      this.#send(line, { type: 'reply', commandId, ok: false, refusal: refusalOf(error) });
+    }
+  }
+
+  #send(line: Line, message: FromAgent): void {
+    line.send(message);
+  }
+}

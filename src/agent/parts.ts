@@ -1,0 +1,39 @@
+import type { HostAddresses, HostId } from '#core/model/host.ts';
+import type {
+  AgentMemory,
+  Clock,
+  Dialer,
+  Guard,
+  HostIdentity,
+  HostMeter,
+  Hypervisor,
+  Ipsec,
+  Log,
+  Prober,
+  Random,
+  Verifier,
+} from '#core/ports.ts';
+
+/** Everything an agent needs from the world; the simulator hands it the same in virtual time. */
+export interface AgentParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly hypervisor: Hypervisor;
+  readonly ipsec: Ipsec;
+  readonly guard: Guard;
+  readonly prober: Prober;
+  readonly hostMeter: HostMeter;
+  readonly dialer: Dialer;
+  readonly memory: AgentMemory;
+  readonly identity: HostIdentity;
+  /** Of the key that the controller signs tickets with. */
+  readonly ticketVerifier: Verifier;
+}
+
+export interface AgentSettings {
+  readonly hostId: HostId;
+  readonly addresses: HostAddresses;
+  readonly sampleIntervalMs: number;
+  readonly version: string;
+}

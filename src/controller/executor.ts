@@ -1,0 +1,209 @@
+/**
+ * Runs migrations: feeds what happened to the pure machine, makes its record durable, performs its effect.
+ * Every migration of the cluster goes through here, whoever asked for it.
+ */
+import type { HostId } from '#core/model/host.ts';
+import type { Migration, MigrationRequest } from '#core/model/migration.ts';
+import type { Policy } from '#core/model/policy.ts';
+import { PlimsollError, refusalOf } from '#core/model/result.ts';
+import type { InFlight } from '#core/model/snapshot.ts';
+import { askAbort, begin, outcomeOf, recover, step, type Step, type StepLimits } from '#core/migration/step.ts';
+import { pause } from '#core/time.ts';
+import { MigrationEffects } from './migration-effects.ts';
+import type { AgentLines } from './agent-lines.ts';
+import type { ControllerParts } from './parts.ts';
+import type { Receipts } from './receipts.ts';
+
+const openMigrationsRead = 1000;
+const truthWaitMsMax = 600_000;
+const storeRetryMs = 1000;
+/** After a restart the agents get this long to dial in before the truth is asked of them. */
+const reconnectMsMax = 15_000;
+const reconnectPollMs = 100;
+
+interface Running {
+  migration: Migration;
+  done: Promise<void>;
+}
+
+export class Executor {
+  readonly #parts: ControllerParts;
+  readonly #lines: AgentLines;
+  readonly #policy: Policy;
+  readonly #receipts: Receipts;
+  readonly #effects: MigrationEffects;
+  readonly #signal: AbortSignal;
+  readonly #running = new Map<string, Running>();
+  readonly #onChange: (migration: Migration) => void;
+
+  constructor(options: {
+    readonly parts: ControllerParts;
+    readonly lines: AgentLines;
+    readonly policy: Policy;
+    readonly receipts: Receipts;
+    readonly epoch: number;
+    readonly signal: AbortSignal;
+    readonly onChange: (migration: Migration) => void;
+  }) {
+    this.#parts = options.parts;
+    this.#lines = options.lines;
+    this.#policy = options.policy;
+    this.#receipts = options.receipts;
+    this.#signal = options.signal;
+    this.#onChange = options.onChange;
+    this.#effects = new MigrationEffects(options.parts, options.lines, options.policy, options.epoch, options.signal);
+  }
+
+  inFlight(): readonly InFlight[] {
+    return [...this.#running.values()].map(({ migration: { request } }) => ({
+      vmId: request.vmId,
+      fromHostId: request.fromHostId,
+      toHostId: request.toHostId,
+    }));
+  }
+
+  /** The newest record of a migration that is under way; undefined when it is not. */
+  current(migrationId: string): Migration | undefined {
+    return this.#running.get(migrationId)?.migration;
+  }
+
+  /** Takes up what a controller before this one left open. */
+  async takeUp(): Promise<void> {
+    const open = await this.#parts.store.migrations({ open: true, limit: openMigrationsRead });
+    for (const migration of open) {
+      this.#parts.log.warn('taking up a migration after a restart', { migrationId: migration.request.migrationId, phase: migration.phase });
+      this.#launch(migration, async () => {
+        await this.#awaitHosts(migration.request);
+        return recover(migration, this.#parts.clock.nowMs());
+      });
+    }
+  }
+
+  /** Starts a migration and returns its first record, already durable. Throws `vm-busy` or `migration-limit`. */
+  async start(wish: Omit<MigrationRequest, 'migrationId' | 'vmEpoch' | 'askedAtMs'>): Promise<Migration> {
+    this.#checkLimits(wish);
+    const migrationId = this.#parts.random.id();
+    const placeholder = begin({ ...wish, migrationId, vmEpoch: 0, askedAtMs: this.#parts.clock.nowMs() });
+    const reserved: Running = { migration: placeholder.migration, done: Promise.resolve() };
+    this.#running.set(migrationId, reserved);
+    try {
+      const vmEpoch = await this.#parts.store.nextVmEpoch(wish.vmId);
+      const first = begin({ ...placeholder.migration.request, vmEpoch });
+      await this.#parts.store.saveMigration(first.migration);
+      this.#launch(first.migration, () => Promise.resolve(first));
+      return first.migration;
+    } catch (error) {
+      this.#running.delete(migrationId);
+      throw error;
+    }
+  }
+
+  /** Asks for an abort. Throws `migration-unknown` when it is not under way. */
+  async abort(migrationId: string): Promise<Migration> {
+    const running = this.#running.get(migrationId);
+    if (!running) throw new PlimsollError('migration-unknown', `migration ${migrationId} is not under way: see 'plimsoll migration list'`);
+    running.migration = askAbort(running.migration);
+    await this.#parts.store.saveMigration(running.migration);
+    return running.migration;
+  }
+
+  /** Checks without effect; throws the refusal. */
+  async check(wish: Omit<MigrationRequest, 'migrationId' | 'vmEpoch' | 'askedAtMs'>): Promise<void> {
+    this.#checkLimits(wish);
+    await this.#effects.check({ ...wish, migrationId: 'dry-run', vmEpoch: 0, askedAtMs: this.#parts.clock.nowMs() });
+  }
+
+  /** Resolves when a migration has ended. */
+  async ended(migrationId: string): Promise<void> {
+    await this.#running.get(migrationId)?.done;
+  }
+
+  async settle(): Promise<void> {
+    await Promise.allSettled([...this.#running.values()].map((running) => running.done));
+  }
+
+  #checkLimits(wish: { readonly vmId: string; readonly vmName: string; readonly fromHostId: HostId; readonly toHostId: HostId }): void {
+    const flights = this.inFlight();
+    if (wish.fromHostId === wish.toHostId) throw new PlimsollError('destination-same-as-source', `${wish.vmName} is on ${wish.toHostId} already`);
+    if (flights.some((flight) => flight.vmId === wish.vmId)) throw new PlimsollError('vm-busy', `${wish.vmName} is being migrated already`);
+    if (flights.length >= this.#policy.migrationsPerClusterMax) {
+      throw new PlimsollError('migration-limit', `${flights.length} migrations are under way, the policy allows no more: wait for one to end`);
+    }
+    for (const hostId of [wish.fromHostId, wish.toHostId]) {
+      const here = flights.filter((flight) => flight.fromHostId === hostId || flight.toHostId === hostId).length;
+      if (here >= this.#policy.migrationsPerHostMax) {
+        throw new PlimsollError('migration-limit', `${hostId} has ${here} migration under way, the policy allows no more: wait for it to end`);
+      }
+    }
+  }
+
+  #launch(migration: Migration, first: () => Promise<Step>): void {
+    const running: Running = { migration, done: Promise.resolve() };
+    this.#running.set(migration.request.migrationId, running);
+    running.done = this.#run(running, first).catch((error: unknown) => {
+      if (!this.#signal.aborted) this.#parts.log.error('a migration could not go on', { migrationId: migration.request.migrationId, ...refusalOf(error) });
+    });
+  }
+
+  async #run(running: Running, first: () => Promise<Step>): Promise<void> {
+    const limits: StepLimits = { noProgressMsMax: this.#policy.noProgressMsMax, truthWaitMsMax };
+    let { migration, effect } = await first();
+    for (;;) {
+      await this.#record(running, migration);
+      if (effect.kind === 'finish') break;
+      const event = await this.#effects.perform(effect, running.migration);
+      ({ migration, effect } = step(running.migration, event, this.#parts.clock.nowMs(), limits));
+    }
+    await this.#finish(running.migration);
+    this.#running.delete(running.migration.request.migrationId);
+  }
+
+  /** Durable before anything is done with it; keeps an abort that was asked for in the meantime. */
+  async #record(running: Running, migration: Migration): Promise<void> {
+    const changed = running.migration.phase !== migration.phase;
+    running.migration = { ...migration, abortAsked: migration.abortAsked || running.migration.abortAsked };
+    if (migration.phase !== 'done' && migration.phase !== 'failed') await this.#save(running.migration);
+    if (changed) this.#onChange(running.migration);
+  }
+
+  async #save(migration: Migration): Promise<void> {
+    for (;;) {
+      try {
+        await this.#parts.store.saveMigration(migration);
+        return;
+      } catch (error) {
+        this.#parts.log.error('a migration cannot be made durable; nothing more is done until it is', { ...refusalOf(error) });
+        if (!(await pause(this.#parts.clock, storeRetryMs, this.#signal))) throw error;
+      }
+    }
+  }
+
+  /** The record is closed last: a crash in here repeats it, and each part is done once. */
+  async #finish(migration: Migration): Promise<void> {
+    const { request } = migration;
+    if (migration.phase === 'done' || migration.proof !== null || migration.phaseSinceMs > request.askedAtMs) {
+      await this.#effects.closeChannel(request);
+    }
+    await this.#receipts.write(migration);
+    await this.#parts.store.appendLedger({
+      migrationId: request.migrationId,
+      vmId: request.vmId,
+      fromHostId: request.fromHostId,
+      toHostId: request.toHostId,
+      cause: request.cause,
+      startedAtMs: request.askedAtMs,
+      endedAtMs: migration.endedAtMs ?? this.#parts.clock.nowMs(),
+      outcome: outcomeOf(migration),
+      failureCode: migration.failure?.code ?? null,
+    });
+    await this.#save(migration);
+  }
+
+  async #awaitHosts(request: MigrationRequest): Promise<void> {
+    const untilMs = this.#parts.clock.monotonicMs() + reconnectMsMax;
+    while (this.#parts.clock.monotonicMs() < untilMs) {
+      if (this.#lines.isUp(request.fromHostId) && this.#lines.isUp(request.toHostId)) return;
+      if (!(await pause(this.#parts.clock, reconnectPollMs, this.#signal))) return;
+    }
+  }
+}

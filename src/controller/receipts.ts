@@ -1,0 +1,52 @@
+import { decodeBase64, encodeBase64 } from '#core/access/base64.ts';
+import { type Envelope, preAuthenticationEncoding, receiptPayloadType } from '#core/access/envelope.ts';
+import { receiptOf } from '#core/migration/receipt.ts';
+import type { Migration } from '#core/model/migration.ts';
+import { PlimsollError } from '#core/model/result.ts';
+import type { ReceiptResource } from '#wire/api.ts';
+import type { ControllerParts } from './parts.ts';
+
+/** Signs and keeps the receipts; each names the hash of the one before it. */
+export class Receipts {
+  readonly #parts: ControllerParts;
+  #tail: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: ControllerParts) {
+    this.#parts = parts;
+  }
+
+  /** Writes the receipt of a migration that has ended; once, also when asked again after a crash. */
+  write(migration: Migration): Promise<void> {
+    const written = this.#tail.then(() => this.#write(migration));
+    this.#tail = written.catch(() => null);
+    return written;
+  }
+
+  async read(migrationId: string): Promise<ReceiptResource> {
+    const stored = await this.#parts.store.receipt(migrationId);
+    if (!stored) throw new PlimsollError('receipt-unknown', `there is no receipt of migration ${migrationId}: see 'plimsoll migration list'`);
+    const envelope = JSON.parse(stored.envelope) as Envelope;
+    const payload = decodeBase64(envelope.payload);
+    const signature = decodeBase64(envelope.signatures[0]?.sig ?? '');
+    const signed = preAuthenticationEncoding(envelope.payloadType, payload ?? new Uint8Array());
+    const valid = payload !== null && signature !== null && this.#parts.verifier.verify(signed, signature);
+    const statement: unknown = payload === null ? null : JSON.parse(new TextDecoder().decode(payload));
+    return { migrationId, valid, keyId: envelope.signatures[0]?.keyid ?? '', statement, envelope };
+  }
+
+  async #write(migration: Migration): Promise<void> {
+    const { store, signer, clock, sha256 } = this.#parts;
+    const { migrationId } = migration.request;
+    if (await store.receipt(migrationId)) return;
+    const last = await store.lastReceipt();
+    const sequence = (last?.sequence ?? 0) + 1;
+    const statement = receiptOf(migration, sequence, last ? sha256(last.envelope) : null);
+    const payload = new TextEncoder().encode(JSON.stringify(statement));
+    const envelope: Envelope = {
+      payloadType: receiptPayloadType,
+      payload: encodeBase64(payload),
+      signatures: [{ keyid: signer.keyId, sig: encodeBase64(signer.sign(preAuthenticationEncoding(receiptPayloadType, payload))) }],
+    };
+    await store.saveReceipt({ migrationId, sequence, createdAtMs: clock.nowMs(), envelope: JSON.stringify(envelope) });
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * Whether a host may obey: the fencing half of a ticket. The signature is checked by the caller (it needs a
+ * key); everything here is a comparison of what the ticket says with what this host remembers.
+ */
+import type { HostId } from '#core/model/host.ts';
+import type { Refusal } from '#core/model/result.ts';
+import type { Ticket } from '#core/model/ticket.ts';
+import type { AgentMemoryState } from '#core/ports.ts';
+
+export type TicketRole = 'source' | 'destination';
+
+export type TicketVerdict =
+  | { readonly ok: true; readonly role: TicketRole; readonly memory: AgentMemoryState }
+  | { readonly ok: false; readonly refusal: Refusal };
+
+export const emptyMemory: AgentMemoryState = { controllerEpoch: 0, vmEpochs: {}, usedTickets: {} };
+
+/** Accepts a ticket once. On success `memory` is what must be durable before anything is done with it. */
+export function acceptTicket(ticket: Ticket, hostId: HostId, memory: AgentMemoryState, nowMs: number): TicketVerdict {
+  const role = ticket.fromHostId === hostId ? 'source' : ticket.toHostId === hostId ? 'destination' : null;
+  if (role === null) return refuse('ticket-invalid', `ticket ${ticket.ticketId} is for ${ticket.fromHostId} and ${ticket.toHostId}, not for ${hostId}`);
+  if (ticket.fromHostId === ticket.toHostId) return refuse('ticket-invalid', `ticket ${ticket.ticketId} names one host as both ends`);
+  if (nowMs >= ticket.expiresAtMs) return refuse('ticket-expired', `ticket ${ticket.ticketId} has expired: start the migration again; check the hosts' clocks`);
+  if (Object.hasOwn(memory.usedTickets, ticket.ticketId)) return refuse('ticket-used', `ticket ${ticket.ticketId} was used before: start the migration again`);
+  const stale = staleEpoch(ticket, memory);
+  if (stale) return { ok: false, refusal: stale };
+  return { ok: true, role, memory: remember(ticket, memory, nowMs) };
+}
+
+/** A controller with a lower epoch than one seen before has been replaced; its commands are refused. */
+export function checkControllerEpoch(epoch: number, memory: AgentMemoryState): Refusal | null {
+  if (epoch >= memory.controllerEpoch) return null;
+  return { code: 'stale-epoch', message: `controller epoch ${epoch} is older than ${memory.controllerEpoch}: a newer controller has taken over` };
+}
+
+/** An order about a VM must carry the newest epoch this host knows for it. */
+export function checkVmEpoch(vmId: string, epoch: number, memory: AgentMemoryState): Refusal | null {
+  const known = memory.vmEpochs[vmId] ?? 0;
+  if (epoch >= known) return null;
+  return { code: 'stale-epoch', message: `epoch ${epoch} of VM ${vmId} is older than ${known}: a newer migration has begun` };
+}
+
+function staleEpoch(ticket: Ticket, memory: AgentMemoryState): Refusal | null {
+  const controller = checkControllerEpoch(ticket.controllerEpoch, memory);
+  if (controller) return controller;
+  const known = memory.vmEpochs[ticket.vmId] ?? 0;
+  if (ticket.vmEpoch > known) return null;
+  return { code: 'stale-epoch', message: `ticket ${ticket.ticketId} has epoch ${ticket.vmEpoch} of VM ${ticket.vmId}, but ${known} was seen already` };
+}
+
+function remember(ticket: Ticket, memory: AgentMemoryState, nowMs: number): AgentMemoryState {
+  const stillValid = Object.entries(memory.usedTickets).filter(([, expiresAtMs]) => expiresAtMs > nowMs);
+  return {
+    controllerEpoch: Math.max(memory.controllerEpoch, ticket.controllerEpoch),
+    vmEpochs: { ...memory.vmEpochs, [ticket.vmId]: ticket.vmEpoch },
+    usedTickets: { ...Object.fromEntries(stillValid), [ticket.ticketId]: ticket.expiresAtMs },
+  };
+}
+
+function refuse(code: Refusal['code'], message: string): TicketVerdict {
+  return { ok: false, refusal: { code, message } };
+}

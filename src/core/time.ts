@@ -1,0 +1,44 @@
+import { PlimsollError } from './model/result.ts';
+import type { Clock } from './ports.ts';
+
+/** Sleeps; resolves with false when the signal ended the sleep early, true when the time is over. */
+export function pause(clock: Clock, durationMs: number, signal: AbortSignal): Promise<boolean> {
+  if (signal.aborted) return Promise.resolve(false);
+  return clock.sleep(durationMs, signal).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Runs `work` for at most `limitMs`; then its signal aborts and the call rejects with `command-timeout`. */
+export async function withDeadline<Value>(
+  clock: Clock,
+  limitMs: number,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<Value>,
+): Promise<Value> {
+  signal.throwIfAborted();
+  const ended = new AbortController();
+  const late = new AbortController();
+  const limited = AbortSignal.any([signal, late.signal]);
+  void pause(clock, limitMs, ended.signal).then((overdue) => {
+    if (overdue) late.abort(new PlimsollError('command-timeout', `no answer within ${limitMs} ms`));
+  });
+  try {
+    return await Promise.race([work(limited), rejectWhenAborted(limited)]);
+  } finally {
+    ended.abort();
+  }
+}
+
+function rejectWhenAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const rejectNow = () => reject(asError(signal.reason));
+    if (signal.aborted) rejectNow();
+    else signal.addEventListener('abort', rejectNow, { once: true });
+  });
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new PlimsollError('aborted', String(reason));
+}
