@@ -103,7 +103,8 @@ class Agent {
 
   async #hello(signal: AbortSignal): Promise<FromAgent> {
     const { clock, hypervisor: vms, ipsec: channels } = this.#parts;
-    const ask = (version: (limited: AbortSignal) => Promise<string>) => withDeadline(clock, helloTimeoutMs, signal, version).catch(() => null);
+    const ask = (version: (limited: AbortSignal) => Promise<string>) =>
+      withDeadline(clock, helloTimeoutMs, signal, version).catch(() => null);
     const [hypervisor, ipsec] = await Promise.all([ask((limited) => vms.version(limited)), ask((limited) => channels.version(limited))]);
     return {
       type: 'hello',
@@ -140,7 +141,8 @@ class Agent {
   async #obey(line: Line, command: Command, signal: AbortSignal): Promise<void> {
     const { commandId } = command;
     try {
-      if (this.#commandsRunning >= commandsAtOnceMax) throw new PlimsollError('migration-limit', 'this agent has too many commands under way');
+      if (this.#commandsRunning >= commandsAtOnceMax)
+        throw new PlimsollError('migration-limit', 'this agent has too many commands under way');
       this.#commandsRunning += 1;
       try {
         await this.#gate.admitController(command.controllerEpoch);

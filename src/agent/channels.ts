@@ -56,7 +56,8 @@ export class Channels {
 
   async listen(peer: Peer, nonce: string, signal: AbortSignal): Promise<void> {
     await this.#closeOldHearings();
-    if (this.#hearings.size >= hearingsMax) throw new PlimsollError('migration-limit', 'too many proofs are under way on this host: try again');
+    if (this.#hearings.size >= hearingsMax)
+      throw new PlimsollError('migration-limit', 'too many proofs are under way on this host: try again');
     const { sa, guard } = await this.state(peer.hostId, signal);
     const listener = await this.#parts.prober.listen(this.#settings.addresses, nonce, signal);
     const expiresAtMs = this.#parts.clock.monotonicMs() + hearingLifetimeMs;

@@ -58,7 +58,8 @@ export function commandTable(parts: AgentParts, gate: Gate, channels: Channels, 
 }
 
 async function dispatch(handlers: Handlers, name: string, args: unknown, signal: AbortSignal): Promise<unknown> {
-  if (!isCommandName(name)) throw new PlimsollError('message-invalid', `this agent knows no command ${name}: update it to the controller's version`);
+  if (!isCommandName(name))
+    throw new PlimsollError('message-invalid', `this agent knows no command ${name}: update it to the controller's version`);
   return invoke(handlers, name, args, signal);
 }
 

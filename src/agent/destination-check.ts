@@ -13,7 +13,10 @@ export async function checkDestination(
   const hypervisor = await parts.hypervisor.version(signal);
   const own = await parts.hypervisor.findVm(args.vmId, signal);
   if (own !== null) {
-    return answer(hypervisor, { code: 'destination-has-vm', message: `the destination has this VM already (${own.state}): undefine it there first` });
+    return answer(hypervisor, {
+      code: 'destination-has-vm',
+      message: `the destination has this VM already (${own.state}): undefine it there first`,
+    });
   }
   const { memoryUsedBytes, capacity } = await parts.hostMeter.read(signal);
   const freeBytes = capacity.memoryBytes - memoryUsedBytes;

@@ -60,12 +60,14 @@ export class Gate {
   /** The accepted ticket of a migration that starts here now; a second start is refused. */
   spend(migrationId: string, vmId: string, peerHostId: string, nowMs: number): Ticket {
     const held = this.#held.get(migrationId);
-    if (!held || held.role !== 'source') throw new PlimsollError('ticket-invalid', `no ticket to send VM ${vmId} from here: start the migration again`);
+    if (!held || held.role !== 'source')
+      throw new PlimsollError('ticket-invalid', `no ticket to send VM ${vmId} from here: start the migration again`);
     if (held.ticket.vmId !== vmId || held.ticket.toHostId !== peerHostId) {
       throw new PlimsollError('ticket-invalid', `the ticket of migration ${migrationId} is for another VM or destination`);
     }
     if (held.spent) throw new PlimsollError('ticket-used', `migration ${migrationId} was started before`);
-    if (nowMs >= held.ticket.expiresAtMs) throw new PlimsollError('ticket-expired', `the ticket of migration ${migrationId} has expired: start it again`);
+    if (nowMs >= held.ticket.expiresAtMs)
+      throw new PlimsollError('ticket-expired', `the ticket of migration ${migrationId} has expired: start it again`);
     this.admitVmOrder(vmId, held.ticket.vmEpoch);
     held.spent = true;
     return held.ticket;

@@ -20,7 +20,9 @@ export class Remembered {
   }
 
   /** Runs `change` on the newest state; null leaves it as it is. Resolves with the outcome once it is durable. */
-  update<Outcome>(change: (state: AgentMemoryState) => { readonly state: AgentMemoryState | null; readonly outcome: Outcome }): Promise<Outcome> {
+  update<Outcome>(
+    change: (state: AgentMemoryState) => { readonly state: AgentMemoryState | null; readonly outcome: Outcome },
+  ): Promise<Outcome> {
     const done = this.#tail.then(async () => {
       const { state, outcome } = change(this.#state);
       if (state !== null) {

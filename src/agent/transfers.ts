@@ -93,7 +93,9 @@ export class Transfers {
       });
       if (fault !== null && !ended.aborted) {
         this.#parts.log.error('channel lost during a transfer', { peer: transfer.peerHostId, fault });
-        transfer.abort.abort(new PlimsollError('channel-failed', `the channel to ${transfer.peerHostId} was lost: ${fault}; the VM stays here`));
+        transfer.abort.abort(
+          new PlimsollError('channel-failed', `the channel to ${transfer.peerHostId} was lost: ${fault}; the VM stays here`),
+        );
         return;
       }
     }

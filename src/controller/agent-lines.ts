@@ -73,8 +73,10 @@ export class AgentLines {
     signal: AbortSignal,
   ): Promise<CommandReply<Name>> {
     const open = this.#lines.get(hostId);
-    if (!open?.facts) throw new PlimsollError('host-down', `host ${hostId} is not connected: start its agent (or wait, it dials by itself)`);
-    if (open.waiting.size >= commandsWaitingMax) throw new PlimsollError('migration-limit', `host ${hostId} has too many commands under way`);
+    if (!open?.facts)
+      throw new PlimsollError('host-down', `host ${hostId} is not connected: start its agent (or wait, it dials by itself)`);
+    if (open.waiting.size >= commandsWaitingMax)
+      throw new PlimsollError('migration-limit', `host ${hostId} has too many commands under way`);
     const commandId = this.#parts.random.id();
     try {
       const value = await withDeadline(this.#parts.clock, timeoutMs, signal, () => {
@@ -118,7 +120,10 @@ export class AgentLines {
     switch (message.type) {
       case 'hello':
         if (message.protocol !== protocolVersion) {
-          throw new PlimsollError('message-invalid', `agent speaks protocol ${message.protocol}, this controller ${protocolVersion}: update the older one`);
+          throw new PlimsollError(
+            'message-invalid',
+            `agent speaks protocol ${message.protocol}, this controller ${protocolVersion}: update the older one`,
+          );
         }
         open.facts = { addresses: message.addresses, hypervisor: message.hypervisor, ipsec: message.ipsec };
         this.#listener.onHello(hostId, open.facts);
@@ -142,7 +147,8 @@ export class AgentLines {
   }
 
   #drop(open: OpenLine, reason: string): void {
-    for (const waiting of open.waiting.values()) waiting.reject(new PlimsollError('link-lost', `the line to the agent was lost: ${reason}`));
+    for (const waiting of open.waiting.values())
+      waiting.reject(new PlimsollError('link-lost', `the line to the agent was lost: ${reason}`));
     open.waiting.clear();
   }
 

@@ -62,6 +62,12 @@ export class Executor {
     }));
   }
 
+  /** The migration that a VM is in; null when there is none. */
+  migrationOf(vmId: string): string | null {
+    const own = [...this.#running.values()].find(({ migration }) => migration.request.vmId === vmId);
+    return own?.migration.request.migrationId ?? null;
+  }
+
   /** The newest record of a migration that is under way; undefined when it is not. */
   current(migrationId: string): Migration | undefined {
     return this.#running.get(migrationId)?.migration;
@@ -113,9 +119,12 @@ export class Executor {
     await this.#effects.check({ ...wish, migrationId: 'dry-run', vmEpoch: 0, askedAtMs: this.#parts.clock.nowMs() });
   }
 
-  /** Resolves when a migration has ended. */
-  async ended(migrationId: string): Promise<void> {
-    await this.#running.get(migrationId)?.done;
+  /** Resolves when any of the migrations under way has ended; with false when there is none, or the controller stops. */
+  async nextEnd(): Promise<boolean> {
+    const running = [...this.#running.values()].map(({ done }) => done);
+    if (running.length === 0) return false;
+    await Promise.race(running);
+    return !this.#signal.aborted;
   }
 
   async settle(): Promise<void> {
@@ -124,15 +133,22 @@ export class Executor {
 
   #checkLimits(wish: { readonly vmId: string; readonly vmName: string; readonly fromHostId: HostId; readonly toHostId: HostId }): void {
     const flights = this.inFlight();
-    if (wish.fromHostId === wish.toHostId) throw new PlimsollError('destination-same-as-source', `${wish.vmName} is on ${wish.toHostId} already`);
+    if (wish.fromHostId === wish.toHostId)
+      throw new PlimsollError('destination-same-as-source', `${wish.vmName} is on ${wish.toHostId} already`);
     if (flights.some((flight) => flight.vmId === wish.vmId)) throw new PlimsollError('vm-busy', `${wish.vmName} is being migrated already`);
     if (flights.length >= this.#policy.migrationsPerClusterMax) {
-      throw new PlimsollError('migration-limit', `${flights.length} migrations are under way, the policy allows no more: wait for one to end`);
+      throw new PlimsollError(
+        'migration-limit',
+        `${flights.length} migrations are under way, the policy allows no more: wait for one to end`,
+      );
     }
     for (const hostId of [wish.fromHostId, wish.toHostId]) {
       const here = flights.filter((flight) => flight.fromHostId === hostId || flight.toHostId === hostId).length;
       if (here >= this.#policy.migrationsPerHostMax) {
-        throw new PlimsollError('migration-limit', `${hostId} has ${here} migration under way, the policy allows no more: wait for it to end`);
+        throw new PlimsollError(
+          'migration-limit',
+          `${hostId} has ${here} migration under way, the policy allows no more: wait for it to end`,
+        );
       }
     }
   }
@@ -141,7 +157,8 @@ export class Executor {
     const running: Running = { migration, done: Promise.resolve() };
     this.#running.set(migration.request.migrationId, running);
     running.done = this.#run(running, first).catch((error: unknown) => {
-      if (!this.#signal.aborted) this.#parts.log.error('a migration could not go on', { migrationId: migration.request.migrationId, ...refusalOf(error) });
+      if (!this.#signal.aborted)
+        this.#parts.log.error('a migration could not go on', { migrationId: migration.request.migrationId, ...refusalOf(error) });
     });
   }
 

@@ -196,7 +196,8 @@ export class MigrationEffects {
 function mustRun(vm: VmView | null, request: MigrationRequest): VmView {
   if (vm === null) throw new PlimsollError('vm-unknown', `${request.fromHostId} has no VM ${request.vmName}: see 'plimsoll vm list'`);
   if (vm.jobActive) throw new PlimsollError('vm-busy', `the hypervisor is at work on ${request.vmName} already: wait or abort that job`);
-  if (vm.state !== 'running') throw new PlimsollError('vm-not-running', `${request.vmName} is ${vm.state}, only a running VM can move live: start it first`);
+  if (vm.state !== 'running')
+    throw new PlimsollError('vm-not-running', `${request.vmName} is ${vm.state}, only a running VM can move live: start it first`);
   return vm;
 }
 

@@ -24,7 +24,8 @@ export class Receipts {
 
   async read(migrationId: string): Promise<ReceiptResource> {
     const stored = await this.#parts.store.receipt(migrationId);
-    if (!stored) throw new PlimsollError('receipt-unknown', `there is no receipt of migration ${migrationId}: see 'plimsoll migration list'`);
+    if (!stored)
+      throw new PlimsollError('receipt-unknown', `there is no receipt of migration ${migrationId}: see 'plimsoll migration list'`);
     const envelope = JSON.parse(stored.envelope) as Envelope;
     const payload = decodeBase64(envelope.payload);
     const signature = decodeBase64(envelope.signatures[0]?.sig ?? '');

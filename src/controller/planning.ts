@@ -1,0 +1,181 @@
+/** The planning loop: snapshot, plan, and what the mode allows to be done with it. */
+import { checkPlan } from '#core/checks/check-plan.ts';
+import type { LedgerEntry, MoveCause } from '#core/model/ledger.ts';
+import type { Migration } from '#core/model/migration.ts';
+import type { Move, Plan } from '#core/model/plan.ts';
+import type { Mode } from '#core/model/policy.ts';
+import { PlimsollError, refusalOf } from '#core/model/result.ts';
+import type { Snapshot } from '#core/model/snapshot.ts';
+import { makePlan } from '#core/planner/make-plan.ts';
+import { pause } from '#core/time.ts';
+import type { ClusterView } from './cluster-view.ts';
+import type { Executor } from './executor.ts';
+import type { ControllerParts, ControllerSettings } from './parts.ts';
+
+/** Cool-downs look back this many maximum lengths: enough for the doubling to be counted. */
+const ledgerLookBack = 4;
+
+interface Wish {
+  readonly planId: string;
+  readonly askedBy: string;
+  readonly cause: MoveCause;
+}
+
+export class Planning {
+  readonly #parts: ControllerParts;
+  readonly #settings: ControllerSettings;
+  readonly #view: ClusterView;
+  readonly #executor: Executor;
+  #mode: Mode;
+  #latest: Plan | null = null;
+  readonly #applied = new Set<string>();
+
+  constructor(
+    parts: ControllerParts,
+    settings: ControllerSettings,
+    view: ClusterView,
+    executor: Executor,
+    mode: Mode,
+    latest: Plan | null,
+  ) {
+    this.#parts = parts;
+    this.#settings = settings;
+    this.#view = view;
+    this.#executor = executor;
+    this.#mode = mode;
+    this.#latest = latest;
+  }
+
+  get mode(): Mode {
+    return this.#mode;
+  }
+
+  async setMode(mode: Mode): Promise<void> {
+    await this.#parts.store.saveMode(mode);
+    this.#mode = mode;
+    this.#parts.log.info('mode changed', { mode });
+  }
+
+  latest(): Plan | null {
+    return this.#latest;
+  }
+
+  async find(planId: string): Promise<Plan> {
+    const plan = this.#latest?.planId === planId ? this.#latest : await this.#parts.store.plan(planId);
+    if (!plan) throw new PlimsollError('plan-unknown', `there is no plan ${planId}: 'plimsoll plan' shows the newest one`);
+    return plan;
+  }
+
+  /** Plans each interval until the signal aborts; an error of one round is logged and the next one comes. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (await pause(this.#parts.clock, this.#settings.planIntervalMs, signal)) {
+      try {
+        const plan = await this.#round();
+        // What cannot start now is not waited for: the next round sees the cluster as it is then.
+        if (this.#mode === 'automatic') await this.#startMoves(plan.moves, { planId: plan.planId, askedBy: 'planner', cause: 'balance' });
+      } catch (error) {
+        if (!signal.aborted) this.#parts.log.error('a planning round failed', { ...refusalOf(error) });
+      }
+    }
+  }
+
+  /** Plans at once, keeps the plan, moves nothing. */
+  async planNow(): Promise<Plan> {
+    const plan = this.#wrap(await this.#snapshot(this.#view.snapshot(this.#parts.clock.nowMs())));
+    await this.#keep(plan);
+    return plan;
+  }
+
+  /** Starts the moves of a plan that a person approved. */
+  async apply(planId: string, askedBy: string): Promise<readonly Migration[]> {
+    if (this.#mode === 'observe') {
+      throw new PlimsollError('mode-forbids', "the mode is observe, nothing moves by plan: 'plimsoll mode approve' allows it");
+    }
+    const plan = await this.find(planId);
+    if (plan.expiresAtMs <= this.#parts.clock.nowMs() || this.#applied.has(planId)) {
+      throw new PlimsollError('plan-expired', `plan ${planId} has expired or was applied before: 'plimsoll plan new' makes a new one`);
+    }
+    this.#applied.add(planId);
+    const wish: Wish = { planId, askedBy, cause: 'operator' };
+    const { started, limited } = await this.#startMoves(plan.moves, wish);
+    if (limited.length > 0) void this.#carryOut(limited, wish, plan.expiresAtMs);
+    return started;
+  }
+
+  /** The moves of an approved plan that had to wait for others, in their order, as long as the plan is valid. */
+  async #carryOut(moves: readonly Move[], wish: Wish, expiresAtMs: number): Promise<void> {
+    let waiting = moves;
+    while (waiting.length > 0 && (await this.#executor.nextEnd()) && this.#parts.clock.nowMs() < expiresAtMs) {
+      ({ limited: waiting } = await this.#startMoves(waiting, wish));
+    }
+    if (waiting.length > 0)
+      this.#parts.log.warn('moves of an approved plan were not started', { planId: wish.planId, moves: waiting.length });
+  }
+
+  async #round(): Promise<Plan> {
+    const snapshot = await this.#snapshot(this.#view.nextRound(this.#parts.clock.nowMs()));
+    const plan = this.#wrap(snapshot);
+    const news = this.#latest === null || plan.verdict !== this.#latest.verdict || plan.moves.length > 0;
+    if (news) await this.#keep(plan);
+    else this.#latest = plan;
+    return plan;
+  }
+
+  async #snapshot(cluster: Pick<Snapshot, 'hosts' | 'vms'>): Promise<Snapshot> {
+    const takenAtMs = this.#parts.clock.nowMs();
+    const ledger: readonly LedgerEntry[] = await this.#parts.store.ledgerSince(
+      Math.max(0, takenAtMs - this.#settings.policy.coolDownMsMax * ledgerLookBack),
+    );
+    return { takenAtMs, policy: this.#settings.policy, ...cluster, inFlight: this.#executor.inFlight(), ledger };
+  }
+
+  #wrap(snapshot: Snapshot): Plan {
+    const draft = makePlan(snapshot);
+    const plan: Plan = {
+      ...draft,
+      planId: this.#parts.random.id(),
+      parentPlanId: this.#latest?.planId ?? null,
+      createdAtMs: snapshot.takenAtMs,
+      expiresAtMs: snapshot.takenAtMs + this.#settings.policy.planLifetimeMs,
+    };
+    const broken = checkPlan(snapshot, plan);
+    if (broken.length > 0) {
+      throw new PlimsollError('internal', `the planner broke its own rules, its plan is dropped: ${JSON.stringify(broken[0])}`);
+    }
+    return plan;
+  }
+
+  async #keep(plan: Plan): Promise<void> {
+    await this.#parts.store.savePlan(plan);
+    this.#latest = plan;
+    this.#parts.log.info('plan', { planId: plan.planId, verdict: plan.verdict, moves: plan.moves.length, summary: plan.summary });
+  }
+
+  /** `limited` are the moves that only have to wait for another migration to end. */
+  async #startMoves(
+    moves: readonly Move[],
+    wish: Wish,
+  ): Promise<{ readonly started: readonly Migration[]; readonly limited: readonly Move[] }> {
+    const started: Migration[] = [];
+    const limited: Move[] = [];
+    for (const move of moves) {
+      const { vmId, vmName, fromHostId, toHostId } = move;
+      try {
+        const migration = await this.#executor.start({ vmId, vmName, fromHostId, toHostId, ...wish });
+        this.#parts.log.info('move started', {
+          migrationId: migration.request.migrationId,
+          vm: vmName,
+          fromHostId,
+          toHostId,
+          reason: move.reason,
+        });
+        started.push(migration);
+      } catch (error) {
+        const refusal = refusalOf(error);
+        if (refusal.code === 'migration-limit') limited.push(move);
+        this.#parts.log.info('move not started', { vm: vmName, ...refusal });
+      }
+    }
+    return { started, limited };
+  }
+}

@@ -1,0 +1,35 @@
+/** The controller's state as REST resources. */
+import { percentOf } from '#core/model/units.ts';
+import type { SnapshotVm } from '#core/model/snapshot.ts';
+import type { HostResource, VmResource } from '#wire/api.ts';
+import type { ClusterView, HostView } from './cluster-view.ts';
+
+export function hostResource(view: ClusterView, host: HostView, vms: readonly SnapshotVm[], nowMs: number): HostResource {
+  const seen = view.snapshotHost(host, nowMs);
+  const { load } = host;
+  return {
+    hostId: host.hostId,
+    status: view.status(host, nowMs),
+    addresses: host.addresses,
+    hypervisor: host.facts?.hypervisor ?? null,
+    ipsec: host.facts?.ipsec ?? null,
+    capacity: load?.capacity ?? null,
+    cpuUsedCores: seen?.cpuUsedCores ?? null,
+    cpuPercent: seen && percentOf(seen.cpuUsedCores, seen.capacity.cpuCores),
+    memoryUsedBytes: seen?.memoryUsedBytes ?? null,
+    memoryPercent: seen && percentOf(seen.memoryUsedBytes, seen.capacity.memoryBytes),
+    pressure: load?.pressure ?? null,
+    overLine: view.overLine(host, nowMs),
+    roundsOverLine: host.roundsOverLine,
+    vms: vms.filter((vm) => vm.hostId === host.hostId).length,
+    samplesAccepted: host.samplesAccepted,
+    samplesRejected: host.samplesRejected,
+    lastSampleAtMs: load?.mark.takenAtMs ?? null,
+    joinedAtMs: host.joinedAtMs,
+  };
+}
+
+export function vmResource(vm: SnapshotVm, migrationId: string | null): VmResource {
+  const { vmId, name, hostId, state, vcpus, memoryBytes, cpuUsedCores } = vm;
+  return { vmId, name, hostId, state, vcpus, memoryBytes, cpuUsedCores, migrationId };
+}
