@@ -43,8 +43,9 @@ class Agent {
     this.#bootId = parts.random.id();
     this.#channels = new Channels(parts, settings);
     this.#gate = new Gate(settings.hostId, remembered, parts.ticketVerifier);
-    this.#commands = commandTable(parts, this.#gate, this.#channels, new Transfers(parts, this.#channels, this.#gate));
     this.#sampler = new Sampler(parts, settings, this.#bootId);
+    const transfers = new Transfers(parts, this.#channels, this.#gate);
+    this.#commands = commandTable(parts, { gate: this.#gate, channels: this.#channels, transfers, sampler: this.#sampler });
   }
 
   /** The guard is in place before any channel, whatever else is down. */

@@ -5,6 +5,7 @@ import type { Channels } from './channels.ts';
 import { checkDestination } from './destination-check.ts';
 import type { Gate } from './gate.ts';
 import type { AgentParts } from './parts.ts';
+import type { Sampler } from './sampler.ts';
 import type { Transfers } from './transfers.ts';
 
 type Handlers = { readonly [Name in CommandName]: (args: CommandArgs<Name>, signal: AbortSignal) => Promise<CommandReply<Name>> };
@@ -15,11 +16,15 @@ export interface CommandTable {
 }
 
 /** What an agent obeys, one line per command. */
-export function commandTable(parts: AgentParts, gate: Gate, channels: Channels, transfers: Transfers): CommandTable {
+export function commandTable(
+  parts: AgentParts,
+  rooms: { readonly gate: Gate; readonly channels: Channels; readonly transfers: Transfers; readonly sampler: Sampler },
+): CommandTable {
+  const { gate, channels, transfers, sampler } = rooms;
   const { hypervisor, clock } = parts;
   const handlers: Handlers = {
     'vm.find': async ({ vmId }, signal) => ({ vm: await hypervisor.findVm(vmId, signal) }),
-    'vm.check-destination': (args, signal) => checkDestination(parts, args, signal),
+    'vm.check-destination': (args, signal) => checkDestination(parts, sampler.newest, args, signal),
     'vm.resume': async ({ vmId, vmEpoch }, signal) => {
       gate.admitVmOrder(vmId, vmEpoch);
       await hypervisor.resume(vmId, signal);

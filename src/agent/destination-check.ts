@@ -1,4 +1,5 @@
 import type { Refusal } from '#core/model/result.ts';
+import type { HostReading } from '#core/model/sample.ts';
 import type { CommandArgs, CommandReply } from '#wire/agent-protocol.ts';
 import type { AgentParts } from './parts.ts';
 
@@ -7,6 +8,7 @@ const gibibyte = 1024 ** 3;
 /** Whether this host can take the VM: it must not have it already, and the memory must be really free. */
 export async function checkDestination(
   parts: AgentParts,
+  host: HostReading | null,
   args: CommandArgs<'vm.check-destination'>,
   signal: AbortSignal,
 ): Promise<CommandReply<'vm.check-destination'>> {
@@ -18,8 +20,9 @@ export async function checkDestination(
       message: `the destination has this VM already (${own.state}): undefine it there first`,
     });
   }
-  const { memoryUsedBytes, capacity } = await parts.hostMeter.read(signal);
-  const freeBytes = capacity.memoryBytes - memoryUsedBytes;
+  if (host === null)
+    return answer(hypervisor, { code: 'host-down', message: 'the destination has not measured itself yet: try again in a few seconds' });
+  const freeBytes = host.capacity.memoryBytes - host.memoryUsedBytes;
   if (freeBytes < args.memoryBytes) {
     const figures = `${(args.memoryBytes / gibibyte).toFixed(2)} GiB needed, ${(freeBytes / gibibyte).toFixed(2)} GiB free`;
     return answer(hypervisor, { code: 'no-memory', message: `not enough memory on the destination: ${figures}` });

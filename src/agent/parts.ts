@@ -35,5 +35,7 @@ export interface AgentSettings {
   readonly hostId: HostId;
   readonly addresses: HostAddresses;
   readonly sampleIntervalMs: number;
+  /** Memory that this host offers to VMs when that is less than the machine has; null for all of it. */
+  readonly memoryCapacityBytes: number | null;
   readonly version: string;
 }

@@ -1,4 +1,6 @@
-import type { Sample } from '#core/model/sample.ts';
+import type { HostReading, Sample } from '#core/model/sample.ts';
+import { bytes } from '#core/model/units.ts';
+import type { VmSample } from '#core/model/vm.ts';
 import type { AgentParts, AgentSettings } from './parts.ts';
 
 /** Reads the host and its VMs. */
@@ -7,6 +9,7 @@ export class Sampler {
   readonly #settings: AgentSettings;
   readonly #bootId: string;
   #sequence = 0;
+  #newest: HostReading | null = null;
 
   constructor(parts: AgentParts, settings: AgentSettings, bootId: string) {
     this.#parts = parts;
@@ -17,7 +20,8 @@ export class Sampler {
   /** Throws while the hypervisor or the host cannot be read: a sample with half of the facts is none. */
   async take(signal: AbortSignal): Promise<Sample> {
     const vms = await this.#parts.hypervisor.sampleVms(signal);
-    const host = await this.#parts.hostMeter.read(signal);
+    const host = this.#offered(await this.#parts.hostMeter.read(signal), vms);
+    this.#newest = host;
     this.#sequence += 1;
     return {
       hostId: this.#settings.hostId,
@@ -26,6 +30,23 @@ export class Sampler {
       takenAtMs: this.#parts.clock.nowMs(),
       host,
       vms,
+    };
+  }
+
+  /** The host's newest reading; null before the first. The meter itself has one reader, as rates count from its last call. */
+  get newest(): HostReading | null {
+    return this.#newest;
+  }
+
+  /** A host that offers only a part of its memory counts what its VMs hold against that part. */
+  #offered(host: HostReading, vms: readonly VmSample[]): HostReading {
+    const offeredBytes = this.#settings.memoryCapacityBytes;
+    if (offeredBytes === null) return host;
+    const heldBytes = vms.reduce((sum, vm) => sum + vm.memoryResidentBytes, 0);
+    return {
+      ...host,
+      memoryUsedBytes: bytes(Math.min(heldBytes, offeredBytes)),
+      capacity: { ...host.capacity, memoryBytes: bytes(offeredBytes) },
     };
   }
 }

@@ -21,14 +21,17 @@ export async function withDeadline<Value>(
   const ended = new AbortController();
   const late = new AbortController();
   const limited = AbortSignal.any([signal, late.signal]);
-  void pause(clock, limitMs, ended.signal).then((overdue) => {
-    if (overdue) late.abort(new PlimsollError('command-timeout', `no answer within ${limitMs} ms`));
-  });
+  void abortWhenLate(clock, limitMs, late, ended.signal);
   try {
     return await Promise.race([work(limited), rejectWhenAborted(limited)]);
   } finally {
     ended.abort();
   }
+}
+
+async function abortWhenLate(clock: Clock, limitMs: number, late: AbortController, ended: AbortSignal): Promise<void> {
+  const overdue = await pause(clock, limitMs, ended);
+  if (overdue) late.abort(new PlimsollError('command-timeout', `no answer within ${limitMs} ms`));
 }
 
 function rejectWhenAborted(signal: AbortSignal): Promise<never> {

@@ -56,7 +56,10 @@ export const commandSchemas = {
     reply: Type.Object({ sa: orNull(SecurityAssociationSchema), guard: GuardStateSchema }, strict),
   },
   'channel.listen': { args: Type.Object({ peer: PeerSchema, nonce: IdSchema }, strict), reply: Nothing },
-  'channel.probe': { args: Type.Object({ peer: PeerSchema, nonce: IdSchema }, strict), reply: Type.Object({ facts: ProofFactsSchema }, strict) },
+  'channel.probe': {
+    args: Type.Object({ peer: PeerSchema, nonce: IdSchema }, strict),
+    reply: Type.Object({ facts: ProofFactsSchema }, strict),
+  },
   'channel.heard': { args: Type.Object({ nonce: IdSchema }, strict), reply: Type.Object({ facts: ProofFactsSchema }, strict) },
   'channel.close': { args: Type.Object({ peerHostId: HostIdSchema }, strict), reply: Nothing },
   'transfer.start': {

@@ -187,7 +187,14 @@ export const MigrateBodySchema = Type.Object(
 
 /** What a dry run answers: where the VM would go and what would be refused. */
 export const MigrateCheckSchema = Type.Object(
-  { vmId: VmIdSchema, vmName: NameSchema, fromHostId: HostIdSchema, toHostId: HostIdSchema, reason: TextSchema, refusal: orNull(RefusalSchema) },
+  {
+    vmId: VmIdSchema,
+    vmName: NameSchema,
+    fromHostId: HostIdSchema,
+    toHostId: HostIdSchema,
+    reason: TextSchema,
+    refusal: orNull(RefusalSchema),
+  },
   strict,
 );
 

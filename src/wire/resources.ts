@@ -32,7 +32,10 @@ export const AddressesSchema = Type.Object(
 
 export const CapacitySchema = Type.Object({ cpuCores: CoresSchema, memoryBytes: BytesSchema }, strict);
 
-export const PressureSchema = Type.Object({ cpuSomePercent: PercentSchema, memorySomePercent: PercentSchema, ioSomePercent: PercentSchema }, strict);
+export const PressureSchema = Type.Object(
+  { cpuSomePercent: PercentSchema, memorySomePercent: PercentSchema, ioSomePercent: PercentSchema },
+  strict,
+);
 
 export const VmStateSchema = Type.Union([
   Type.Literal('running'),

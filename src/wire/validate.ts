@@ -24,7 +24,12 @@ export function violations(schema: TSchema, value: unknown): readonly Violation[
  * Checks a value from outside and returns it typed. Throws PlimsollError(`code`) that names `what`, the
  * place and the fault of the first few violations.
  */
-export function parse<Schema extends TSchema>(schema: Schema, value: unknown, what: string, code: RefusalCode = 'message-invalid'): Static<Schema> {
+export function parse<Schema extends TSchema>(
+  schema: Schema,
+  value: unknown,
+  what: string,
+  code: RefusalCode = 'message-invalid',
+): Static<Schema> {
   const found = violations(schema, value);
   if (found.length === 0) return value as Static<Schema>;
   const shown = found.slice(0, errorsShownMax).map((violation) => `${violation.path || '(top)'} ${violation.message}`);

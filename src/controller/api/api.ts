@@ -13,7 +13,7 @@ import { listenPrivately, removeSocket } from './socket.ts';
 const bodyBytesMax = 64 * 1024;
 const requestMsMax = 10_000;
 /** Below the CLI's own deadline, so that a slow controller is told as such. */
-const handlerMsMax = 12_000;
+const handlerMsMaxDefault = 12_000;
 const pathParameterLengthMax = 512;
 
 export type ApiServer = FastifyInstance<RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, FastifyBaseLogger, TypeBoxTypeProvider>;
@@ -31,6 +31,8 @@ export interface Api {
 export interface ApiOptions {
   readonly log: Log;
   readonly version: string;
+  /** An answer that takes longer is given up with 503. */
+  readonly handlerMsMax?: number;
 }
 
 /** The REST API: routes that decide nothing, with every request and every answer checked against its schema. */
@@ -56,7 +58,7 @@ async function createServer(service: ControllerService, options: ApiOptions): Pr
   const server: ApiServer = Fastify({
     bodyLimit: bodyBytesMax,
     requestTimeout: requestMsMax,
-    handlerTimeout: handlerMsMax,
+    handlerTimeout: options.handlerMsMax ?? handlerMsMaxDefault,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: pathParameterLengthMax },
   }).withTypeProvider<TypeBoxTypeProvider>();

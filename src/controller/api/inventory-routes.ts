@@ -1,6 +1,6 @@
 import type { ControllerService } from '#controller/service.ts';
 import { HistoryPointSchema, HostSchema, ModeBodySchema, StatusSchema, TokenBodySchema, TokenSchema, VmSchema } from '#wire/api.ts';
-import { CountSchema, strict, TimeSchema } from '#wire/resources.ts';
+import { strict } from '#wire/resources.ts';
 import { Type } from 'typebox';
 import type { ApiServer } from './api.ts';
 import { answers, HostPathSchema, NoQuerySchema, VmPathSchema } from './route-schemas.ts';
@@ -11,8 +11,8 @@ const tokenLifetimeMsDefault = 3_600_000;
 
 const HistoryQuerySchema = Type.Object(
   {
-    sinceMs: Type.Optional({ ...TimeSchema, description: 'Oldest point wanted (default: all that is kept)' }),
-    limit: Type.Optional({ ...CountSchema, minimum: 1, maximum: historyLimitMax, description: `At most this many, the newest (default: ${historyLimitDefault})` }),
+    sinceMs: Type.Optional(Type.Integer({ minimum: 0, description: 'Oldest point wanted, Unix epoch (default: all that is kept)' })),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: historyLimitMax, description: `At most this many, the newest (default: ${historyLimitDefault})` })),
   },
   strict,
 );
@@ -41,7 +41,7 @@ function addHostRoutes(server: ApiServer, service: ControllerService): void {
     { schema: { summary: 'All hosts', querystring: NoQuerySchema, response: answers({ 200: Type.Array(HostSchema) }) } },
     async () => [...(await service.hosts())],
   );
-  server.get('/v1/hosts/:hostId', { schema: { summary: 'One host', params: HostPathSchema, response: answers({ 200: HostSchema }) } }, (request) =>
+  server.get('/v1/hosts/:hostId', { schema: { summary: 'One host', params: HostPathSchema, querystring: NoQuerySchema, response: answers({ 200: HostSchema }) } }, (request) =>
     service.host(request.params.hostId),
   );
   server.get(
@@ -75,7 +75,7 @@ function addVmRoutes(server: ApiServer, service: ControllerService): void {
     { schema: { summary: 'All VMs', querystring: NoQuerySchema, response: answers({ 200: Type.Array(VmSchema) }) } },
     async () => [...(await service.vms())],
   );
-  server.get('/v1/vms/:ref', { schema: { summary: 'One VM, by name or UUID', params: VmPathSchema, response: answers({ 200: VmSchema }) } }, (request) =>
+  server.get('/v1/vms/:ref', { schema: { summary: 'One VM, by name or UUID', params: VmPathSchema, querystring: NoQuerySchema, response: answers({ 200: VmSchema }) } }, (request) =>
     service.vm(request.params.ref),
   );
 }

@@ -1,9 +1,9 @@
 import type { ControllerService } from '#controller/service.ts';
 import { MigrateBodySchema, MigrateCheckSchema, MigrationSchema, ReceiptSchema } from '#wire/api.ts';
-import { CountSchema, strict } from '#wire/resources.ts';
+import { strict } from '#wire/resources.ts';
 import { Type } from 'typebox';
 import type { ApiServer } from './api.ts';
-import { answers, askedBy, AskerHeadersSchema, MigrationPathSchema } from './route-schemas.ts';
+import { answers, askedBy, AskerHeadersSchema, MigrationPathSchema, NoQuerySchema } from './route-schemas.ts';
 
 const listLimitMax = 1000;
 const listLimitDefault = 100;
@@ -11,7 +11,7 @@ const listLimitDefault = 100;
 const ListQuerySchema = Type.Object(
   {
     open: Type.Optional(Type.Boolean({ description: 'true: only those under way; false: only those that ended' })),
-    limit: Type.Optional({ ...CountSchema, minimum: 1, maximum: listLimitMax, description: `At most this many, the newest (default: ${listLimitDefault})` }),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: listLimitMax, description: `At most this many, the newest (default: ${listLimitDefault})` })),
   },
   strict,
 );
@@ -29,7 +29,7 @@ export function addMigrationRoutes(server: ApiServer, service: ControllerService
   );
   server.get(
     '/v1/migrations/:migrationId',
-    { schema: { summary: 'One migration', params: MigrationPathSchema, response: answers({ 200: MigrationSchema }) } },
+    { schema: { summary: 'One migration', params: MigrationPathSchema, querystring: NoQuerySchema, response: answers({ 200: MigrationSchema }) } },
     (request) => service.migration(request.params.migrationId),
   );
   server.post(
@@ -39,7 +39,7 @@ export function addMigrationRoutes(server: ApiServer, service: ControllerService
   );
   server.get(
     '/v1/receipts/:migrationId',
-    { schema: { summary: 'The signed record of a migration', params: MigrationPathSchema, response: answers({ 200: ReceiptSchema }) } },
+    { schema: { summary: 'The signed record of a migration', params: MigrationPathSchema, querystring: NoQuerySchema, response: answers({ 200: ReceiptSchema }) } },
     (request) => service.receipt(request.params.migrationId),
   );
 }

@@ -16,7 +16,7 @@ export function addPlanRoutes(server: ApiServer, service: ControllerService): vo
       return plan;
     },
   );
-  server.get('/v1/plans/:planId', { schema: { summary: 'One plan', params: PlanPathSchema, response: answers({ 200: PlanSchema }) } }, (request) =>
+  server.get('/v1/plans/:planId', { schema: { summary: 'One plan', params: PlanPathSchema, querystring: NoQuerySchema, response: answers({ 200: PlanSchema }) } }, (request) =>
     service.plan(request.params.planId),
   );
   server.post('/v1/plans', { schema: { summary: 'Plans now; moves nothing', response: answers({ 201: PlanSchema }) } }, async (_request, reply) =>

@@ -18,10 +18,13 @@ export const emptyMemory: AgentMemoryState = { controllerEpoch: 0, vmEpochs: {},
 /** Accepts a ticket once. On success `memory` is what must be durable before anything is done with it. */
 export function acceptTicket(ticket: Ticket, hostId: HostId, memory: AgentMemoryState, nowMs: number): TicketVerdict {
   const role = ticket.fromHostId === hostId ? 'source' : ticket.toHostId === hostId ? 'destination' : null;
-  if (role === null) return refuse('ticket-invalid', `ticket ${ticket.ticketId} is for ${ticket.fromHostId} and ${ticket.toHostId}, not for ${hostId}`);
+  if (role === null)
+    return refuse('ticket-invalid', `ticket ${ticket.ticketId} is for ${ticket.fromHostId} and ${ticket.toHostId}, not for ${hostId}`);
   if (ticket.fromHostId === ticket.toHostId) return refuse('ticket-invalid', `ticket ${ticket.ticketId} names one host as both ends`);
-  if (nowMs >= ticket.expiresAtMs) return refuse('ticket-expired', `ticket ${ticket.ticketId} has expired: start the migration again; check the hosts' clocks`);
-  if (Object.hasOwn(memory.usedTickets, ticket.ticketId)) return refuse('ticket-used', `ticket ${ticket.ticketId} was used before: start the migration again`);
+  if (nowMs >= ticket.expiresAtMs)
+    return refuse('ticket-expired', `ticket ${ticket.ticketId} has expired: start the migration again; check the hosts' clocks`);
+  if (Object.hasOwn(memory.usedTickets, ticket.ticketId))
+    return refuse('ticket-used', `ticket ${ticket.ticketId} was used before: start the migration again`);
   const stale = staleEpoch(ticket, memory);
   if (stale) return { ok: false, refusal: stale };
   return { ok: true, role, memory: remember(ticket, memory, nowMs) };
@@ -30,7 +33,10 @@ export function acceptTicket(ticket: Ticket, hostId: HostId, memory: AgentMemory
 /** A controller with a lower epoch than one seen before has been replaced; its commands are refused. */
 export function checkControllerEpoch(epoch: number, memory: AgentMemoryState): Refusal | null {
   if (epoch >= memory.controllerEpoch) return null;
-  return { code: 'stale-epoch', message: `controller epoch ${epoch} is older than ${memory.controllerEpoch}: a newer controller has taken over` };
+  return {
+    code: 'stale-epoch',
+    message: `controller epoch ${epoch} is older than ${memory.controllerEpoch}: a newer controller has taken over`,
+  };
 }
 
 /** An order about a VM must carry the newest epoch this host knows for it. */
@@ -45,7 +51,10 @@ function staleEpoch(ticket: Ticket, memory: AgentMemoryState): Refusal | null {
   if (controller) return controller;
   const known = memory.vmEpochs[ticket.vmId] ?? 0;
   if (ticket.vmEpoch > known) return null;
-  return { code: 'stale-epoch', message: `ticket ${ticket.ticketId} has epoch ${ticket.vmEpoch} of VM ${ticket.vmId}, but ${known} was seen already` };
+  return {
+    code: 'stale-epoch',
+    message: `ticket ${ticket.ticketId} has epoch ${ticket.vmEpoch} of VM ${ticket.vmId}, but ${known} was seen already`,
+  };
 }
 
 function remember(ticket: Ticket, memory: AgentMemoryState, nowMs: number): AgentMemoryState {

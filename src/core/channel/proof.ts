@@ -58,7 +58,8 @@ function endFault(facts: ProofFacts): string | null {
   if (!facts.guardBefore.installed || !facts.guardAfter.installed) return `the guard is not installed on ${facts.hostId}`;
   if (facts.before === null || facts.after === null) return `${facts.hostId} has no SA with ${facts.peerHostId}`;
   if (facts.after.state !== 'installed' && facts.after.state !== 'rekeying') return `the SA on ${facts.hostId} is ${facts.after.state}`;
-  if (!acceptedEncryption.includes(facts.after.encryption)) return `${facts.hostId} negotiated ${facts.after.encryption}, which is not accepted`;
+  if (!acceptedEncryption.includes(facts.after.encryption))
+    return `${facts.hostId} negotiated ${facts.after.encryption}, which is not accepted`;
   if (facts.protectedProbes < proofPolicy.protectedProbes) {
     return `${facts.hostId} saw ${facts.protectedProbes} of ${proofPolicy.protectedProbes} probes through the channel`;
   }
@@ -80,7 +81,8 @@ function crossingFault(facts: ProofFacts, direction: 'in' | 'out'): string | nul
 }
 
 function plainFault(source: ProofFacts, destination: ProofFacts): string | null {
-  if (destination.plainProbes > 0) return `${destination.hostId} received ${destination.plainProbes} plain-text probes: its guard does not drop`;
+  if (destination.plainProbes > 0)
+    return `${destination.hostId} received ${destination.plainProbes} plain-text probes: its guard does not drop`;
   if (source.plainProbes < proofPolicy.plainProbes) return `${source.hostId} sent only ${source.plainProbes} plain-text probes`;
   const dropped = destination.guardAfter.droppedProbePackets - destination.guardBefore.droppedProbePackets;
   if (dropped < 1) return `the guard of ${destination.hostId} counted none of the plain-text probes: they may have been lost on the way`;

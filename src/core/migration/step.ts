@@ -87,9 +87,17 @@ export function recover(migration: Migration, nowMs: number): Step {
   switch (migration.phase) {
     case 'asked':
     case 'checked':
-      return fail(migration, { code: 'controller-restarted', message: 'the controller restarted before any byte was sent: ask again' }, nowMs);
+      return fail(
+        migration,
+        { code: 'controller-restarted', message: 'the controller restarted before any byte was sent: ask again' },
+        nowMs,
+      );
     case 'secured':
-      return resolve(migration, { code: 'controller-restarted', message: 'the controller restarted as the transfer was about to begin' }, nowMs);
+      return resolve(
+        migration,
+        { code: 'controller-restarted', message: 'the controller restarted as the transfer was about to begin' },
+        nowMs,
+      );
     case 'copying':
       return { migration, effect: { kind: 'watch-transfer' } };
     case 'resolving':
@@ -197,7 +205,11 @@ function waitForTruth(migration: Migration, why: string, nowMs: number, limits: 
   if (sourceMoving && migration.abortAsked) return { migration, effect: { kind: 'abort-transfer' } };
   const sinceMs = migration.resolution?.sinceMs ?? nowMs;
   if (!sourceMoving && nowMs - sinceMs > limits.truthWaitMsMax) {
-    return fail(migration, { code: 'truth-unknown', message: `where the VM runs could not be established: ${why}; look on both hosts` }, nowMs);
+    return fail(
+      migration,
+      { code: 'truth-unknown', message: `where the VM runs could not be established: ${why}; look on both hosts` },
+      nowMs,
+    );
   }
   return askAgain(migration);
 }
@@ -205,7 +217,10 @@ function waitForTruth(migration: Migration, why: string, nowMs: number, limits: 
 function countVerdict(migration: Migration, verdict: TruthVerdict, nowMs: number): Migration {
   const before = migration.resolution;
   const confirmations = before?.verdict === verdict.kind ? before.confirmations + 1 : 1;
-  return { ...migration, resolution: { sinceMs: before?.sinceMs ?? nowMs, verdict: verdict.kind, confirmations, cause: before?.cause ?? null } };
+  return {
+    ...migration,
+    resolution: { sinceMs: before?.sinceMs ?? nowMs, verdict: verdict.kind, confirmations, cause: before?.cause ?? null },
+  };
 }
 
 function stayedBecause(migration: Migration): Refusal {

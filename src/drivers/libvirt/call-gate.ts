@@ -42,13 +42,16 @@ export class CallGate {
     }
     const { promise, resolve, reject } = Promise.withResolvers<undefined>();
     const waiter: Waiter = { enter: () => resolve(undefined), refuse: reject };
-    const onAbort = (): void => reject(signal.reason);
+    const onAbort = (): void => {
+      // At once, not in `finally`: a place handed over in between would go to nobody and be lost.
+      this.#waiters.delete(waiter);
+      reject(signal.reason);
+    };
     this.#waiters.add(waiter);
     signal.addEventListener('abort', onAbort, { once: true });
     try {
       await promise;
     } finally {
-      this.#waiters.delete(waiter);
       signal.removeEventListener('abort', onAbort);
     }
   }

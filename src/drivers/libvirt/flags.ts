@@ -12,11 +12,8 @@ export const domainState = {
   pmSuspended: 7,
 } as const;
 
-/** virDomainPausedReason values that a migration leaves behind. */
-export const pausedReason = { migration: 2, ioError: 5, postCopy: 12, postCopyFailed: 13 } as const;
-
 /** virConnectListAllDomainsFlags. */
-export const listFlag = { active: 1, inactive: 2 } as const;
+export const listFlag = { active: 1, inactive: 2, persistent: 4 } as const;
 
 /** virConnectGetAllDomainStatsFlags: `noWait` skips what a busy monitor cannot answer, so one stuck VM does not stall the sample. */
 export const statsFlag = { active: 1, inactive: 2, running: 16, noWait: 0x2000_0000 } as const;
@@ -65,4 +62,4 @@ export const feature = { programKeepAlive: 13 } as const;
 export const eventId = { lifecycle: 0, migrationIteration: 20, jobCompleted: 21 } as const;
 
 /** virErrorNumber used in decisions. */
-export const serverFault = { noDomain: 42, operationInvalid: 55, migrateFinishOk: 93 } as const;
+export const serverFault = { noSupport: 3, noDomain: 42, operationInvalid: 55, operationAborted: 78, operationUnsupported: 84 } as const;

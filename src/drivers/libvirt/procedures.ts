@@ -126,21 +126,16 @@ export const supportsFeature = procedure(
 );
 
 /** The machine. */
-export const nodeGetInfo = procedure(
-  6,
-  'NODE_GET_INFO',
-  nothingOut,
-  (d): NodeInfo => ({
-    model: decodeModel(d),
-    memoryKib: d.u64(),
-    cpus: d.i32(),
-    mhz: d.i32(),
-    nodes: d.i32(),
-    sockets: d.i32(),
-    cores: d.i32(),
-    threads: d.i32(),
-  }),
-);
+export const nodeGetInfo = procedure(6, 'NODE_GET_INFO', nothingOut, (d): NodeInfo => ({
+  model: decodeModel(d),
+  memoryKib: d.u64(),
+  cpus: d.i32(),
+  mhz: d.i32(),
+  nodes: d.i32(),
+  sockets: d.i32(),
+  cores: d.i32(),
+  threads: d.i32(),
+}));
 /** Two calls each: `nparams` 0 asks how many there are. `cpu` and `cell` -1 mean the whole machine. */
 export const nodeGetCpuStats = procedure(
   227,
@@ -178,11 +173,10 @@ export const getAllDomainStats = procedure(
   (e, args: { readonly domains: readonly DomainRef[]; readonly stats: number; readonly flags: number }) =>
     e.array(args.domains, domainsMax, encodeDomain).u32(args.stats).u32(args.flags),
   (d) =>
-    d.array(
-      domainsMax,
-      domainBytesMin + 4,
-      (inner): DomainStats => ({ domain: decodeDomain(inner), params: decodeTypedParams(inner, domainStatsParamsMax) }),
-    ),
+    d.array(domainsMax, domainBytesMin + 4, (inner): DomainStats => ({
+      domain: decodeDomain(inner),
+      params: decodeTypedParams(inner, domainStatsParamsMax),
+    })),
 );
 
 /** Domains: define, start, stop. */
@@ -205,12 +199,10 @@ export const resume = procedure(28, 'DOMAIN_RESUME', encodeDomain, nothingIn);
 export const shutdown = procedure(33, 'DOMAIN_SHUTDOWN', encodeDomain, nothingIn);
 
 /** Jobs and migration. */
-export const getJobStats = procedure(
-  298,
-  'DOMAIN_GET_JOB_STATS',
-  domainFlags,
-  (d): JobStats => ({ type: d.i32(), params: decodeTypedParams(d, jobStatsParamsMax) }),
-);
+export const getJobStats = procedure(298, 'DOMAIN_GET_JOB_STATS', domainFlags, (d): JobStats => ({
+  type: d.i32(),
+  params: decodeTypedParams(d, jobStatsParamsMax),
+}));
 export const abortJob = procedure(164, 'DOMAIN_ABORT_JOB', encodeDomain, nothingIn);
 export const abortJobFlags = procedure(442, 'DOMAIN_ABORT_JOB_FLAGS', domainFlags, nothingIn);
 export const migratePerform3Params = procedure(

@@ -24,6 +24,15 @@ export type TypedValue =
 
 /** VIR_TYPED_PARAM_*: 1 to 7 in this order. */
 const typeOrder = ['i32', 'u32', 'i64', 'u64', 'f64', 'bool', 'string'] as const;
+const typedReaders: readonly ((decoder: XdrDecoder) => TypedValue)[] = [
+  (decoder) => ({ type: 'i32', value: decoder.i32() }),
+  (decoder) => ({ type: 'u32', value: decoder.u32() }),
+  (decoder) => ({ type: 'i64', value: decoder.i64() }),
+  (decoder) => ({ type: 'u64', value: decoder.u64() }),
+  (decoder) => ({ type: 'f64', value: decoder.f64() }),
+  (decoder) => ({ type: 'bool', value: decoder.i32() !== 0 }),
+  (decoder) => ({ type: 'string', value: decodeString(decoder) }),
+];
 /** Least bytes of a typed parameter: empty name, type, 32 bit value. */
 export const typedParamBytesMin = 12;
 /** Least bytes of a domain: empty name, UUID, id. */
@@ -68,25 +77,9 @@ export function decodeTypedParam(decoder: XdrDecoder): TypedParam {
   const field = decodeString(decoder);
   const at = decoder.offset;
   const number = decoder.u32();
-  const type = typeOrder[number - 1];
-  switch (type) {
-    case 'i32':
-      return { field, type, value: decoder.i32() };
-    case 'u32':
-      return { field, type, value: decoder.u32() };
-    case 'i64':
-      return { field, type, value: decoder.i64() };
-    case 'u64':
-      return { field, type, value: decoder.u64() };
-    case 'f64':
-      return { field, type, value: decoder.f64() };
-    case 'bool':
-      return { field, type, value: decoder.i32() !== 0 };
-    case 'string':
-      return { field, type, value: decodeString(decoder) };
-    case undefined:
-      throw new DecodeError('unknown-variant', at, `typed parameter ${field} has type ${number}`);
-  }
+  const read = typedReaders[number - 1];
+  if (read === undefined) throw new DecodeError('unknown-variant', at, `typed parameter ${field} has type ${number}`);
+  return { field, ...read(decoder) };
 }
 
 export function encodeTypedParam(encoder: XdrEncoder, param: TypedParam): void {

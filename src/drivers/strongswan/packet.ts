@@ -38,22 +38,11 @@ export function decodePacket(bytes: Uint8Array): Packet {
   if (bytes.length === 0) throw new DecodeError('empty-packet', 0);
   const cursor = new Cursor(bytes);
   const type = packetTypes[cursor.byte()];
-  switch (type) {
-    case 'command-request':
-    case 'event':
-      return { type, name: cursor.name(), message: decodeMessage(cursor.rest()) };
-    case 'command-response':
-      return { type, message: decodeMessage(cursor.rest()) };
-    case 'event-register':
-    case 'event-unregister':
-      return ended(cursor, { type, name: cursor.name() });
-    case 'command-unknown':
-    case 'event-confirm':
-    case 'event-unknown':
-      return ended(cursor, { type });
-    case undefined:
-      throw new DecodeError('unknown-packet-type', 0);
-  }
+  if (type === undefined) throw new DecodeError('unknown-packet-type', 0);
+  if (type === 'command-request' || type === 'event') return { type, name: cursor.name(), message: decodeMessage(cursor.rest()) };
+  if (type === 'command-response') return { type, message: decodeMessage(cursor.rest()) };
+  if (type === 'event-register' || type === 'event-unregister') return ended(cursor, { type, name: cursor.name() });
+  return ended(cursor, { type });
 }
 
 function ended(cursor: Cursor, packet: Packet): Packet {

@@ -9,6 +9,13 @@ import type { OpenTransport } from './transport.ts';
 /** What a session tells about its connection. After `lost`, events may have been missed until the next `connected`. */
 export type SessionState = { readonly kind: 'connected' } | { readonly kind: 'lost'; readonly error: StrongswanError };
 
+export interface Subscription {
+  /** Resolves when charon confirmed; rejects when it could not be asked yet, or with `strongswan-unknown-event`. */
+  readonly ready: Promise<void>;
+  /** Idempotent. */
+  stop(): void;
+}
+
 /** The connection of the moment with what it has registered. */
 interface Line {
   readonly connection: Connection;
@@ -62,7 +69,13 @@ export class Session {
   }
 
   /** Runs a command that streams `event` records before its reply, such as list-sas; `record` gets each as it comes. */
-  async stream(command: string, event: string, message: Section, record: (message: Section) => void, options: CallOptions = {}): Promise<Section> {
+  async stream(
+    command: string,
+    event: string,
+    message: Section,
+    record: (message: Section) => void,
+    options: CallOptions = {},
+  ): Promise<Section> {
     const work = async (line: Line): Promise<Section> => {
       await this.#register(line, event);
       this.#stream = { event, record: this.#bounded(command, record) };
@@ -76,21 +89,20 @@ export class Session {
   }
 
   /**
-   * Calls `listener` for each event of this name until `unsubscribe`, also after the connection was lost and made again.
-   * Resolves when charon confirmed; rejects with `strongswan-unknown-event` when it has no such event.
+   * Calls `listener` for each event of this name until `stop`, also after the connection was lost and made again, and
+   * also when charon is not there yet. Only an event that charon does not have ends the subscription by itself.
    */
-  async subscribe(event: string, listener: (message: Section) => void, options: CallOptions = {}): Promise<() => void> {
-    const unsubscribe = this.#subscriptions.add(event, listener);
-    try {
-      await this.#enqueue(`register ${event}`, (line) => this.#register(line, event), options);
-    } catch (error) {
-      unsubscribe();
-      throw error;
-    }
-    return () => {
-      unsubscribe();
+  subscribe(event: string, listener: (message: Section) => void, options: CallOptions = {}): Subscription {
+    const remove = this.#subscriptions.add(event, listener);
+    const stop = (): void => {
+      remove();
       if (this.#subscriptions.size === 0) this.#stopRedialling();
     };
+    const ready = this.#enqueue(`register ${event}`, (line) => this.#register(line, event), options);
+    ready.catch((error: unknown) => {
+      if (error instanceof StrongswanError && error.code === 'strongswan-unknown-event') stop();
+    });
+    return { ready, stop };
   }
 
   onState(listener: (state: SessionState) => void): () => void {
@@ -148,19 +160,69 @@ export class Session {
     const registered = new Set<string>();
     const connection = await Connection.open(
       this.#open,
-      { event: (name, message) => this.#event(name, message), closed: (error) => this.#lost(connectionOf(), error) },
+      { event: (name, message) => this.#event(name, message), closed: (error) => this.#lost(registered, error) },
       signal,
     );
     const line: Line = { connection, registered };
-    function connectionOf(): Set<string> {
-      return registered;
-    }
     this.#line = line;
     this.#generation += 1;
     for (const event of this.#subscriptions.names()) await this.#register(line, event);
     this.#redialPauseMs = this.#limits.redialPauseMsMin;
     this.#tell({ kind: 'connected' });
     return line;
+  }
+
+  #lost(registered: Set<string>, error: StrongswanError): void {
+    if (this.#line?.registered !== registered) return;
+    this.#line = undefined;
+    // Whoever closed the session knows; its end says nothing about the daemon.
+    if (this.#closed) return;
+    this.#tell({ kind: 'lost', error });
+    this.#redialLater();
+  }
+
+  /** Without subscribers there is nothing to miss: the next call dials. */
+  #redialLater(): void {
+    if (this.#closed || this.#line !== undefined || this.#redialTimer !== undefined || this.#subscriptions.size === 0) return;
+    this.#redialTimer = setTimeout(() => {
+      this.#redialTimer = undefined;
+      if (this.#line !== undefined || this.#closed) return;
+      // Its failure has been told: dialling fails into #redialLater, and whoever calls meanwhile gets the reason.
+      void this.#enqueue('connect', () => Promise.resolve(), {}).catch(() => undefined);
+    }, this.#redialPauseMs);
+    this.#redialPauseMs = Math.min(this.#redialPauseMs * 2, this.#limits.redialPauseMsMax);
+  }
+
+  #stopRedialling(): void {
+    clearTimeout(this.#redialTimer);
+    this.#redialTimer = undefined;
+  }
+
+  /** An event that cannot be read ends the connection like any other garbage; another error is a listener's own fault. */
+  #event(name: string, message: Section): void {
+    try {
+      if (this.#stream?.event === name) this.#stream.record(message);
+      this.#subscriptions.deliver(name, message);
+    } catch (error) {
+      if (error instanceof StrongswanError) this.#line?.connection.close(error);
+      else
+        queueMicrotask(() => {
+          throw error;
+        });
+    }
+  }
+
+  #bounded(command: string, record: (message: Section) => void): (message: Section) => void {
+    let count = 0;
+    return (message) => {
+      count += 1;
+      if (count <= this.#limits.streamRecordsMax) record(message);
+      else this.#line?.connection.close(malformed(command, `over ${this.#limits.streamRecordsMax} records`));
+    };
+  }
+
+  #tell(state: SessionState): void {
+    for (const listener of this.#stateListeners) queueMicrotask(() => listener(state));
   }
 
   async #command(line: Line, command: string, message: Section): Promise<Section> {
@@ -185,4 +247,48 @@ export class Session {
     line.connection.close(error);
     return error;
   }
+}
+
+function closedError(): StrongswanError {
+  return new StrongswanError('strongswan-closed', 'The session with charon was closed by its owner: open a new one.');
+}
+
+function queueFull(command: string, waitingCallsMax: number): StrongswanError {
+  return new StrongswanError(
+    'strongswan-queue-full',
+    `${command} was refused, because ${waitingCallsMax} calls wait for charon already: check whether the daemon hangs.`,
+    { command },
+  );
+}
+
+function unknownCommand(command: string): StrongswanError {
+  return new StrongswanError(
+    'strongswan-unknown-command',
+    `charon does not know the command ${command}: check that strongSwan 5.9 or later runs with the plugin that provides it.`,
+    { command },
+  );
+}
+
+function unknownEvent(event: string): StrongswanError {
+  return new StrongswanError(
+    'strongswan-unknown-event',
+    `charon does not know the event ${event}: check that strongSwan 5.9 or later runs with the plugin that provides it.`,
+    { command: event },
+  );
+}
+
+function commandFailed(command: string, daemonMessage: string | undefined): StrongswanError {
+  return new StrongswanError(
+    'strongswan-command-failed',
+    `charon refused ${command}: ${daemonMessage ?? 'no reason given'}. Its log has the details.`,
+    daemonMessage === undefined ? { command } : { command, daemonMessage },
+  );
+}
+
+function malformed(command: string, what: string): StrongswanError {
+  return new StrongswanError(
+    'strongswan-malformed-reply',
+    `charon answered ${command} with ${what}: check that the socket belongs to strongSwan 5.9 or later.`,
+    { command },
+  );
 }

@@ -1,0 +1,16 @@
+/** The lab for tests, benches and the demo. */
+export { labUp } from './up.ts';
+export type { UpControl } from './up.ts';
+export { Lab, LabClient, LabGuest, LabHost, openLab } from './lab.ts';
+export type { Capture } from './capture.ts';
+export type { GuestBeats, ProbeGap, ProbeReport, Steering } from './client/protocol.ts';
+export type { DiskLog } from './disk-log.ts';
+export { LabError } from './errors.ts';
+export type { LabErrorCode } from './errors.ts';
+export type { Machine, ServiceSpec, ServiceStatus } from './machine.ts';
+export { LAB_DEFAULTS } from './options.ts';
+export type { LabMode, LabOptions } from './options.ts';
+export type { ScanResult } from './scan.ts';
+export { removeAllLabs, removeLab } from './down.ts';
+export { waitFor } from './wait.ts';
+export type { WaitOptions } from './wait.ts';

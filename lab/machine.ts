@@ -1,0 +1,147 @@
+import { readFile } from 'node:fs/promises';
+import { createConnection } from 'node:net';
+import { text as readText } from 'node:stream/consumers';
+import { LabError } from './errors.ts';
+import { LAB_INIT } from './layout.ts';
+import { processesOf } from './cgroup.ts';
+import { must, run } from './process.ts';
+import type { RunOptions, RunResult } from './process.ts';
+import { waitFor } from './wait.ts';
+
+export interface MachineSpec {
+  readonly name: string;
+  readonly netNamespacePath: string;
+  readonly pidFile: string;
+  /** As seen from outside. */
+  readonly socketPath: string;
+  /** As process 1 sees it after its mounts. */
+  readonly socketPathInside: string;
+  /** First the version 2 group. */
+  readonly cgroups: readonly string[];
+  readonly overlays: readonly string[];
+  readonly binds: readonly string[];
+}
+
+export interface ServiceSpec {
+  readonly name: string;
+  readonly argv: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly restart: 'always' | 'never';
+  readonly log: string;
+}
+
+export interface ServiceStatus {
+  readonly name: string;
+  readonly state: 'running' | 'waiting' | 'stopping' | 'stopped';
+  readonly pidInside: number;
+  readonly restarts: number;
+  /** As wait(2) gives it; 0 while it never ended. */
+  readonly waitStatus: number;
+}
+
+/** Starts process 1 of a machine; it listens when this returns. */
+export async function bootMachine(spec: MachineSpec, signal?: AbortSignal): Promise<void> {
+  const several = (key: string, values: readonly string[]): string[] => values.flatMap((value) => [key, value]);
+  const identity = ['--name', spec.name, '--pid-file', spec.pidFile, '--socket', spec.socketPathInside];
+  const place = ['--net-namespace', spec.netNamespacePath, ...several('--cgroup', spec.cgroups)];
+  const mounts = [...several('--overlay', spec.overlays), ...several('--bind', spec.binds)];
+  await must([LAB_INIT, 'boot', ...identity, ...place, ...mounts], { signal, timeoutMs: 10_000 });
+}
+
+/** A machine of the lab as seen from outside: its process 1, its services, commands in it. */
+export class Machine {
+  readonly spec: MachineSpec;
+
+  constructor(spec: MachineSpec) {
+    this.spec = spec;
+  }
+
+  get name(): string {
+    return this.spec.name;
+  }
+
+  async pid1(): Promise<number> {
+    const text = await readFile(this.spec.pidFile, 'utf8').catch(() => '');
+    const pid = Number(text.trim());
+    if (!(pid > 0)) throw new LabError('lab-unknown-host', `machine '${this.name}' has no process 1: run 'plimsoll lab status'`);
+    return pid;
+  }
+
+  /** Runs a command in the machine: its namespaces and its CPU capacity. */
+  async exec(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
+    return run(await this.execArgv(argv), options);
+  }
+
+  async execArgv(argv: readonly string[]): Promise<string[]> {
+    const groups = this.spec.cgroups.flatMap((group) => ['--cgroup', group]);
+    return [LAB_INIT, 'exec', '--pid', `${await this.pid1()}`, ...groups, '--', ...argv];
+  }
+
+  async startService(service: ServiceSpec): Promise<void> {
+    const env = Object.entries(service.env ?? {}).map(([key, value]) => `${key}=${value}`);
+    const answer = await this.#ask(['start', service.name, service.restart, service.log, `${env.length}`, ...env, ...service.argv]);
+    if (answer.trim() !== 'ok') throw new LabError('lab-command-failed', `${this.name}: cannot start ${service.name}: ${answer.trim()}`);
+  }
+
+  /** Stops a service and waits for its end; it is not started again. */
+  async stopService(name: string, signal?: AbortSignal): Promise<void> {
+    const answer = await this.#ask(['stop', name]);
+    if (answer.trim() !== 'ok') throw new LabError('lab-command-failed', `${this.name}: cannot stop ${name}: ${answer.trim()}`);
+    await waitFor(async () => (await this.service(name))?.state === 'stopped', { what: `${name} to stop`, timeoutMs: 15_000, signal });
+  }
+
+  async services(): Promise<ServiceStatus[]> {
+    return (await this.#ask(['status']))
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => {
+        const [name = '', state = '', pid = '', restarts = '', status = ''] = line.split(' ');
+        return {
+          name,
+          state: state as ServiceStatus['state'],
+          pidInside: Number(pid),
+          restarts: Number(restarts),
+          waitStatus: Number(status),
+        };
+      });
+  }
+
+  async service(name: string): Promise<ServiceStatus | undefined> {
+    return (await this.services()).find((s) => s.name === name);
+  }
+
+  /** Pid of a running service as this machine's `kill` wants it, or undefined while it does not run. */
+  async servicePid(name: string): Promise<number | undefined> {
+    const status = await this.service(name);
+    return status?.state === 'running' ? this.outerPid(status.pidInside) : undefined;
+  }
+
+  /** Kills the service's process; the supervisor starts it again if it is one of restart 'always'. */
+  async killService(name: string, signal: NodeJS.Signals = 'SIGKILL'): Promise<number> {
+    const pid = await this.servicePid(name);
+    if (pid === undefined) throw new LabError('lab-unknown', `${this.name}: service '${name}' does not run`);
+    process.kill(pid, signal);
+    return pid;
+  }
+
+  /** Translates a pid of the machine's namespace: the kernel lists both in /proc/PID/status (NSpid). */
+  async outerPid(pidInside: number): Promise<number | undefined> {
+    const [group] = this.spec.cgroups;
+    for (const pid of group === undefined ? [] : await processesOf(group)) {
+      const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+      if (/^NSpid:.*\t(\d+)$/m.exec(status)?.[1] === `${pidInside}`) return pid;
+    }
+    return undefined;
+  }
+
+  async #ask(fields: readonly string[]): Promise<string> {
+    const socket = createConnection(this.spec.socketPath);
+    socket.setTimeout(5_000, () => socket.destroy(new Error('no answer within 5 s')));
+    try {
+      socket.end(fields.map((field) => `${field}\0`).join(''));
+      return await readText(socket);
+    } catch (cause) {
+      throw new LabError('lab-unknown-host', `machine '${this.name}' does not answer: it is down, or the lab is`, cause);
+    }
+  }
+}

@@ -1,0 +1,41 @@
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CACHE, CHECKOUT } from './layout.ts';
+import { must } from './process.ts';
+import { hashOf, stampMatches, writeStamp } from './stamp.ts';
+
+const SOURCES = join(CHECKOUT, 'lab', 'native');
+const FLAGS = ['-std=gnu11', '-O2', '-Wall', '-Wextra'];
+
+async function compile(argv: readonly string[], output: string, signal?: AbortSignal): Promise<void> {
+  // A lab that runs keeps the old file open; a new one takes its name.
+  const partial = `${output}.${process.pid}`;
+  try {
+    await must(['gcc', ...FLAGS, '-o', partial, ...argv], { signal });
+    await rename(partial, output);
+  } finally {
+    await rm(partial, { force: true });
+  }
+}
+
+export interface BuildOptions {
+  readonly log: (line: string) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Builds the lab's C programs when their sources changed. */
+export async function ensureNative({ log, signal }: BuildOptions): Promise<void> {
+  const folder = join(CACHE, 'native');
+  const stamp = join(folder, 'stamp');
+  const hash = await hashOf([SOURCES], FLAGS.join(' '));
+  if (await stampMatches(stamp, hash)) return;
+  log('building lab-init, qemu-odd and charon-buffer');
+  await mkdir(folder, { recursive: true });
+  const init = (await readdir(join(SOURCES, 'lab-init')))
+    .filter((name) => name.endsWith('.c'))
+    .map((name) => join(SOURCES, 'lab-init', name));
+  await compile(['-static', ...init], join(folder, 'lab-init'), signal);
+  await compile(['-static', join(SOURCES, 'qemu-odd.c')], join(folder, 'qemu-odd'), signal);
+  await compile(['-shared', '-fPIC', join(SOURCES, 'charon-buffer.c')], join(folder, 'charon-buffer.so'), signal);
+  await writeStamp(stamp, hash);
+}

@@ -1,0 +1,94 @@
+/** The agent's process: the only place of the agent that names drivers. */
+import { join } from 'node:path';
+import { PlimsollError } from '#core/model/result.ts';
+import { loadYamlConfig } from '#drivers/config/yaml-config.ts';
+import { createLibvirtHypervisor } from '#drivers/libvirt/hypervisor.ts';
+import { createDialer } from '#drivers/line/dialer.ts';
+import { joinCluster } from '#drivers/line/join-cluster.ts';
+import { FileAgentMemory } from '#drivers/linux/agent-memory.ts';
+import { NftGuard } from '#drivers/linux/guard.ts';
+import { LinuxHostMeter } from '#drivers/linux/host-meter.ts';
+import { JsonLog } from '#drivers/linux/json-log.ts';
+import { LinuxProber } from '#drivers/linux/prober.ts';
+import { SystemClock } from '#drivers/linux/system-clock.ts';
+import { SystemRandom } from '#drivers/linux/system-random.ts';
+import { readIfPresent, replaceDurably } from '#drivers/pki/durable-file.ts';
+import { createHostKey, createHostRequest } from '#drivers/pki/host-key.ts';
+import { loadIdentity, saveIdentity } from '#drivers/pki/identity-folder.ts';
+import { verifierFor } from '#drivers/pki/signer.ts';
+import { createStrongswanIpsec } from '#drivers/strongswan/ipsec.ts';
+import { type AgentConfig, AgentConfigSchema, agentConfigOf } from '#wire/agent-config.ts';
+import { productVersion } from '#wire/version.ts';
+import { runAgent as serve } from './agent.ts';
+import type { AgentParts } from './parts.ts';
+
+const ticketKeyFile = 'ticket-key.pem';
+
+export interface JoinOrder {
+  readonly configPath: string;
+  readonly token: string;
+  readonly caFingerprint: string;
+}
+
+/** Exchanges a one-time token for this host's certificate; the key is made here and never leaves. */
+export async function joinAgent(order: JoinOrder, signal: AbortSignal): Promise<void> {
+  const config = configOf(order.configPath);
+  const privateKeyPem = createHostKey();
+  const requestPem = await createHostRequest(config.hostId, privateKeyPem);
+  const { token, caFingerprint } = order;
+  const { hostId, addresses, controllerUrl } = config;
+  const joined = await joinCluster({ controllerUrl, token, hostId, addresses, requestPem, caFingerprint }, signal);
+  await saveIdentity(config.identityDir, { hostId, certificatePem: joined.certificatePem, privateKeyPem, caPem: joined.caPem });
+  await replaceDurably(join(config.identityDir, ticketKeyFile), joined.controllerPublicKeyPem);
+}
+
+/** Runs the agent of this configuration file until the signal aborts. Throws `config-invalid`. */
+export async function runAgent(configPath: string, signal: AbortSignal): Promise<void> {
+  const config = configOf(configPath);
+  const parts = await partsOf(config);
+  const { hostId, addresses, sampleIntervalMs, memoryCapacityBytes } = config;
+  try {
+    await serve(parts, { hostId, addresses, sampleIntervalMs, memoryCapacityBytes, version: productVersion }, signal);
+  } finally {
+    await parts.hypervisor.close();
+    await parts.ipsec.close();
+  }
+}
+
+async function partsOf(config: AgentConfig): Promise<AgentParts> {
+  const identity = await loadIdentity(config.identityDir);
+  if (identity.hostId !== config.hostId) {
+    throw new PlimsollError(
+      'config-invalid',
+      `the certificate in ${config.identityDir} is of ${identity.hostId}, not of ${config.hostId}: join again`,
+    );
+  }
+  const ticketKeyPath = join(config.identityDir, ticketKeyFile);
+  const ticketKeyPem = await readIfPresent(ticketKeyPath);
+  if (ticketKeyPem === null)
+    throw new PlimsollError('config-invalid', `${ticketKeyPath} is missing: join this host to the cluster with a new token`);
+  const log = new JsonLog('agent', { hostId: config.hostId });
+  const hypervisor = createLibvirtHypervisor({
+    socketPath: config.libvirtSocket,
+    uri: config.libvirtUri,
+    pkiPath: join(config.identityDir, 'libvirt'),
+  });
+  return {
+    clock: new SystemClock(),
+    random: new SystemRandom(),
+    log,
+    hypervisor,
+    ipsec: createStrongswanIpsec({ socketPath: config.viciSocket, log }),
+    guard: new NftGuard(),
+    prober: new LinuxProber(),
+    hostMeter: new LinuxHostMeter({ clock: new SystemClock(), cgroup: config.cgroup }),
+    dialer: createDialer({ url: config.controllerUrl, identity: () => identity }),
+    memory: new FileAgentMemory(join(config.stateDir, 'agent-memory.json')),
+    identity,
+    ticketVerifier: verifierFor(ticketKeyPem),
+  };
+}
+
+function configOf(path: string): AgentConfig {
+  return agentConfigOf(loadYamlConfig(path, AgentConfigSchema));
+}

@@ -1,0 +1,157 @@
+import {
+  ErrorSchema,
+  HistoryPointSchema,
+  HostSchema,
+  type MigrateBody,
+  MigrateCheckSchema,
+  MigrationSchema,
+  PlanSchema,
+  ReceiptSchema,
+  StatusSchema,
+  TokenSchema,
+  VmSchema,
+} from '#wire/api.ts';
+import { violations } from '#wire/validate.ts';
+import { userInfo } from 'node:os';
+import { type Static, type TSchema, Type } from 'typebox';
+import { CliError } from './errors.ts';
+import { type HttpAnswer, type HttpRequest, requestOver } from './http.ts';
+
+const HostsSchema = Type.Array(HostSchema);
+const HistorySchema = Type.Array(HistoryPointSchema);
+const VmsSchema = Type.Array(VmSchema);
+const MigrationsSchema = Type.Array(MigrationSchema);
+
+/** The controller's REST API. Every answer is checked; every refusal is a CliError with the controller's own code. */
+export class ControllerClient {
+  readonly #socketPath: string;
+  readonly #signal: AbortSignal;
+
+  constructor(socketPath: string, signal: AbortSignal) {
+    this.#socketPath = socketPath;
+    this.#signal = signal;
+  }
+
+  status() {
+    return this.#get('/v1/status', StatusSchema);
+  }
+
+  hosts() {
+    return this.#get('/v1/hosts', HostsSchema);
+  }
+
+  host(hostId: string) {
+    return this.#get(`/v1/hosts/${encodeURIComponent(hostId)}`, HostSchema);
+  }
+
+  history(hostId: string, sinceMs: number, limit: number) {
+    return this.#get(`/v1/hosts/${encodeURIComponent(hostId)}/history?sinceMs=${sinceMs}&limit=${limit}`, HistorySchema);
+  }
+
+  vms() {
+    return this.#get('/v1/vms', VmsSchema);
+  }
+
+  vm(reference: string) {
+    return this.#get(`/v1/vms/${encodeURIComponent(reference)}`, VmSchema);
+  }
+
+  latestPlan() {
+    return this.#get('/v1/plan', PlanSchema);
+  }
+
+  plan(planId: string) {
+    return this.#get(`/v1/plans/${encodeURIComponent(planId)}`, PlanSchema);
+  }
+
+  makePlan() {
+    return this.#send('POST', '/v1/plans', undefined, PlanSchema);
+  }
+
+  applyPlan(planId: string) {
+    return this.#send('POST', `/v1/plans/${encodeURIComponent(planId)}/apply`, undefined, MigrationsSchema);
+  }
+
+  migrate(body: MigrateBody) {
+    return this.#send('POST', '/v1/migrations', { ...body, dryRun: false }, MigrationSchema);
+  }
+
+  checkMigrate(body: MigrateBody) {
+    return this.#send('POST', '/v1/migrations', { ...body, dryRun: true }, MigrateCheckSchema);
+  }
+
+  migrations(filter: { readonly open: boolean; readonly limit: number }) {
+    return this.#get(`/v1/migrations?limit=${filter.limit}${filter.open ? '&open=true' : ''}`, MigrationsSchema);
+  }
+
+  migration(migrationId: string) {
+    return this.#get(`/v1/migrations/${encodeURIComponent(migrationId)}`, MigrationSchema);
+  }
+
+  abortMigration(migrationId: string) {
+    return this.#send('POST', `/v1/migrations/${encodeURIComponent(migrationId)}/abort`, undefined, MigrationSchema);
+  }
+
+  receipt(migrationId: string) {
+    return this.#get(`/v1/receipts/${encodeURIComponent(migrationId)}`, ReceiptSchema);
+  }
+
+  createToken(hostId: string, lifetimeMs: number) {
+    return this.#send('POST', '/v1/tokens', { hostId, lifetimeMs }, TokenSchema);
+  }
+
+  setMode(mode: string) {
+    return this.#send('PUT', '/v1/mode', { mode }, StatusSchema);
+  }
+
+  #get<Schema extends TSchema>(path: string, schema: Schema): Promise<Static<Schema>> {
+    return this.#call({ method: 'GET', path }, schema);
+  }
+
+  #send<Schema extends TSchema>(method: 'POST' | 'PUT', path: string, body: unknown, schema: Schema): Promise<Static<Schema>> {
+    return this.#call({ method, path, body }, schema);
+  }
+
+  async #call<Schema extends TSchema>(request: HttpRequest, schema: Schema): Promise<Static<Schema>> {
+    const answer = await requestOver(this.#socketPath, { ...request, headers: { 'x-plimsoll-user': userName() } }, this.#signal);
+    if (answer.status >= 200 && answer.status < 300) return checked(schema, jsonOf(answer, request), request);
+    const refusal = checked(ErrorSchema, jsonOf(answer, request), request);
+    throw new CliError(refusal.code, refusal.message);
+  }
+}
+
+function jsonOf(answer: HttpAnswer, request: HttpRequest): unknown {
+  try {
+    return JSON.parse(answer.text);
+  } catch (cause) {
+    throw invalidAnswer(request, `status ${answer.status} without JSON`, cause);
+  }
+}
+
+function checked<Schema extends TSchema>(schema: Schema, value: unknown, request: HttpRequest): Static<Schema> {
+  const [first] = violations(schema, value);
+  if (first) throw invalidAnswer(request, `${first.path || '(top)'} ${first.message}`);
+  return value as Static<Schema>;
+}
+
+function invalidAnswer(request: HttpRequest, fault: string, cause?: unknown): CliError {
+  return new CliError(
+    'controller-answer-invalid',
+    `${request.method} ${request.path} was not answered as this version expects (${fault}): use the plimsoll that belongs to the controller`,
+    { cause },
+  );
+}
+
+/** Who asks, for the record: the person behind sudo, else the login name. */
+function userName(): string {
+  const name = process.env['SUDO_USER'] ?? loginName();
+  return name.replaceAll(/[^ -~]/g, '?').slice(0, 256) || 'local';
+}
+
+function loginName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `uid ${process.getuid?.() ?? 'unknown'}`;
+  }
+}

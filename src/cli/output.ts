@@ -1,0 +1,96 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { CliError } from './errors.ts';
+
+export type OutputForm = 'table' | 'json';
+
+const watchIntervalMs = 2000;
+const clearScreen = '\u001b[H\u001b[2J\u001b[3J';
+const clearLine = '\r\u001b[2K';
+
+/** What a command shows: a REST resource, and how a person reads it. */
+export interface View<Resource> {
+  readonly read: () => Promise<Resource>;
+  readonly print: (resource: Resource, nowMs: number) => string;
+}
+
+export function writeLine(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+export function writeNote(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+/** Shows a resource: the printed form, or the resource itself as JSON. */
+export function show<Resource>(resource: Resource, form: OutputForm, print: (resource: Resource, nowMs: number) => string): void {
+  writeLine(form === 'json' ? JSON.stringify(resource, null, 2) : print(resource, Date.now()));
+}
+
+/** Shows a view once, or again every 2 s until interrupted: on a terminal in place, as JSON one line each time. */
+export async function showView<Resource>(
+  view: View<Resource>,
+  options: { readonly form: OutputForm; readonly watch: boolean; readonly signal: AbortSignal },
+): Promise<void> {
+  if (!options.watch) return show(await view.read(), options.form, view.print);
+  await repeat(options.signal, async (first) => {
+    const text = await watchedText(view, options.form, first);
+    if (options.form === 'json') return text === null || writeLine(text);
+    return process.stdout.write(`${process.stdout.isTTY ? clearScreen : ''}${text ?? ''}\n${process.stdout.isTTY ? '' : '\n'}`);
+  });
+}
+
+/** The view's text; once it has been seen, a controller that is away for a while is told, not fatal. */
+async function watchedText<Resource>(view: View<Resource>, form: OutputForm, first: boolean): Promise<string | null> {
+  try {
+    const resource = await view.read();
+    return form === 'json' ? JSON.stringify(resource) : view.print(resource, Date.now());
+  } catch (error) {
+    if (first || !isPassing(error)) throw error;
+    if (form === 'table') return `plimsoll: ${error.code}: ${error.message}`;
+    writeNote(`plimsoll: ${error.code}: ${error.message}`);
+    return null;
+  }
+}
+
+async function repeat(signal: AbortSignal, turn: (first: boolean) => Promise<unknown>): Promise<void> {
+  try {
+    await turn(true);
+    while (!signal.aborted) {
+      await wait(watchIntervalMs, undefined, { signal });
+      await turn(false);
+    }
+  } catch (error) {
+    // Ctrl-C is how a watch ends.
+    if (!signal.aborted) throw error;
+  }
+}
+
+/** A failure that a restart of the controller brings and takes away again. */
+export function isPassing(error: unknown): error is CliError {
+  return error instanceof CliError && (error.code === 'controller-unreachable' || error.code === 'controller-timeout');
+}
+
+/**
+ * A line that changes: on a terminal it is rewritten in place; elsewhere it is written again only when
+ * `key` (such as the phase) changes, so that a log file stays short.
+ */
+export class LiveLine {
+  #key: string | null = null;
+  #open = false;
+
+  update(key: string, text: string): void {
+    if (process.stderr.isTTY) {
+      process.stderr.write(`${clearLine}${text.slice(0, Math.max(20, process.stderr.columns - 1))}`);
+      this.#open = true;
+    } else if (key !== this.#key) {
+      writeNote(text);
+    }
+    this.#key = key;
+  }
+
+  /** Leaves the last state on the screen and goes on below it. */
+  end(): void {
+    if (this.#open) process.stderr.write('\n');
+    this.#open = false;
+  }
+}

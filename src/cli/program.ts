@@ -1,0 +1,56 @@
+import { Command } from 'commander';
+import { readFileSync } from 'node:fs';
+import { findPackageJSON } from 'node:module';
+import { addHostCommands, addStatusCommands, addVmCommands } from './inventory-commands.ts';
+import { addMigrateCommand, addMigrationCommands, addReceiptCommands } from './migration-commands.ts';
+import { controllerOption } from './options.ts';
+import { addPlanCommands } from './plan-commands.ts';
+import { addAgentCommands, addControllerCommands, addLabCommand } from './process-commands.ts';
+
+const examples = `
+Examples:
+  plimsoll host list --watch               load of every host, live
+  plimsoll plan                            what the planner would move, and why
+  plimsoll migrate web1 host2 --dry-run    would it work?
+  plimsoll migration list -o json          for scripts
+
+The controller is found at --controller or PLIMSOLL_CONTROLLER (unix:/path), else the installed one, else the only lab.
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted. PLIMSOLL_DEBUG=1 adds stack traces to errors.`;
+
+/** The whole command line. A wrong one throws commander's error after its message was written. */
+export function createProgram(): Command {
+  const program = new Command('plimsoll')
+    .description('Keeps every host below its load line, and moves virtual machines through channels that are proven to be encrypted.')
+    .version(packageVersion())
+    .addOption(controllerOption())
+    .enablePositionalOptions()
+    .exitOverride()
+    .configureOutput({ outputError: (text, write) => write(usageMessage(text)) })
+    .addHelpText('after', examples);
+  addStatusCommands(program);
+  addHostCommands(program);
+  addVmCommands(program);
+  addPlanCommands(program);
+  addMigrateCommand(program);
+  addMigrationCommands(program);
+  addReceiptCommands(program);
+  addControllerCommands(program);
+  addAgentCommands(program);
+  addLabCommand(program);
+  return program;
+}
+
+/** `plimsoll: usage: unknown command 'hots' (Did you mean host?)` */
+function usageMessage(text: string): string {
+  return `plimsoll: usage: ${text
+    .replace(/^error: /, '')
+    .trim()
+    .replaceAll(/\s*\n\s*/g, ' ')}\n`;
+}
+
+function packageVersion(): string {
+  const path = findPackageJSON('..', import.meta.url);
+  if (path === undefined) return 'unknown';
+  const manifest: unknown = JSON.parse(readFileSync(path, 'utf8'));
+  return typeof manifest === 'object' && manifest !== null && 'version' in manifest ? String(manifest.version) : 'unknown';
+}

@@ -1,0 +1,258 @@
+import type { LoadChange, Move, PlanDraft } from '#core/model/plan.ts';
+import type { LedgerEntry } from '#core/model/ledger.ts';
+import type { Snapshot, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
+import type { Violation } from './violation.ts';
+
+export type PlanViolationCode =
+  | 'host-unknown'
+  | 'vm-unknown'
+  | 'vm-not-on-source'
+  | 'vm-not-running'
+  | 'vm-in-flight'
+  | 'vm-cooling'
+  | 'vm-twice'
+  | 'same-host'
+  | 'host-stale'
+  | 'host-settling'
+  | 'source-not-over-line'
+  | 'source-not-sustained'
+  | 'target-over-line'
+  | 'target-without-memory'
+  | 'limit-exceeded'
+  | 'reason-missing'
+  | 'prediction-wrong'
+  | 'score-not-lower'
+  | 'verdict-wrong';
+
+export type PlanViolation = Violation<PlanViolationCode>;
+
+/** Percentages and scores may differ from the planner's by rounding only. */
+const tolerance = 1e-6;
+
+/**
+ * Every rule that a plan must keep, computed anew from the snapshot without a line of the planner's code;
+ * empty for a sound plan. Run it on each plan before it is stored or executed.
+ */
+export function checkPlan(snapshot: Snapshot, plan: PlanDraft): readonly PlanViolation[] {
+  return [
+    ...checkLimits(snapshot, plan),
+    ...plan.moves.flatMap((move) => checkMove(snapshot, move)),
+    ...repeatedVms(plan.moves).map((move) => violation('vm-twice', `${move.vmName} is moved twice`, move)),
+    ...replay(snapshot, plan.moves),
+    ...checkVerdict(plan),
+  ];
+}
+
+function violation(code: PlanViolationCode, message: string, move?: Pick<Move, 'vmId'>, hostId?: string): PlanViolation {
+  return { code, message, hostId: hostId ?? null, vmId: move?.vmId ?? null };
+}
+
+function checkLimits({ policy, inFlight }: Snapshot, { moves }: PlanDraft): readonly PlanViolation[] {
+  const found: PlanViolation[] = [];
+  if (moves.length > policy.movesPerPlanMax) {
+    found.push(violation('limit-exceeded', `${moves.length} moves, the most in a plan is ${policy.movesPerPlanMax}`));
+  }
+  if (moves.length > 0 && inFlight.length >= policy.migrationsPerClusterMax) {
+    found.push(violation('limit-exceeded', `moves are planned although ${inFlight.length} migrations are under way`));
+  }
+  for (const move of moves) {
+    for (const hostId of [move.fromHostId, move.toHostId]) {
+      const busy = inFlight.filter((migration) => migration.fromHostId === hostId || migration.toHostId === hostId).length;
+      if (busy < policy.migrationsPerHostMax) continue;
+      found.push(violation('limit-exceeded', `${hostId} has ${busy} migrations under way already`, move, hostId));
+    }
+  }
+  return found;
+}
+
+function checkMove(snapshot: Snapshot, move: Move): readonly PlanViolation[] {
+  const found: PlanViolation[] = [];
+  if (move.fromHostId === move.toHostId)
+    found.push(violation('same-host', `${move.vmName} would stay on ${move.toHostId}`, move, move.toHostId));
+  if (move.reason.trim() === '') found.push(violation('reason-missing', `the move of ${move.vmName} has no reason`, move));
+  if (!(move.scoreAfter < move.scoreBefore)) {
+    found.push(violation('score-not-lower', `moving ${move.vmName} takes the score from ${move.scoreBefore} to ${move.scoreAfter}`, move));
+  }
+  return [
+    ...found,
+    ...checkVm(snapshot, move),
+    ...[move.fromHostId, move.toHostId].flatMap((hostId) => checkFresh(snapshot, move, hostId)),
+    ...checkSource(snapshot, move),
+  ];
+}
+
+function checkVm(snapshot: Snapshot, move: Move): readonly PlanViolation[] {
+  const vm = snapshot.vms.find((candidate) => candidate.vmId === move.vmId);
+  if (vm === undefined) return [violation('vm-unknown', `VM ${move.vmId} is not in the snapshot`, move)];
+  const found: PlanViolation[] = [];
+  if (vm.hostId !== move.fromHostId) found.push(violation('vm-not-on-source', `${vm.name} is on ${vm.hostId}`, move, move.fromHostId));
+  if (vm.state !== 'running') found.push(violation('vm-not-running', `${vm.name} is ${vm.state}`, move));
+  if (snapshot.inFlight.some(({ vmId }) => vmId === move.vmId)) found.push(violation('vm-in-flight', `${vm.name} is being migrated`, move));
+  const until = coolUntilMs(snapshot, move.vmId);
+  if (!(snapshot.takenAtMs >= until)) found.push(violation('vm-cooling', `${vm.name} cools down until ${until}`, move));
+  return found;
+}
+
+/**
+ * End of a VM's cool-down by the rule in words: it lasts `coolDownMs`, twice as long for each further move
+ * made before the VM had been quiet for `coolDownMsMax`, never more than that; tries that failed prolong it
+ * by its present length.
+ */
+function coolUntilMs({ ledger, policy }: Snapshot, vmId: string): number {
+  let untilMs = -Infinity;
+  let doublings = -1;
+  const entries = ledger.filter((entry) => entry.vmId === vmId);
+  for (const entry of entries.toSorted((a: LedgerEntry, b: LedgerEntry) => a.endedAtMs - b.endedAtMs)) {
+    if (entry.startedAtMs - untilMs >= policy.coolDownMsMax) doublings = -1;
+    if (entry.outcome === 'moved') doublings += 1;
+    const lastsMs = Math.min(policy.coolDownMsMax, policy.coolDownMs * 2 ** Math.max(0, doublings));
+    untilMs = Math.max(untilMs, entry.endedAtMs + lastsMs);
+  }
+  return untilMs;
+}
+
+function checkFresh(snapshot: Snapshot, move: Move, hostId: string): readonly PlanViolation[] {
+  const listed = snapshot.hosts.filter((candidate) => candidate.hostId === hostId);
+  const [host] = listed;
+  if (host === undefined || listed.length > 1)
+    return [violation('host-unknown', `${hostId} is in the snapshot ${listed.length} times`, move, hostId)];
+  const { policy } = snapshot;
+  const found: PlanViolation[] = [];
+  const ageMs = snapshot.takenAtMs - host.sampledAtMs;
+  if (host.status !== 'up' || !(ageMs <= policy.sampleAgeMsMax)) {
+    found.push(violation('host-stale', `${hostId} is ${host.status}, its newest sample is ${ageMs} ms old`, move, hostId));
+  }
+  const tookPart = snapshot.ledger.filter((entry) => entry.outcome !== 'stayed' && [entry.fromHostId, entry.toHostId].includes(hostId));
+  if (tookPart.some((entry) => host.sampledAtMs - entry.endedAtMs < policy.smoothingHalfLifeMs)) {
+    found.push(violation('host-settling', `the load of ${hostId} does not show its last move yet`, move, hostId));
+  }
+  return found;
+}
+
+function checkSource({ hosts, policy }: Snapshot, move: Move): readonly PlanViolation[] {
+  const host = hosts.find((candidate) => candidate.hostId === move.fromHostId);
+  if (host === undefined) return [];
+  const found: PlanViolation[] = [];
+  const cpu = (100 * host.cpuUsedCores) / host.capacity.cpuCores;
+  const memory = (100 * host.memoryUsedBytes) / host.capacity.memoryBytes;
+  if (!(cpu > policy.cpuLine.startPercent || memory > policy.memoryLine.startPercent)) {
+    found.push(violation('source-not-over-line', `${host.hostId} is at ${cpu} % CPU and ${memory} % memory`, move, host.hostId));
+  }
+  if (!(host.roundsOverLine >= policy.sustainedRounds)) {
+    found.push(violation('source-not-sustained', `${host.hostId} is over its line for ${host.roundsOverLine} rounds`, move, host.hostId));
+  }
+  return found;
+}
+
+/** Amounts on one host while the moves are replayed: used, and promised to VMs. */
+interface Tally {
+  readonly host: SnapshotHost;
+  /** Share of what its VMs may use that is in use. */
+  readonly residentShare: number;
+  cores: number;
+  usedBytes: number;
+  promisedBytes: number;
+}
+
+/** Replays the moves in order: predicted loads, and the lines and the memory of each target at every step. */
+function replay(snapshot: Snapshot, moves: readonly Move[]): readonly PlanViolation[] {
+  const tallies = new Map(snapshot.hosts.map((host) => [host.hostId, tallyOf(snapshot, host)]));
+  const vms = new Map(snapshot.vms.filter((vm) => vm.state !== 'incoming').map((vm) => [vm.vmId, vm]));
+  for (const { vmId, fromHostId, toHostId } of snapshot.inFlight) {
+    const vm = vms.get(vmId);
+    if (vm === undefined || vm.hostId === toHostId) continue;
+    // What the destination holds of it already is counted in full below.
+    const copy = snapshot.vms.find((other) => other.vmId === vmId && other.hostId === toHostId);
+    if (copy !== undefined) shift(tallies.get(toHostId), undefined, copy);
+    shift(isHeld(vm) ? tallies.get(fromHostId) : undefined, tallies.get(toHostId), vm);
+  }
+  const found: PlanViolation[] = [];
+  for (const move of moves) {
+    const [source, target, vm] = [tallies.get(move.fromHostId), tallies.get(move.toHostId), vms.get(move.vmId)];
+    if (source === undefined || target === undefined || vm === undefined || source === target) continue;
+    const before = [percentages(source), percentages(target)];
+    shift(source, target, vm);
+    found.push(...checkPrediction(move, move.source, before[0], percentages(source)));
+    found.push(...checkPrediction(move, move.destination, before[1], percentages(target)));
+    found.push(...checkTarget(snapshot, move, target));
+  }
+  return found;
+}
+
+function tallyOf(snapshot: Snapshot, host: SnapshotHost): Tally {
+  const here = snapshot.vms.filter((vm) => vm.hostId === host.hostId && isHeld(vm));
+  const promisedBytes = here.filter((vm) => vm.cpuUsedCores >= 0 && vm.memoryBytes >= 0).reduce((sum, vm) => sum + vm.memoryBytes, 0);
+  const residentShare = promisedBytes === 0 ? 1 : Math.min(1, host.memoryUsedBytes / promisedBytes);
+  return { host, residentShare, cores: host.cpuUsedCores, usedBytes: host.memoryUsedBytes, promisedBytes };
+}
+
+function isHeld(vm: SnapshotVm): boolean {
+  return vm.state !== 'shut-off' && vm.state !== 'crashed';
+}
+
+function shift(source: Tally | undefined, target: Tally | undefined, vm: SnapshotVm): void {
+  if (source !== undefined) {
+    source.cores = Math.max(0, source.cores - vm.cpuUsedCores);
+    source.usedBytes -= vm.memoryBytes * source.residentShare;
+    source.promisedBytes -= vm.memoryBytes;
+  }
+  if (target === undefined) return;
+  target.cores += vm.cpuUsedCores;
+  target.usedBytes += vm.memoryBytes;
+  target.promisedBytes += vm.memoryBytes;
+}
+
+function percentages({ host, cores, usedBytes }: Tally): { readonly cpu: number; readonly memory: number } {
+  return { cpu: (100 * cores) / host.capacity.cpuCores, memory: (100 * Math.max(0, usedBytes)) / host.capacity.memoryBytes };
+}
+
+type Percentages = ReturnType<typeof percentages> | undefined;
+
+function checkPrediction(move: Move, claim: LoadChange, before: Percentages, after: Percentages): readonly PlanViolation[] {
+  const pairs = [
+    ['CPU before', claim.cpuBeforePercent, before?.cpu],
+    ['CPU after', claim.cpuAfterPercent, after?.cpu],
+    ['memory before', claim.memoryBeforePercent, before?.memory],
+    ['memory after', claim.memoryAfterPercent, after?.memory],
+  ] as const;
+  return pairs
+    .filter(([, claimed, real]) => !(real !== undefined && Math.abs(claimed - real) <= tolerance))
+    .map(([name, claimed, real]) =>
+      violation('prediction-wrong', `${claim.hostId}: ${name} is said to be ${claimed} %, is ${real} %`, move, claim.hostId),
+    );
+}
+
+function checkTarget({ policy }: Snapshot, move: Move, target: Tally): readonly PlanViolation[] {
+  const { cpu, memory } = percentages(target);
+  const { hostId, capacity } = target.host;
+  const found: PlanViolation[] = [];
+  if (!(cpu <= policy.cpuLine.startPercent + tolerance && memory <= policy.memoryLine.startPercent + tolerance)) {
+    found.push(violation('target-over-line', `${hostId} would be at ${cpu} % CPU and ${memory} % memory`, move, hostId));
+  }
+  const needBytes = Math.max(target.usedBytes, target.promisedBytes);
+  if (!(needBytes <= capacity.memoryBytes)) {
+    found.push(violation('target-without-memory', `${hostId} would need ${needBytes} of ${capacity.memoryBytes} bytes`, move, hostId));
+  }
+  return found;
+}
+
+function repeatedVms(moves: readonly Move[]): readonly Move[] {
+  return moves.filter((move, index) => moves.findIndex((other) => other.vmId === move.vmId) < index);
+}
+
+function checkVerdict(plan: PlanDraft): readonly PlanViolation[] {
+  const found: PlanViolation[] = [];
+  if ((plan.verdict === 'moves') !== plan.moves.length > 0) {
+    found.push(violation('verdict-wrong', `the verdict is ${plan.verdict} with ${plan.moves.length} moves`));
+  }
+  if (plan.summary.trim() === '') found.push(violation('reason-missing', 'the plan has no summary'));
+  for (const skip of plan.skipped.filter(({ reason }) => reason.trim() === '')) {
+    found.push({
+      code: 'reason-missing',
+      message: `what was left alone on ${skip.hostId} has no reason`,
+      hostId: skip.hostId,
+      vmId: skip.vmId,
+    });
+  }
+  return found;
+}

@@ -1,0 +1,126 @@
+import type { HostCapacity, HostId, HostStatus } from '#core/model/host.ts';
+import type { Pressure, Sample } from '#core/model/sample.ts';
+import type { SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
+import { bytes, cores } from '#core/model/units.ts';
+import type { Cores } from '#core/model/units.ts';
+import type { VmId, VmSample } from '#core/model/vm.ts';
+import type { SampleMark } from './accept-sample.ts';
+import { smooth } from './smoothing.ts';
+import type { Smoothed } from './smoothing.ts';
+
+/** Smoothed load of one VM; `cpuCores` is null until its first rate is known. */
+export interface VmLoad {
+  readonly sample: VmSample;
+  readonly cpuCores: Smoothed | null;
+}
+
+/**
+ * Smoothed load of one host, all that the controller holds per host. The host's own part (everything that
+ * no VM accounts for) and each VM are smoothed apart, so that a VM that leaves takes its load with it at
+ * once: smoothing the sum would show an overload for minutes after it has been relieved.
+ */
+export interface HostLoad {
+  readonly mark: SampleMark;
+  readonly capacity: HostCapacity;
+  readonly pressure: Pressure | null;
+  /** Cores that no VM accounts for; may be slightly negative, as counters of two sources do not line up. */
+  readonly cpuOtherCores: Smoothed | null;
+  /** Memory in use that no VM accounts for, in bytes. */
+  readonly memoryOtherBytes: Smoothed | null;
+  readonly vms: ReadonlyMap<VmId, VmLoad>;
+}
+
+/**
+ * Takes in one accepted sample. `carried` holds the smoothed CPU of VMs that have come from another host;
+ * their first rate here is not known yet.
+ */
+export function nextHostLoad(
+  previous: HostLoad | null,
+  sample: Sample,
+  halfLifeMs: number,
+  carried: ReadonlyMap<VmId, Cores> = new Map(),
+): HostLoad {
+  const { host, takenAtMs } = sample;
+  const vms = new Map<VmId, VmLoad>();
+  let vmCores = 0;
+  let vmBytes = 0;
+  for (const vm of sample.vms) {
+    const cpuCores = nextVmCpu(previous?.vms.get(vm.vmId)?.cpuCores ?? null, vm, takenAtMs, halfLifeMs, carried.get(vm.vmId));
+    vms.set(vm.vmId, { sample: vm, cpuCores });
+    vmCores += vm.cpuUsedCores ?? cpuCores?.value ?? 0;
+    vmBytes += vm.memoryResidentBytes;
+  }
+  const cpuOther = previous?.cpuOtherCores ?? null;
+  return {
+    mark: { hostId: sample.hostId, bootId: sample.bootId, sequence: sample.sequence, takenAtMs },
+    capacity: host.capacity,
+    pressure: host.pressure,
+    cpuOtherCores: host.cpuUsedCores === null ? cpuOther : smooth(cpuOther, host.cpuUsedCores - vmCores, takenAtMs, halfLifeMs),
+    memoryOtherBytes: smooth(previous?.memoryOtherBytes ?? null, host.memoryUsedBytes - vmBytes, takenAtMs, halfLifeMs),
+    vms,
+  };
+}
+
+function nextVmCpu(
+  previous: Smoothed | null,
+  vm: VmSample,
+  takenAtMs: number,
+  halfLifeMs: number,
+  carried: Cores | undefined,
+): Smoothed | null {
+  const known = previous ?? (carried === undefined ? null : { value: carried, atMs: takenAtMs });
+  return vm.cpuUsedCores === null ? known : smooth(known, vm.cpuUsedCores, takenAtMs, halfLifeMs);
+}
+
+/** The host's smoothed CPU; null before its first rate is known, which is not the same as idle. */
+export function cpuUsedCores(load: HostLoad): Cores | null {
+  if (load.cpuOtherCores === null) return null;
+  let sum = load.cpuOtherCores.value;
+  for (const vm of load.vms.values()) sum += vm.cpuCores?.value ?? 0;
+  return cores(Math.max(0, sum));
+}
+
+/** The smoothed CPU of each VM whose rate is known: what `carried` needs when one moves. */
+export function vmCpuCores(load: HostLoad): ReadonlyMap<VmId, Cores> {
+  const known = new Map<VmId, Cores>();
+  for (const [vmId, vm] of load.vms) if (vm.cpuCores !== null) known.set(vmId, cores(Math.max(0, vm.cpuCores.value)));
+  return known;
+}
+
+/** The host as the planner sees it; null while its CPU is not known. */
+export function snapshotHostOf(
+  load: HostLoad,
+  facts: { readonly status: HostStatus; readonly roundsOverLine: number },
+): SnapshotHost | null {
+  const cpu = cpuUsedCores(load);
+  if (cpu === null) return null;
+  let memory = load.memoryOtherBytes?.value ?? 0;
+  for (const vm of load.vms.values()) memory += vm.sample.memoryResidentBytes;
+  return {
+    hostId: load.mark.hostId,
+    status: facts.status,
+    capacity: load.capacity,
+    cpuUsedCores: cpu,
+    memoryUsedBytes: bytes(Math.max(0, memory)),
+    pressure: load.pressure,
+    sampledAtMs: load.mark.takenAtMs,
+    roundsOverLine: facts.roundsOverLine,
+  };
+}
+
+/** The host's VMs as the planner sees them. One whose CPU is not known yet counts as idle: its load is still in the host's own part. */
+export function snapshotVmsOf(load: HostLoad): readonly SnapshotVm[] {
+  return [...load.vms.values()].map(({ sample, cpuCores }) => snapshotVmOf(load.mark.hostId, sample, cpuCores));
+}
+
+function snapshotVmOf(hostId: HostId, vm: VmSample, cpu: Smoothed | null): SnapshotVm {
+  return {
+    vmId: vm.vmId,
+    name: vm.name,
+    hostId,
+    state: vm.state,
+    vcpus: vm.vcpus,
+    cpuUsedCores: cores(Math.max(0, cpu?.value ?? 0)),
+    memoryBytes: vm.memoryBytes,
+  };
+}

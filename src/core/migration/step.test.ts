@@ -1,0 +1,181 @@
+import { describe, expect, it } from 'vitest';
+import type { Proof, SecurityAssociation } from '#core/model/channel.ts';
+import type { Migration, MigrationRequest, Progress } from '#core/model/migration.ts';
+import { askAbort, begin, type MigrationEvent, outcomeOf, recover, step, type Step } from './step.ts';
+
+const limits = { noProgressMsMax: 10_000, truthWaitMsMax: 60_000 };
+const request: MigrationRequest = {
+  migrationId: 'm1',
+  vmId: '00000000-0000-4000-8000-000000000001',
+  vmName: 'web1',
+  fromHostId: 'a',
+  toHostId: 'b',
+  cause: 'balance',
+  askedBy: 'planner',
+  planId: null,
+  vmEpoch: 1,
+  askedAtMs: 0,
+};
+const proof: Proof = {
+  provenAtMs: 1,
+  encryption: 'AES_GCM_16-256',
+  keyExchange: 'ECP_384',
+  mode: 'tunnel',
+  spiSourceToDestination: 'aa',
+  spiDestinationToSource: 'bb',
+  protectedProbes: 8,
+  plainProbesDropped: 4,
+};
+const sa: SecurityAssociation = {
+  peerHostId: 'b',
+  ikeUniqueId: '1',
+  childUniqueId: '1',
+  state: 'installed',
+  mode: 'tunnel',
+  udpEncapsulated: true,
+  encryption: 'AES_GCM_16-256',
+  integrity: null,
+  keyExchange: 'ECP_384',
+  spiIn: 'bb',
+  spiOut: 'aa',
+  bytesIn: 0,
+  bytesOut: 0,
+  packetsIn: 0,
+  packetsOut: 0,
+};
+const progress = (memoryRemainingBytes: number): Progress => ({
+  elapsedMs: 1,
+  memoryTotalBytes: 100,
+  memoryRemainingBytes,
+  memorySentBytes: 0,
+  bandwidthBytesPerSecond: null,
+  dirtyPagesPerSecond: null,
+  pageSizeBytes: null,
+  iteration: null,
+  expectedDowntimeMs: null,
+});
+const outcome = { totalMs: 900, downtimeMs: 50, memorySentBytes: 100, iterations: 2 };
+const onDestination: MigrationEvent = {
+  kind: 'truth',
+  source: { kind: 'absent' },
+  destination: { kind: 'present', state: 'running', jobActive: false },
+};
+const onSource: MigrationEvent = {
+  kind: 'truth',
+  source: { kind: 'present', state: 'running', jobActive: false },
+  destination: { kind: 'absent' },
+};
+
+function play(events: readonly MigrationEvent[], start: Step = begin(request)): Step {
+  let now = 0;
+  let current = start;
+  for (const event of events) {
+    now += 1000;
+    current = step(current.migration, event, now, limits);
+  }
+  return current;
+}
+
+const copying: readonly MigrationEvent[] = [{ kind: 'checked' }, { kind: 'secured', proof }, { kind: 'transfer-started', sa }];
+
+describe('a migration', () => {
+  it('goes through check, channel, transfer, truth and verification, in this order', () => {
+    const effects: string[] = [begin(request).effect.kind];
+    let current = begin(request);
+    for (const event of [...copying, { kind: 'transfer-completed', outcome }, onDestination, { kind: 'verified', saAfter: sa }] as const) {
+      current = step(current.migration, event, 1000, limits);
+      effects.push(current.effect.kind);
+    }
+    expect(effects).toEqual(['check', 'secure', 'start-transfer', 'watch-transfer', 'ask-truth', 'verify', 'finish']);
+    expect(current.migration.phase).toBe('done');
+    expect(outcomeOf(current.migration)).toBe('moved');
+  });
+
+  it('does not believe the source that says completed while the VM still runs there', () => {
+    const { migration } = play([...copying, { kind: 'transfer-completed', outcome }, onSource, onSource]);
+    expect(migration.phase).toBe('failed');
+    expect(outcomeOf(migration)).toBe('stayed');
+  });
+
+  it('counts as moved when the source says failed but the VM runs on the destination', () => {
+    const lost: MigrationEvent = { kind: 'transfer-lost', refusal: { code: 'agent-restarted', message: 'gone' } };
+    const { migration } = play([...copying, lost, onDestination, { kind: 'verified', saAfter: null }]);
+    expect(migration.phase).toBe('done');
+    expect(migration.failure).toBeNull();
+  });
+
+  it('sends nothing when the channel is refused', () => {
+    const { migration, effect } = play([{ kind: 'checked' }, { kind: 'refused', refusal: { code: 'proof-failed', message: 'no' } }]);
+    expect(effect.kind).toBe('finish');
+    expect(migration.failure?.code).toBe('proof-failed');
+  });
+
+  it('asks both hosts twice before it destroys a copy, and starts counting anew when the answer changes', () => {
+    const halted: MigrationEvent = {
+      kind: 'truth',
+      source: { kind: 'present', state: 'paused', jobActive: false },
+      destination: { kind: 'present', state: 'running', jobActive: false },
+    };
+    const failed: MigrationEvent = { kind: 'transfer-failed', refusal: { code: 'hypervisor-failed', message: 'x' } };
+    expect(play([...copying, failed, halted]).effect.kind).toBe('ask-truth');
+    expect(play([...copying, failed, halted, halted]).effect.kind).toBe('destroy-source-copy');
+    expect(play([...copying, failed, halted, onSource, halted]).effect.kind).toBe('ask-truth');
+  });
+
+  it('is aborted on request, and says so', () => {
+    const running = play(copying);
+    const asked = { migration: askAbort(running.migration), effect: running.effect };
+    const failed: MigrationEvent = { kind: 'transfer-failed', refusal: { code: 'aborted', message: 'x' } };
+    expect(play([{ kind: 'transfer-running', progress: null }], asked).effect.kind).toBe('abort-transfer');
+    const { migration } = play([{ kind: 'transfer-running', progress: null }, { kind: 'abort-sent' }, failed, onSource, onSource], asked);
+    expect(migration.failure?.code).toBe('aborted');
+  });
+
+  it('sends no byte when the abort comes before the transfer', () => {
+    const checked = play([{ kind: 'checked' }]);
+    const { migration, effect } = play([{ kind: 'secured', proof }], { ...checked, migration: askAbort(checked.migration) });
+    expect(effect.kind).toBe('finish');
+    expect(migration.failure?.code).toBe('aborted');
+  });
+
+  it('is aborted when the remaining memory has not shrunk for too long', () => {
+    const running = (bytes: number): MigrationEvent => ({ kind: 'transfer-running', progress: progress(bytes) });
+    const shrinking = Array.from({ length: 20 }, (_, index) => running(1000 - index));
+    expect(play([...copying, ...shrinking]).effect.kind).toBe('watch-transfer');
+    const stuck = Array.from({ length: 12 }, () => running(500));
+    const { effect, migration } = play([...copying, ...stuck]);
+    expect(effect.kind).toBe('abort-transfer');
+    const failed: MigrationEvent = { kind: 'transfer-failed', refusal: { code: 'aborted', message: 'x' } };
+    expect(play([{ kind: 'abort-sent' }, failed, onSource, onSource], { effect, migration }).migration.failure?.code).toBe(
+      'migration-stalled',
+    );
+  });
+
+  it('calls for a person when the truth stays out of reach', () => {
+    const silent: MigrationEvent = { kind: 'truth', source: { kind: 'unreachable' }, destination: { kind: 'unreachable' } };
+    const lost: MigrationEvent = { kind: 'transfer-lost', refusal: { code: 'link-lost', message: 'gone' } };
+    expect(play([...copying, lost, ...Array.from({ length: 30 }, () => silent)]).migration.phase).toBe('resolving');
+    const { migration } = play([...copying, lost, ...Array.from({ length: 70 }, () => silent)]);
+    expect(migration.failure?.code).toBe('truth-unknown');
+    expect(outcomeOf(migration)).toBe('unclear');
+  });
+});
+
+describe('a migration after the controller died', () => {
+  const at = (phase: Migration['phase']): Migration => ({ ...begin(request).migration, phase });
+
+  it.each([
+    ['asked', 'finish'],
+    ['checked', 'finish'],
+    ['secured', 'ask-truth'],
+    ['copying', 'watch-transfer'],
+    ['resolving', 'ask-truth'],
+    ['verifying', 'verify'],
+  ] as const)('that was %s goes on with %s', (phase, effect) => {
+    expect(recover(at(phase), 5000).effect.kind).toBe(effect);
+  });
+
+  it('that had sent nothing is given up, and the VM counts as stayed', () => {
+    expect(outcomeOf(recover(at('checked'), 5000).migration)).toBe('stayed');
+  });
+});

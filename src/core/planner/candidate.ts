@@ -1,0 +1,143 @@
+import type { Policy } from '#core/model/policy.ts';
+import { freeMemoryBytes } from './apply-move.ts';
+import type { ClusterHost, ClusterVm } from './cluster.ts';
+import { withoutVm } from './cluster.ts';
+import { isAbove, loadOf } from './line.ts';
+import { undominated } from './front.ts';
+import type { Limit, Load } from './line.ts';
+import { addTotals, lineTerms, partOf, scoreOf } from './score.ts';
+import type { Totals } from './score.ts';
+
+/** One VM on one target, judged. */
+export interface Candidate {
+  readonly vm: ClusterVm;
+  readonly target: ClusterHost;
+  /** The cluster's score after the move. */
+  readonly scoreAfter: number;
+  /** By how much the move lowers the score of its two hosts, in percent of that score. */
+  readonly gainPercent: number;
+}
+
+/** What a search works on: one source, the VMs that may leave it, the hosts that may take one. */
+export interface Search {
+  readonly policy: Policy;
+  readonly totals: Totals;
+  readonly source: ClusterHost;
+  readonly vms: readonly ClusterVm[];
+  readonly targets: readonly ClusterHost[];
+  /** What the source has to come down to; infinite for a resource it is not short of. */
+  readonly goal: Limit;
+  /** A target may be filled up to this. */
+  readonly limit: Limit;
+}
+
+/** Loads of a target with a VM on it: the same arithmetic as `withVm`, without building the host. */
+export function loadWith(target: ClusterHost, vm: ClusterVm): Load {
+  return {
+    cpuPercent: ((target.cpuUsedCores + vm.cpuUsedCores) / target.capacity.cpuCores) * 100,
+    memoryPercent: ((target.memoryUsedBytes + vm.memoryBytes) / target.capacity.memoryBytes) * 100,
+  };
+}
+
+/**
+ * The gain that a move must reach, in percent of the score of its two hosts. Judged on two hosts, it does not
+ * fade in a large cluster; and because an average one of n VMs carries an n-th of its host's load, more than
+ * that is never asked for, or a host with many small VMs could not be relieved at all.
+ */
+export function gainBarPercent(policy: Policy, runningVms: number): number {
+  return Math.min(policy.minimumGainPercent, 100 / Math.max(1, runningVms));
+}
+
+/** Would the VM's leaving lower a resource that keeps the source above its goal? */
+export function relieves(source: ClusterHost, vm: ClusterVm, goal: Limit): boolean {
+  const load = loadOf(source);
+  return (
+    (load.cpuPercent > goal.cpuPercent && vm.cpuUsedCores > 0) || (load.memoryPercent > goal.memoryPercent && vm.memoryReliefBytes > 0)
+  );
+}
+
+/**
+ * The move that leaves the lowest score, or null when none fits and gains enough. Ties go to the smaller
+ * VM (fewer bytes to copy), then to ids. The score decides the target, so it is the least loaded one that
+ * has room, seen over CPU and memory together.
+ */
+export function bestCandidate(search: Search): Candidate | null {
+  const front = undominated(search.targets);
+  // The gain is judged on two hosts, so where the best target gains too little a more loaded one may still do.
+  return bestOf({ ...search, targets: front }) ?? (front.length < search.targets.length ? bestOf(search) : null);
+}
+
+function bestOf(search: Search): Candidate | null {
+  let best: Candidate | null = null;
+  for (const vm of search.vms) {
+    if (!relieves(search.source, vm, search.goal)) continue;
+    const view = sourceView(search, vm);
+    for (const target of search.targets) {
+      if (!fits(target, vm, search.limit)) continue;
+      const scoreAfter = scoreWith(view, vm, target);
+      if (!isBetter(vm, scoreAfter, best)) continue;
+      const gainPercent = gainWith(view, vm, target);
+      if (gainPercent >= view.barPercent) best = { vm, target, scoreAfter, gainPercent };
+    }
+  }
+  return best;
+}
+
+/** Every fitting target judged for one VM: the best gain, for the reason why it stays. Null when none fits. */
+export function bestGainPercent(search: Search, vm: ClusterVm): number | null {
+  const view = sourceView(search, vm);
+  let best: number | null = null;
+  for (const target of search.targets) {
+    if (fits(target, vm, search.limit)) best = Math.max(best ?? -Infinity, gainWith(view, vm, target));
+  }
+  return best;
+}
+
+export function fits(target: ClusterHost, vm: ClusterVm, limit: Limit): boolean {
+  return vm.memoryBytes <= freeMemoryBytes(target) && !isAbove(loadWith(target, vm), limit);
+}
+
+/** The half of a judgement that does not depend on the target. */
+interface SourceView {
+  readonly policy: Policy;
+  readonly before: Totals;
+  readonly after: Totals;
+  /** Totals of all hosts, the source as it is afterwards. */
+  readonly rest: Totals;
+  readonly barPercent: number;
+}
+
+function sourceView(search: Search, vm: ClusterVm): SourceView {
+  const before = partOf(loadOf(search.source), search.policy);
+  const after = partOf(loadOf(withoutVm(search.source, vm)), search.policy);
+  const running = search.source.vms.filter((other) => other.state === 'running').length;
+  return {
+    policy: search.policy,
+    before,
+    after,
+    rest: addTotals(addTotals(search.totals, before, -1), after),
+    barPercent: gainBarPercent(search.policy, running),
+  };
+}
+
+function scoreWith(view: SourceView, vm: ClusterVm, target: ClusterHost): number {
+  const without = addTotals(view.rest, partOf(loadOf(target), view.policy), -1);
+  return scoreOf(addTotals(without, partOf(loadWith(target, vm), view.policy)));
+}
+
+/** Relief must come from the lines: a prettier spread alone is no reason to move anything, and gains 0. */
+function gainWith(view: SourceView, vm: ClusterVm, target: ClusterHost): number {
+  const before = addTotals(view.before, partOf(loadOf(target), view.policy));
+  const after = addTotals(view.after, partOf(loadWith(target, vm), view.policy));
+  return scoreOf(after, lineTerms) < scoreOf(before, lineTerms) ? (1 - scoreOf(after) / scoreOf(before)) * 100 : 0;
+}
+
+/** Scores closer than this are equal: rounding must not choose. */
+const scoreTolerance = 1e-9;
+
+function isBetter(vm: ClusterVm, scoreAfter: number, best: Candidate | null): boolean {
+  if (best === null || scoreAfter < best.scoreAfter - scoreTolerance) return true;
+  if (scoreAfter > best.scoreAfter + scoreTolerance) return false;
+  // VMs and targets come sorted by id, so the first of equals is the one to keep.
+  return vm.memoryBytes < best.vm.memoryBytes;
+}

@@ -1,0 +1,142 @@
+import type { HostCapacity, HostId } from '#core/model/host.ts';
+import type { Policy } from '#core/model/policy.ts';
+import type { Snapshot, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
+import { bytes, cores } from '#core/model/units.ts';
+import type { Bytes, Cores } from '#core/model/units.ts';
+import type { VmId, VmState } from '#core/model/vm.ts';
+import { compareText } from './cool-down.ts';
+
+export interface ClusterVm {
+  readonly vmId: VmId;
+  readonly name: string;
+  readonly state: VmState;
+  readonly cpuUsedCores: Cores;
+  /** What it may use, and what a target must have free. */
+  readonly memoryBytes: Bytes;
+  /** What its host's used memory is expected to fall by when it leaves: never more than it may use. */
+  readonly memoryReliefBytes: Bytes;
+}
+
+export interface ClusterHost {
+  readonly hostId: HostId;
+  readonly capacity: HostCapacity;
+  readonly cpuUsedCores: Cores;
+  readonly memoryUsedBytes: Bytes;
+  /** Sum of what its VMs may use, in use or not. */
+  readonly memoryPromisedBytes: Bytes;
+  readonly vms: readonly ClusterVm[];
+}
+
+/** The hosts whose load is known, sorted by id, as they will be when the migrations under way have ended. */
+export interface Cluster {
+  readonly policy: Policy;
+  readonly hosts: readonly ClusterHost[];
+  readonly positions: ReadonlyMap<HostId, number>;
+}
+
+export function findHost(cluster: Cluster, hostId: HostId): ClusterHost | undefined {
+  const position = cluster.positions.get(hostId);
+  return position === undefined ? undefined : cluster.hosts[position];
+}
+
+/** A new cluster with some hosts replaced (by id). */
+export function withHosts(cluster: Cluster, changed: readonly ClusterHost[]): Cluster {
+  const hosts = [...cluster.hosts];
+  for (const host of changed) {
+    const position = cluster.positions.get(host.hostId);
+    if (position !== undefined) hosts[position] = host;
+  }
+  return { ...cluster, hosts };
+}
+
+/** The host without the VM. */
+export function withoutVm(host: ClusterHost, vm: ClusterVm): ClusterHost {
+  return {
+    ...host,
+    cpuUsedCores: cores(Math.max(0, host.cpuUsedCores - vm.cpuUsedCores)),
+    memoryUsedBytes: bytes(Math.max(0, host.memoryUsedBytes - vm.memoryReliefBytes)),
+    memoryPromisedBytes: bytes(Math.max(0, host.memoryPromisedBytes - vm.memoryBytes)),
+    vms: host.vms.filter((other) => other.vmId !== vm.vmId),
+  };
+}
+
+/** The host with the VM; all the memory it may use counts as used, because a copy touches every page. */
+export function withVm(host: ClusterHost, vm: ClusterVm): ClusterHost {
+  return {
+    ...host,
+    cpuUsedCores: cores(host.cpuUsedCores + vm.cpuUsedCores),
+    memoryUsedBytes: bytes(host.memoryUsedBytes + vm.memoryBytes),
+    memoryPromisedBytes: bytes(host.memoryPromisedBytes + vm.memoryBytes),
+    vms: [...host.vms, { ...vm, memoryReliefBytes: vm.memoryBytes }],
+  };
+}
+
+/**
+ * The cluster of the hosts that are not frozen. VMs with unusable figures stay out: they can neither be
+ * counted nor moved. Migrations under way are applied, so that a destination's room is taken and a source
+ * is not relieved twice of the same load.
+ */
+export function clusterOf(snapshot: Snapshot, frozen: ReadonlyMap<HostId, string>): Cluster {
+  const vmsByHost = new Map<HostId, SnapshotVm[]>();
+  for (const vm of snapshot.vms) {
+    if (!hasUsableFigures(vm) || !occupiesMemory(vm.state)) continue;
+    const vms = vmsByHost.get(vm.hostId);
+    if (vms === undefined) vmsByHost.set(vm.hostId, [vm]);
+    else vms.push(vm);
+  }
+  const hosts = snapshot.hosts
+    .filter((host) => !frozen.has(host.hostId))
+    .map((host) => clusterHostOf(host, vmsByHost.get(host.hostId) ?? []))
+    .toSorted((a, b) => compareText(a.hostId, b.hostId));
+  const positions = new Map(hosts.map((host, position) => [host.hostId, position]));
+  return applyInFlight({ policy: snapshot.policy, hosts, positions }, snapshot);
+}
+
+export function hasUsableFigures(vm: SnapshotVm): boolean {
+  return Number.isFinite(vm.cpuUsedCores) && vm.cpuUsedCores >= 0 && Number.isFinite(vm.memoryBytes) && vm.memoryBytes >= 0;
+}
+
+function occupiesMemory(state: VmState): boolean {
+  return state === 'running' || state === 'paused' || state === 'incoming' || state === 'unknown';
+}
+
+function clusterHostOf(host: SnapshotHost, vms: readonly SnapshotVm[]): ClusterHost {
+  const sorted = vms.toSorted((a, b) => compareText(a.vmId, b.vmId));
+  const promisedBytes = sorted.reduce((sum, vm) => sum + vm.memoryBytes, 0);
+  // Guests seldom touch all they may use: what leaves with one is its share of what is really in use.
+  const residentShare = promisedBytes > 0 ? Math.min(1, host.memoryUsedBytes / promisedBytes) : 1;
+  return {
+    hostId: host.hostId,
+    capacity: host.capacity,
+    cpuUsedCores: host.cpuUsedCores,
+    memoryUsedBytes: host.memoryUsedBytes,
+    memoryPromisedBytes: bytes(promisedBytes),
+    vms: sorted.map((vm) => ({
+      vmId: vm.vmId,
+      name: vm.name,
+      state: vm.state,
+      cpuUsedCores: vm.cpuUsedCores,
+      memoryBytes: vm.memoryBytes,
+      memoryReliefBytes: bytes(vm.memoryBytes * residentShare),
+    })),
+  };
+}
+
+function applyInFlight(cluster: Cluster, snapshot: Snapshot): Cluster {
+  const copies = new Map<VmId, SnapshotVm>();
+  // Both hosts may report the VM at this time; the running copy carries the load.
+  for (const vm of snapshot.vms) if (hasUsableFigures(vm) && vm.state !== 'incoming') copies.set(vm.vmId, vm);
+  let result = cluster;
+  for (const { vmId, fromHostId, toHostId } of snapshot.inFlight.toSorted((a, b) => compareText(a.vmId, b.vmId))) {
+    const source = findHost(result, fromHostId);
+    const leaving = source?.vms.find((vm) => vm.vmId === vmId);
+    if (source !== undefined && leaving !== undefined) result = withHosts(result, [withoutVm(source, leaving)]);
+    const copy = copies.get(vmId);
+    const destination = findHost(result, toHostId);
+    if (copy === undefined || copy.hostId === toHostId || destination === undefined) continue;
+    const arriving: ClusterVm = leaving ?? { ...copy, memoryReliefBytes: copy.memoryBytes };
+    const incoming = destination.vms.find((vm) => vm.vmId === vmId);
+    result = withHosts(result, [withVm(incoming === undefined ? destination : withoutVm(destination, incoming), arriving)]);
+  }
+  return result;
+}

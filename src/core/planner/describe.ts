@@ -1,0 +1,65 @@
+import type { LoadChange, Move, Skip, Verdict } from '#core/model/plan.ts';
+import type { Policy } from '#core/model/policy.ts';
+import type { ClusterVm } from './cluster.ts';
+import { coreCount, count, memorySize, percent } from './words.ts';
+
+type MoveFacts = Pick<Move, 'source' | 'destination'>;
+
+/** Why this VM, why there: one sentence with the figures. */
+export function describeMove(policy: Policy, vm: ClusterVm, { source, destination }: MoveFacts): string {
+  const uses = `${vm.name} uses ${coreCount(vm.cpuUsedCores)} and ${memorySize(vm.memoryBytes)}`;
+  const there = `${destination.hostId} has the best room: ${change(destination)}`;
+  return `${source.hostId} is at ${troubleOf(policy, source)}; ${uses}, and ${there}; ${source.hostId} comes down to ${percent(source.cpuAfterPercent)} CPU, ${percent(source.memoryAfterPercent)} memory.`;
+}
+
+function troubleOf(policy: Policy, source: LoadChange): string {
+  const { cpuLine, memoryLine } = policy;
+  const resources = [
+    { name: 'CPU', at: source.cpuBeforePercent, line: cpuLine },
+    { name: 'memory', at: source.memoryBeforePercent, line: memoryLine },
+  ];
+  const over = resources.filter(({ at, line }) => at > line.startPercent);
+  if (over.length > 0)
+    return over.map(({ name, at, line }) => `${percent(at)} ${name}, over its start line of ${percent(line.startPercent)}`).join(' and ');
+  return resources
+    .filter(({ at, line }) => at > line.stopPercent)
+    .map(({ name, at, line }) => `${percent(at)} ${name}, not yet down to its stop line of ${percent(line.stopPercent)}`)
+    .join(' and ');
+}
+
+function change(load: LoadChange): string {
+  const cpu = `${percent(load.cpuBeforePercent)} CPU and ${percent(load.memoryBeforePercent)} memory`;
+  return `${cpu} now, ${percent(load.cpuAfterPercent)} and ${percent(load.memoryAfterPercent)} with it`;
+}
+
+export interface PlanFacts {
+  /** Hosts above a start line. */
+  readonly over: number;
+  /** Hosts whose load is not known. */
+  readonly frozen: number;
+  readonly moves: readonly Move[];
+  readonly skipped: readonly Skip[];
+  readonly scoreBefore: number;
+  readonly scoreAfter: number;
+}
+
+/** The plan in one sentence. */
+export function describePlan(verdict: Verdict, facts: PlanFacts): string {
+  const unknown = facts.frozen === 0 ? '' : `; the load of ${count(facts.frozen, 'host')} is not known`;
+  return `${headline[verdict](facts)}${unknown}.`;
+}
+
+const headline: Readonly<Record<Verdict, (facts: PlanFacts) => string>> = {
+  moves: (facts) =>
+    `${hostsOver(facts)}: ${count(facts.moves.length, 'move')}, score ${facts.scoreBefore.toFixed(1)} to ${facts.scoreAfter.toFixed(1)}`,
+  balanced: () => 'No host is over its line, nothing to do',
+  'no-beneficial-move': (facts) => {
+    const why = facts.skipped[0];
+    return `${hostsOver(facts)}, but no move would help enough now${why === undefined ? '' : ` (${why.reason})`}`;
+  },
+  frozen: () => 'Nothing is planned, because too little is known',
+};
+
+function hostsOver({ over }: PlanFacts): string {
+  return over === 1 ? '1 host is over its line' : `${over} hosts are over their line`;
+}

@@ -1,0 +1,92 @@
+/** Small clusters for tests and benches: an 8-core, 64 GiB host unless told otherwise, everything fresh and sustained. */
+import type { HostId } from '#core/model/host.ts';
+import type { LedgerEntry } from '#core/model/ledger.ts';
+import { defaultPolicy } from '#core/model/policy.ts';
+import type { Policy } from '#core/model/policy.ts';
+import type { Snapshot, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
+import type { Bytes, Cores } from '#core/model/units.ts';
+import { isAbove, loadOf, startLimit } from './line.ts';
+
+export const gibibyte = 2 ** 30;
+export const exampleNowMs = 1_800_000_000_000;
+
+/** A VM by its cores in use and its memory in GiB. Figures are not checked, so that broken ones can be built. */
+export interface ExampleVm extends Partial<Pick<SnapshotVm, 'state' | 'vcpus'>> {
+  readonly id: string;
+  readonly cores: number;
+  readonly gib?: number;
+}
+
+export interface ExampleHost extends Partial<Pick<SnapshotHost, 'status' | 'sampledAtMs' | 'roundsOverLine'>> {
+  readonly id: HostId;
+  readonly cores?: number;
+  readonly gib?: number;
+  /** Load that belongs to no VM. */
+  readonly otherCores?: number;
+  readonly otherGib?: number;
+  readonly vms?: readonly ExampleVm[];
+}
+
+export interface ExampleFacts {
+  readonly policy?: Partial<Policy>;
+  readonly inFlight?: Snapshot['inFlight'];
+  readonly ledger?: Snapshot['ledger'];
+}
+
+export function exampleSnapshot(hosts: readonly ExampleHost[], facts: ExampleFacts = {}): Snapshot {
+  const policy = { ...defaultPolicy, ...facts.policy };
+  return {
+    takenAtMs: exampleNowMs,
+    policy,
+    hosts: hosts.map((host) => exampleHost(host, policy)),
+    vms: hosts.flatMap((host) => (host.vms ?? []).map((vm) => exampleVm(host.id, vm))),
+    inFlight: facts.inFlight ?? [],
+    ledger: facts.ledger ?? [],
+  };
+}
+
+function exampleHost(host: ExampleHost, policy: Policy): SnapshotHost {
+  const vms = host.vms ?? [];
+  const figures = {
+    capacity: { cpuCores: (host.cores ?? 8) as Cores, memoryBytes: ((host.gib ?? 64) * gibibyte) as Bytes },
+    cpuUsedCores: vms.reduce((sum, vm) => sum + vm.cores, host.otherCores ?? 0) as Cores,
+    memoryUsedBytes: (vms.reduce((sum, vm) => sum + (vm.gib ?? 4), host.otherGib ?? 0) * gibibyte) as Bytes,
+  };
+  return {
+    hostId: host.id,
+    status: host.status ?? 'up',
+    ...figures,
+    pressure: null,
+    sampledAtMs: host.sampledAtMs ?? exampleNowMs - 1_000,
+    roundsOverLine: host.roundsOverLine ?? (isAbove(loadOf(figures), startLimit(policy)) ? policy.sustainedRounds : 0),
+  };
+}
+
+function exampleVm(hostId: HostId, vm: ExampleVm): SnapshotVm {
+  return {
+    vmId: vm.id,
+    name: vm.id,
+    hostId,
+    state: vm.state ?? 'running',
+    vcpus: vm.vcpus ?? 8,
+    cpuUsedCores: vm.cores as Cores,
+    memoryBytes: ((vm.gib ?? 4) * gibibyte) as Bytes,
+  };
+}
+
+/** A finished migration of `vmId` from `a` to `b` that ended `agoMs` before the snapshot and took 10 s. */
+export function exampleEntry(vmId: string, agoMs: number, more: Partial<LedgerEntry> = {}): LedgerEntry {
+  const endedAtMs = exampleNowMs - agoMs;
+  return {
+    migrationId: `migration-${vmId}-${agoMs}`,
+    vmId,
+    fromHostId: 'elsewhere-1',
+    toHostId: 'elsewhere-2',
+    cause: 'balance',
+    startedAtMs: endedAtMs - 10_000,
+    endedAtMs,
+    outcome: 'moved',
+    failureCode: null,
+    ...more,
+  };
+}

@@ -1,0 +1,284 @@
+import { assert, constantFrom, array, double, integer, nat, property, record, shuffledSubarray, tuple } from 'fast-check';
+import type { Arbitrary } from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { checkPlan } from '#core/checks/check-plan.ts';
+import { checkSnapshot } from '#core/checks/check-snapshot.ts';
+import type { LedgerEntry } from '#core/model/ledger.ts';
+import type { PlanDraft } from '#core/model/plan.ts';
+import type { Snapshot } from '#core/model/snapshot.ts';
+import { bytes, cores } from '#core/model/units.ts';
+import { applyMove } from './apply-move.ts';
+import { bestCandidate } from './candidate.ts';
+import { clusterOf, findHost } from './cluster.ts';
+import { exampleEntry, exampleNowMs, exampleSnapshot, gibibyte } from './examples.ts';
+import type { ExampleHost } from './examples.ts';
+import { frozenHosts } from './freeze.ts';
+import { isAbove, loadOf, nextRoundsOverLine, startLimit } from './line.ts';
+import { makePlan } from './make-plan.ts';
+import { scoreOf, totalsOf } from './score.ts';
+
+const runs = { numRuns: 300 };
+
+/** Clusters with hot, idle, stale and silent hosts, VMs of all sizes and states, migrations under way and a past. */
+function snapshots(coresMax = 2.5): Arbitrary<Snapshot> {
+  const vm = record({
+    cores: double({ min: 0, max: coresMax, noNaN: true }),
+    gib: integer({ min: 1, max: 16 }),
+    state: constantFrom('running' as const, 'running' as const, 'running' as const, 'paused' as const, 'shut-off' as const),
+  });
+  const host = record({
+    cores: constantFrom(4, 8, 16),
+    gib: constantFrom(32, 64),
+    otherCores: double({ min: 0, max: 1, noNaN: true }),
+    status: constantFrom('up' as const, 'up' as const, 'up' as const, 'up' as const, 'silent' as const),
+    ageMs: integer({ min: 0, max: 16_000 }),
+    roundsOverLine: integer({ min: 0, max: 5 }),
+    vms: array(vm, { maxLength: 7 }),
+  });
+  const facts = record({
+    inFlight: array(tuple(nat(), nat()), { maxLength: 2 }),
+    ledger: array(tuple(nat(), nat(3 * 3_600_000), constantFrom('moved' as const, 'stayed' as const)), { maxLength: 5 }),
+    migrationsPerHostMax: integer({ min: 1, max: 3 }),
+    movesPerPlanMax: integer({ min: 0, max: 8 }),
+  });
+  return tuple(array(host, { minLength: 1, maxLength: 8 }), facts).map(([hosts, { inFlight, ledger, ...policy }]) => {
+    const examples: ExampleHost[] = hosts.map(({ ageMs, vms, ...more }, index) => ({
+      ...more,
+      id: `host-${index}`,
+      sampledAtMs: exampleNowMs - ageMs,
+      vms: vms.map((each, number) => ({ ...each, id: `vm-${index}-${number}`, vcpus: 4 })),
+    }));
+    const plain = exampleSnapshot(examples, { policy: { ...policy, coolDownMs: 600_000 } });
+    return withPast(plain, inFlight, ledger);
+  });
+}
+
+function withPast(
+  snapshot: Snapshot,
+  inFlight: readonly (readonly [number, number])[],
+  ledger: readonly (readonly [number, number, 'moved' | 'stayed'])[],
+): Snapshot {
+  const { vms, hosts } = snapshot;
+  const pick = (index: number) => vms[index % Math.max(1, vms.length)];
+  const flights = inFlight.flatMap(([vmIndex, hostIndex]) => {
+    const vm = pick(vmIndex);
+    const to = hosts[hostIndex % hosts.length];
+    return vm === undefined || to === undefined || to.hostId === vm.hostId
+      ? []
+      : [{ vmId: vm.vmId, fromHostId: vm.hostId, toHostId: to.hostId }];
+  });
+  const unique = flights.filter((flight, index) => flights.findIndex((other) => other.vmId === flight.vmId) === index);
+  // Some destinations report the half-copied VM already.
+  const copies = vms.flatMap((vm) =>
+    unique
+      .filter((flight) => flight.vmId === vm.vmId && vm.state === 'running' && vm.memoryBytes > 8 * gibibyte)
+      .map((flight) => ({ ...vm, hostId: flight.toHostId, state: 'incoming' as const, cpuUsedCores: cores(0) })),
+  );
+  return {
+    ...snapshot,
+    vms: [...vms, ...copies],
+    inFlight: unique,
+    ledger: ledger.flatMap(([vmIndex, agoMs, outcome]) => {
+      const vm = pick(vmIndex);
+      return vm === undefined ? [] : [exampleEntry(vm.vmId, agoMs, { outcome })];
+    }),
+  };
+}
+
+/** The snapshot an hour's planning rounds later: the moves made, the ledger appended, all samples new. */
+function applied(snapshot: Snapshot, plan: PlanDraft, laterMs: number): Snapshot {
+  const takenAtMs = snapshot.takenAtMs + laterMs;
+  const moves = new Map(plan.moves.map((move) => [move.vmId, move]));
+  const entries: LedgerEntry[] = plan.moves.map((move) =>
+    exampleEntry(move.vmId, 0, { ...pickHosts(move), startedAtMs: snapshot.takenAtMs, endedAtMs: snapshot.takenAtMs + 1_000 }),
+  );
+  const hosts = snapshot.hosts.map((host) => {
+    const moved = snapshot.vms.filter((vm) => moves.has(vm.vmId));
+    const came = moved.filter((vm) => moves.get(vm.vmId)?.toHostId === host.hostId);
+    const went = moved.filter((vm) => vm.hostId === host.hostId);
+    const sum = (vms: typeof moved, key: 'cpuUsedCores' | 'memoryBytes') => vms.reduce((total, vm) => total + vm[key], 0);
+    const after = {
+      ...host,
+      sampledAtMs: takenAtMs - (snapshot.takenAtMs - host.sampledAtMs),
+      cpuUsedCores: cores(Math.max(0, host.cpuUsedCores + sum(came, 'cpuUsedCores') - sum(went, 'cpuUsedCores'))),
+      memoryUsedBytes: bytes(Math.max(0, host.memoryUsedBytes + sum(came, 'memoryBytes') - sum(went, 'memoryBytes'))),
+    };
+    return { ...after, roundsOverLine: nextRoundsOverLine(host.roundsOverLine, after, snapshot.policy) };
+  });
+  const vms = snapshot.vms.map((vm) => ({ ...vm, hostId: moves.get(vm.vmId)?.toHostId ?? vm.hostId }));
+  return { ...snapshot, takenAtMs, hosts, vms, ledger: [...snapshot.ledger, ...entries] };
+}
+
+function withoutFlights(snapshot: Snapshot): Snapshot {
+  return { ...snapshot, inFlight: [], vms: snapshot.vms.filter((vm) => vm.state !== 'incoming') };
+}
+
+function pickHosts({ fromHostId, toHostId }: { readonly fromHostId: string; readonly toHostId: string }) {
+  return { fromHostId, toHostId };
+}
+
+describe('laws of planning', () => {
+  it('the linter finds nothing in any plan, and the generator makes sound snapshots', () => {
+    const verdicts = new Set<string>();
+    const check = property(snapshots(), (snapshot) => {
+      expect(checkSnapshot(snapshot)).toEqual([]);
+      const plan = makePlan(snapshot);
+      verdicts.add(plan.verdict);
+      expect(checkPlan(snapshot, plan)).toEqual([]);
+    });
+    assert(check, { numRuns: 1_000 });
+    expect([...verdicts].toSorted()).toEqual(['balanced', 'frozen', 'moves', 'no-beneficial-move']);
+  });
+
+  it('a cluster with nobody over a line gives an empty plan', () => {
+    assert(
+      property(snapshots(0.4), (snapshot) => {
+        const start = startLimit(snapshot.policy);
+        const calm = { ...snapshot, hosts: snapshot.hosts.filter((host) => !isAbove(loadOf(host), start)) };
+        expect(makePlan(calm).moves).toEqual([]);
+      }),
+      runs,
+    );
+  });
+
+  it('never moves a VM off a host that is not over a start line', () => {
+    assert(
+      property(snapshots(), (snapshot) => {
+        const over = snapshot.hosts.filter((host) => isAbove(loadOf(host), startLimit(snapshot.policy))).map((host) => host.hostId);
+        for (const move of makePlan(snapshot).moves) expect(over).toContain(move.fromHostId);
+      }),
+      runs,
+    );
+  });
+
+  it('the order of hosts, VMs, migrations and ledger does not matter', () => {
+    const orders = snapshots().chain((snapshot) =>
+      tuple(
+        shuffledSubarray([...snapshot.hosts], { minLength: snapshot.hosts.length }),
+        shuffledSubarray([...snapshot.vms], { minLength: snapshot.vms.length }),
+        shuffledSubarray([...snapshot.inFlight], { minLength: snapshot.inFlight.length }),
+        shuffledSubarray([...snapshot.ledger], { minLength: snapshot.ledger.length }),
+      ).map(([hosts, vms, inFlight, ledger]) => ({ snapshot, shuffled: { ...snapshot, hosts, vms, inFlight, ledger } })),
+    );
+    assert(
+      property(orders, ({ snapshot, shuffled }) => {
+        expect(makePlan(shuffled)).toEqual(makePlan(snapshot));
+      }),
+      runs,
+    );
+  });
+
+  it('planning leaves the snapshot as it was', () => {
+    assert(
+      property(snapshots(), (snapshot) => {
+        const before = structuredClone(snapshot);
+        makePlan(snapshot);
+        expect(snapshot).toEqual(before);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it('planning and applying again and again comes to rest, and moves no VM twice within its cool-down', () => {
+    assert(
+      property(snapshots(), (start) => {
+        let snapshot = withoutFlights(start);
+        const moved = new Set<string>();
+        let quietRounds = 0;
+        for (let round = 0; round < 18 && quietRounds < 2; round += 1) {
+          const plan = makePlan(snapshot);
+          expect(checkPlan(snapshot, plan)).toEqual([]);
+          quietRounds = plan.moves.length === 0 ? quietRounds + 1 : 0;
+          for (const move of plan.moves) {
+            expect(moved).not.toContain(move.vmId);
+            moved.add(move.vmId);
+          }
+          snapshot = applied(snapshot, plan, 33_000);
+        }
+        expect(quietRounds).toBe(2);
+      }),
+      runs,
+    );
+  });
+
+  it('a host that a whole plan has relieved is not planned again on the loads the plan predicted', () => {
+    assert(
+      property(snapshots(), (snapshot) => {
+        const unlimited = withoutFlights({ ...snapshot, policy: { ...snapshot.policy, movesPerPlanMax: 100 } });
+        const plan = makePlan(unlimited);
+        const relieved = new Set(
+          plan.moves
+            .map((move) => move.fromHostId)
+            .filter((hostId) =>
+              plan.skipped.every((skip) => skip.hostId !== hostId || skip.code === 'not-running' || skip.code === 'cool-down'),
+            ),
+        );
+        const again = makePlan(applied(unlimited, plan, 33_000));
+        for (const move of again.moves) expect(relieved).not.toContain(move.fromHostId);
+      }),
+      runs,
+    );
+  });
+});
+
+describe('laws of the score', () => {
+  it('the predicted score equals the score recomputed on the applied cluster', () => {
+    let judged = 0;
+    assert(
+      property(snapshots(), (snapshot) => {
+        const { policy } = snapshot;
+        const cluster = clusterOf(snapshot, frozenHosts(snapshot));
+        const totals = totalsOf(cluster.hosts, policy);
+        for (const source of cluster.hosts) {
+          const targets = cluster.hosts.filter((host) => host !== source);
+          const vms = source.vms.filter((vm) => vm.state === 'running');
+          const open = { cpuPercent: 0, memoryPercent: 0 };
+          const full = { cpuPercent: 100, memoryPercent: 100 };
+          const best = bestCandidate({ policy, totals, source, vms, targets, goal: open, limit: full });
+          if (best === null) continue;
+          const after = applyMove(cluster, { vmId: best.vm.vmId, fromHostId: source.hostId, toHostId: best.target.hostId });
+          if (!after.ok) throw new Error(after.reason);
+          judged += 1;
+          expect(best.scoreAfter).toBeCloseTo(scoreOf(totalsOf(after.cluster.hosts, policy)), 5);
+        }
+      }),
+      runs,
+    );
+    expect(judged).toBeGreaterThan(100);
+  });
+
+  it('each move of a plan starts from the score that the one before it leaves, and lowers it', () => {
+    assert(
+      property(snapshots(), (snapshot) => {
+        const plan = makePlan(snapshot);
+        let score = plan.scoreBefore;
+        for (const move of plan.moves) {
+          expect(move.scoreBefore).toBeCloseTo(score, 5);
+          expect(move.scoreAfter).toBeLessThan(move.scoreBefore);
+          score = move.scoreAfter;
+        }
+        expect(plan.scoreAfter).toBeCloseTo(score, 5);
+      }),
+      runs,
+    );
+  });
+
+  it('applying a move gives a new cluster and keeps the sum of CPU', () => {
+    assert(
+      property(snapshots(), nat(), nat(), (snapshot, vmIndex, hostIndex) => {
+        const cluster = clusterOf(snapshot, frozenHosts(snapshot));
+        const vm = snapshot.vms[vmIndex % Math.max(1, snapshot.vms.length)];
+        const target = cluster.hosts[hostIndex % Math.max(1, cluster.hosts.length)];
+        if (vm === undefined || target === undefined) return;
+        const before = structuredClone(cluster);
+        const result = applyMove(cluster, { vmId: vm.vmId, fromHostId: vm.hostId, toHostId: target.hostId });
+        expect(cluster).toEqual(before);
+        if (!result.ok) return;
+        const sum = (each: typeof cluster) => each.hosts.reduce((total, host) => total + host.cpuUsedCores, 0);
+        expect(sum(result.cluster)).toBeCloseTo(sum(cluster), 6);
+        expect(findHost(result.cluster, target.hostId)?.vms.map((moved) => moved.vmId)).toContain(vm.vmId);
+      }),
+      runs,
+    );
+  });
+});

@@ -1,0 +1,152 @@
+import type { HostId } from '#core/model/host.ts';
+import type { PlanDraft, Skip, Verdict } from '#core/model/plan.ts';
+import type { Snapshot, SnapshotHost } from '#core/model/snapshot.ts';
+import type { VmId } from '#core/model/vm.ts';
+import { clusterOf, findHost } from './cluster.ts';
+import type { Cluster } from './cluster.ts';
+import { compareText } from './cool-down.ts';
+import { describePlan } from './describe.ts';
+import { frozenHosts } from './freeze.ts';
+import { isAbove, loadOf, startLimit } from './line.ts';
+import { migrationsByHost } from './migration-limits.ts';
+import { relieve } from './relief.ts';
+import type { Source } from './relief.ts';
+import { scoreOf, totalsOf } from './score.ts';
+import { skipHost, skipVm, stayRule } from './stay.ts';
+import type { Stay } from './stay.ts';
+import { count, percent } from './words.ts';
+
+/**
+ * The plan for one snapshot. Pure and deterministic: the order of hosts and VMs does not matter, ties are
+ * broken by id. Only hosts over a start line are relieved; each move has its reason, and whatever was looked
+ * at and left alone is in `skipped` with its own.
+ *
+ * The limits on migrations at one time (`migrationsPerHostMax`, `migrationsPerClusterMax`) count what is under
+ * way: a host at its limit is neither source nor target, and in a cluster at its limit nothing is planned. Which
+ * moves of a plan may start at once is the executor's question, see `startableMoves`.
+ */
+export function makePlan(snapshot: Snapshot): PlanDraft {
+  const { policy } = snapshot;
+  const frozen = frozenHosts(snapshot);
+  const cluster = clusterOf(snapshot, frozen);
+  const hosts = snapshot.hosts.toSorted((a, b) => compareText(a.hostId, b.hostId));
+  const known = hosts.filter((host) => !frozen.has(host.hostId));
+  const over = known.filter((host) => isAbove(loadOf(host), startLimit(policy)));
+  const waits = over.map((host) => ({ host, stay: waitOf(host, snapshot, cluster) }));
+  const sources = waits.filter(({ stay }) => stay === null).map(({ host }) => host);
+  const vms = vmsToMove(snapshot, sources);
+  const relief = relieve({
+    cluster,
+    sources: sources.map((host) => sourceOf(host, snapshot)),
+    targetIds: targetIds(snapshot, known, over),
+    knownTargets: known.length - 1,
+    mayMove: vms.mayMove,
+  });
+  const skipped = [
+    ...hosts.flatMap(({ hostId }) => skipFrozen(hostId, frozen.get(hostId))),
+    ...waits.flatMap(({ host, stay }) => (stay === null ? [] : [skipHost(host.hostId, stay)])),
+    ...vms.stayed,
+    ...relief.skipped,
+  ];
+  const verdict = relief.moves.length > 0 ? 'moves' : verdictWithoutMoves(snapshot, frozen, over, skipped);
+  const scoreBefore = scoreOf(totalsOf(cluster.hosts, policy));
+  const scoreAfter = scoreOf(totalsOf(relief.cluster.hosts, policy));
+  const facts = { over: over.length, frozen: frozen.size, moves: relief.moves, skipped, scoreBefore, scoreAfter };
+  return { verdict, summary: describePlan(verdict, facts), scoreBefore, scoreAfter, moves: relief.moves, skipped };
+}
+
+/** Down to the stop line in each resource that is over its start line; the others are not its trouble. */
+function sourceOf(host: SnapshotHost, { policy }: Snapshot): Source {
+  const load = loadOf(host);
+  const { cpuLine, memoryLine } = policy;
+  return {
+    hostId: host.hostId,
+    goal: {
+      cpuPercent: load.cpuPercent > cpuLine.startPercent ? cpuLine.stopPercent : Infinity,
+      memoryPercent: load.memoryPercent > memoryLine.startPercent ? memoryLine.stopPercent : Infinity,
+    },
+  };
+}
+
+/** Why a host that is over its line is not relieved in this round; null when it is a source. */
+function waitOf(host: SnapshotHost, snapshot: Snapshot, cluster: Cluster): Stay | null {
+  const { policy, inFlight } = snapshot;
+  const { hostId, roundsOverLine } = host;
+  // Written so that NaN waits too.
+  if (!(roundsOverLine >= policy.sustainedRounds)) {
+    return {
+      code: 'not-sustained',
+      reason: `${hostId} is over its line for ${count(roundsOverLine, 'round')}, relief begins at ${policy.sustainedRounds}`,
+    };
+  }
+  const projected = findHost(cluster, hostId);
+  if (projected !== undefined && !isAbove(loadOf(projected), sourceOf(host, snapshot).goal)) {
+    const load = loadOf(projected);
+    return {
+      code: 'in-flight',
+      reason: `${hostId} is being relieved already, to ${percent(load.cpuPercent)} CPU and ${percent(load.memoryPercent)} memory`,
+    };
+  }
+  if (inFlight.length >= policy.migrationsPerClusterMax) {
+    return {
+      code: 'limit-reached',
+      reason: `${count(inFlight.length, 'migration')} under way, the cluster's limit is ${policy.migrationsPerClusterMax}`,
+    };
+  }
+  const own = migrationsByHost(inFlight).get(hostId) ?? 0;
+  if (own < policy.migrationsPerHostMax) return null;
+  return {
+    code: 'limit-reached',
+    reason: `${hostId} takes part in ${count(own, 'migration')}, the limit of a host is ${policy.migrationsPerHostMax}`,
+  };
+}
+
+/** Known, not over a line, free for another migration; and not giving VMs away at this time: its room is not there yet. */
+function targetIds(snapshot: Snapshot, known: readonly SnapshotHost[], over: readonly SnapshotHost[]): ReadonlySet<HostId> {
+  const busy = migrationsByHost(snapshot.inFlight);
+  const giving = new Set(snapshot.inFlight.map(({ fromHostId }) => fromHostId));
+  const overIds = new Set(over.map(({ hostId }) => hostId));
+  return new Set(
+    known
+      .map(({ hostId }) => hostId)
+      .filter((hostId) => !overIds.has(hostId) && !giving.has(hostId) && (busy.get(hostId) ?? 0) < snapshot.policy.migrationsPerHostMax),
+  );
+}
+
+function vmsToMove(
+  snapshot: Snapshot,
+  sources: readonly SnapshotHost[],
+): { readonly mayMove: ReadonlySet<VmId>; readonly stayed: readonly Skip[] } {
+  const sourceIds = new Set(sources.map(({ hostId }) => hostId));
+  const stayOf = stayRule(snapshot);
+  const mayMove = new Set<VmId>();
+  const stayed: Skip[] = [];
+  const vms = snapshot.vms.filter((vm) => sourceIds.has(vm.hostId));
+  for (const vm of vms.toSorted((a, b) => compareText(a.hostId, b.hostId) || compareText(a.vmId, b.vmId))) {
+    const stay = stayOf(vm);
+    if (stay === null) mayMove.add(vm.vmId);
+    else stayed.push(skipVm(vm.hostId, vm, stay));
+  }
+  return { mayMove, stayed };
+}
+
+function skipFrozen(hostId: HostId, reason: string | undefined): readonly Skip[] {
+  return reason === undefined ? [] : [skipHost(hostId, { code: 'stale-sample', reason: `${hostId} is left alone: ${reason}` })];
+}
+
+function verdictWithoutMoves(
+  snapshot: Snapshot,
+  frozen: ReadonlyMap<HostId, string>,
+  over: readonly SnapshotHost[],
+  skipped: readonly Skip[],
+): Verdict {
+  const overIds = new Set(over.map(({ hostId }) => hostId));
+  if (over.length > 0) {
+    const why = skipped.filter(({ hostId }) => overIds.has(hostId));
+    return why.length > 0 && why.every(({ code }) => code === 'no-target-fresh') ? 'frozen' : 'no-beneficial-move';
+  }
+  // A frozen host that was last seen below its lines says nothing of the others; one seen above does.
+  const suspects = snapshot.hosts.filter(({ hostId }) => frozen.has(hostId));
+  const nothingKnown = suspects.length > 0 && suspects.length === snapshot.hosts.length;
+  return nothingKnown || suspects.some((host) => isAbove(loadOf(host), startLimit(snapshot.policy))) ? 'frozen' : 'balanced';
+}

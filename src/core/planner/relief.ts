@@ -1,0 +1,167 @@
+import type { HostId } from '#core/model/host.ts';
+import type { Move, Skip } from '#core/model/plan.ts';
+import type { VmId } from '#core/model/vm.ts';
+import { applyMove } from './apply-move.ts';
+import { bestCandidate } from './candidate.ts';
+import type { Candidate, Search } from './candidate.ts';
+import { findHost } from './cluster.ts';
+import type { Cluster, ClusterHost } from './cluster.ts';
+import { compareText } from './cool-down.ts';
+import { fillLimit, isAbove, loadOf, startLimit, stopLimit } from './line.ts';
+import type { Limit } from './line.ts';
+import { describeMove } from './describe.ts';
+import { scoreOf, totalsOf } from './score.ts';
+import type { Totals } from './score.ts';
+import { skipHost, skipVm, stayWithoutTarget } from './stay.ts';
+
+/** A host to be relieved; `goal` is its stop line for each resource that is over its start line, else infinite. */
+export interface Source {
+  readonly hostId: HostId;
+  readonly goal: Limit;
+}
+
+export interface ReliefInput {
+  readonly cluster: Cluster;
+  readonly sources: readonly Source[];
+  /** Hosts that may take VMs; sources are not among them. Whether they have room is judged here. */
+  readonly targetIds: ReadonlySet<HostId>;
+  /** Known hosts besides the source, busy ones included: only for the reasons. */
+  readonly knownTargets: number;
+  readonly mayMove: ReadonlySet<VmId>;
+}
+
+export interface Relief {
+  readonly cluster: Cluster;
+  readonly moves: readonly Move[];
+  readonly skipped: readonly Skip[];
+}
+
+interface Progress {
+  readonly cluster: Cluster;
+  readonly totals: Totals;
+}
+
+/**
+ * Relieves the worst host first, one move at a time, until each source has reached its goal, no move
+ * helps, or the plan is full. Targets only fill and sources only drain, so a source that finds no move
+ * will not find one later in the same plan: each step ends in a move or in one source less.
+ */
+export function relieve(input: ReliefInput): Relief {
+  const { policy } = input.cluster;
+  let state: Progress = { cluster: input.cluster, totals: totalsOf(input.cluster.hosts, policy) };
+  const moves: Move[] = [];
+  const skipped: Skip[] = [];
+  let open = stillOver(state.cluster, input.sources);
+  while (open.length > 0) {
+    if (moves.length >= policy.movesPerPlanMax) {
+      skipped.push(...open.map((source) => planFull(source.hostId, policy.movesPerPlanMax)));
+      break;
+    }
+    const source = worst(state.cluster, open);
+    const search = searchOf(input, state, source);
+    const candidate = search === null ? null : (bestCandidate(search) ?? bestFill(search));
+    if (search === null || candidate === null) {
+      if (search !== null) skipped.push(...stays(input, search));
+      open = open.filter((other) => other !== source);
+      continue;
+    }
+    const step = take(state, search, candidate);
+    moves.push(step.move);
+    state = step.state;
+    open = stillOver(state.cluster, open);
+  }
+  return { cluster: state.cluster, moves, skipped };
+}
+
+function stillOver(cluster: Cluster, sources: readonly Source[]): readonly Source[] {
+  return sources.filter(({ hostId, goal }) => {
+    const host = findHost(cluster, hostId);
+    return host !== undefined && isAbove(loadOf(host), goal);
+  });
+}
+
+function searchOf(input: ReliefInput, state: Progress, source: Source): Search | null {
+  const host = findHost(state.cluster, source.hostId);
+  if (host === undefined) return null;
+  const { policy } = state.cluster;
+  return {
+    policy,
+    totals: state.totals,
+    source: host,
+    goal: source.goal,
+    vms: host.vms.filter((vm) => input.mayMove.has(vm.vmId)),
+    targets: state.cluster.hosts.filter((target) => input.targetIds.has(target.hostId)),
+    limit: stopLimit(policy),
+  };
+}
+
+/**
+ * When no target can stay below its stop line: as long as the source is above its *start* line somebody
+ * suffers, and a target may be filled to just under the start line. Below that nobody suffers, nothing moves.
+ */
+function bestFill(search: Search): Candidate | null {
+  if (!suffers(search)) return null;
+  return bestCandidate({ ...search, limit: fillLimit(search.policy) });
+}
+
+function suffers(search: Search): boolean {
+  return isAbove(loadOf(search.source), startLimit(search.policy));
+}
+
+function take(state: Progress, search: Search, candidate: Candidate): { readonly move: Move; readonly state: Progress } {
+  const { source } = search;
+  const { vm, target, scoreAfter } = candidate;
+  const applied = applyMove(state.cluster, { vmId: vm.vmId, fromHostId: source.hostId, toHostId: target.hostId });
+  if (!applied.ok) throw new Error(`the planner chose a move that cannot be applied: ${applied.reason}`);
+  const { cluster } = applied;
+  const change = (before: ClusterHost) => {
+    const now = loadOf(before);
+    const then = loadOf(findHost(cluster, before.hostId) ?? before);
+    return {
+      hostId: before.hostId,
+      cpuBeforePercent: now.cpuPercent,
+      cpuAfterPercent: then.cpuPercent,
+      memoryBeforePercent: now.memoryPercent,
+      memoryAfterPercent: then.memoryPercent,
+    };
+  };
+  const facts = { scoreBefore: scoreOf(state.totals), scoreAfter, source: change(source), destination: change(target) };
+  const move: Move = {
+    vmId: vm.vmId,
+    vmName: vm.name,
+    fromHostId: source.hostId,
+    toHostId: target.hostId,
+    reason: describeMove(search.policy, vm, facts),
+    ...facts,
+  };
+  // Summed anew: rounding must not pile up over the moves of a long plan.
+  return { move, state: { cluster, totals: totalsOf(cluster.hosts, search.policy) } };
+}
+
+function stays(input: ReliefInput, search: Search): readonly Skip[] {
+  const { hostId } = search.source;
+  if (!search.source.vms.some((vm) => vm.state === 'running')) {
+    return [skipHost(hostId, { code: 'not-running', reason: `${hostId} has no running VM that could leave` })];
+  }
+  const tried = suffers(search) ? { ...search, limit: fillLimit(search.policy) } : search;
+  return search.vms.map((vm) => skipVm(hostId, vm, stayWithoutTarget(tried, vm, input.knownTargets)));
+}
+
+function planFull(hostId: HostId, max: number): Skip {
+  return skipHost(hostId, { code: 'limit-reached', reason: `${hostId} needs more relief, but a plan has at most ${max} moves` });
+}
+
+/** Most points above its start line; the smaller id among equals. */
+function worst(cluster: Cluster, open: readonly Source[]): Source {
+  const start = startLimit(cluster.policy);
+  const points = (source: Source) => {
+    const host = findHost(cluster, source.hostId);
+    if (host === undefined) return -Infinity;
+    const load = loadOf(host);
+    return Math.max(load.cpuPercent - start.cpuPercent, load.memoryPercent - start.memoryPercent);
+  };
+  return open.reduce((a, b) => {
+    const difference = points(b) - points(a);
+    return difference > 0 || (difference === 0 && compareText(b.hostId, a.hostId) < 0) ? b : a;
+  });
+}

@@ -1,0 +1,106 @@
+import type { Skip, SkipCode } from '#core/model/plan.ts';
+import type { Snapshot, SnapshotVm } from '#core/model/snapshot.ts';
+import type { VmId } from '#core/model/vm.ts';
+import { freeMemoryBytes } from './apply-move.ts';
+import { bestGainPercent, gainBarPercent, loadWith, relieves } from './candidate.ts';
+import type { Search } from './candidate.ts';
+import { hasUsableFigures } from './cluster.ts';
+import type { ClusterHost, ClusterVm } from './cluster.ts';
+import { coolDownEndsAtMs, ledgerByVm } from './cool-down.ts';
+import { count, duration, memorySize, percent } from './words.ts';
+
+/** Why something stays: a code and a sentence. */
+export interface Stay {
+  readonly code: SkipCode;
+  readonly reason: string;
+}
+
+/** Says of any VM why it may not be moved now, wherever to; null when it may. */
+export function stayRule(snapshot: Snapshot): (vm: SnapshotVm) => Stay | null {
+  const inFlight = new Set(snapshot.inFlight.map((migration) => migration.vmId));
+  const ledger = ledgerByVm(snapshot.ledger);
+  const reports = new Map<VmId, number>();
+  for (const vm of snapshot.vms) reports.set(vm.vmId, (reports.get(vm.vmId) ?? 0) + 1);
+  return (vm) => {
+    if (inFlight.has(vm.vmId)) return { code: 'in-flight', reason: `${vm.name} is being migrated` };
+    if ((reports.get(vm.vmId) ?? 0) > 1) return { code: 'in-flight', reason: `${vm.name} is reported by more than one host` };
+    if (vm.state !== 'running') return { code: 'not-running', reason: `${vm.name} is ${vm.state}, only a running VM can be moved live` };
+    if (!hasUsableFigures(vm)) return { code: 'stale-sample', reason: `the load figures of ${vm.name} are unusable` };
+    const entries = ledger.get(vm.vmId);
+    const endsAtMs = entries === undefined ? null : coolDownEndsAtMs(entries, snapshot.policy);
+    // Written so that a broken time in the ledger keeps the VM where it is.
+    if (endsAtMs === null || snapshot.takenAtMs >= endsAtMs) return null;
+    return {
+      code: 'cool-down',
+      reason: `${vm.name} moved or failed to move not long ago, cool-down for another ${duration(endsAtMs - snapshot.takenAtMs)}`,
+    };
+  };
+}
+
+/**
+ * Why no target was found for a VM that may move, seen from a search that failed. `reachable` counts the
+ * hosts that are known well enough to be a target at all, busy ones included.
+ */
+export function stayWithoutTarget(search: Search, vm: ClusterVm, reachable: number): Stay {
+  const { source, targets, policy } = search;
+  if (reachable === 0) return { code: 'no-target-fresh', reason: `no other host is known well enough to take ${vm.name}` };
+  if (targets.length === 0) {
+    return {
+      code: 'limit-reached',
+      reason: `every host that could take ${vm.name} is over a line, is being relieved or is at its migration limit`,
+    };
+  }
+  if (!relieves(source, vm, search.goal))
+    return { code: 'gain-too-small', reason: `${vm.name} uses nothing of what ${source.hostId} is short of` };
+  const running = source.vms.filter((other) => other.state === 'running').length;
+  const gain = bestGainPercent(search, vm);
+  const stay = gain === null ? stayForRoom(search, vm) : stayForGain(vm, gain, gainBarPercent(policy, running));
+  if (running > 1) return stay;
+  return {
+    code: 'only-vm',
+    reason: `${vm.name} is the only running VM of ${source.hostId}, moving it would only move the problem: ${stay.reason}`,
+  };
+}
+
+function stayForGain(vm: ClusterVm, gain: number, bar: number): Stay {
+  return {
+    code: 'gain-too-small',
+    reason: `moving ${vm.name} would lower the score of both hosts by ${percent(Math.max(0, gain))}, the least is ${percent(bar)}`,
+  };
+}
+
+function stayForRoom(search: Search, vm: ClusterVm): Stay {
+  const { targets, limit } = search;
+  const withMemory = targets.filter(
+    (target) => vm.memoryBytes <= freeMemoryBytes(target) && loadWith(target, vm).memoryPercent <= limit.memoryPercent,
+  );
+  const best = least(withMemory, (target) => loadWith(target, vm).cpuPercent);
+  if (best !== null) {
+    const load = loadWith(best, vm);
+    const line = `${percent(limit.cpuPercent)} is the most a target may reach`;
+    return {
+      code: 'no-target-cpu',
+      reason: `with ${vm.name} the best of ${count(withMemory.length, 'target')}, ${best.hostId}, would be at ${percent(load.cpuPercent)} CPU, ${line}`,
+    };
+  }
+  const emptiest = least(targets, (target) => -freeMemoryBytes(target));
+  const room = emptiest === null ? '' : `: ${emptiest.hostId} has ${memorySize(Math.max(0, freeMemoryBytes(emptiest)))} free`;
+  return {
+    code: 'no-target-memory',
+    reason: `no target has ${memorySize(vm.memoryBytes)} for ${vm.name} below ${percent(limit.memoryPercent)} of its memory${room}`,
+  };
+}
+
+function least(hosts: readonly ClusterHost[], key: (host: ClusterHost) => number): ClusterHost | null {
+  let best: ClusterHost | null = null;
+  for (const host of hosts) if (best === null || key(host) < key(best)) best = host;
+  return best;
+}
+
+export function skipHost(hostId: string, stay: Stay): Skip {
+  return { hostId, vmId: null, vmName: null, ...stay };
+}
+
+export function skipVm(hostId: string, vm: { readonly vmId: VmId; readonly name: string }, stay: Stay): Skip {
+  return { hostId, vmId: vm.vmId, vmName: vm.name, ...stay };
+}

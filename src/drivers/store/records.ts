@@ -1,0 +1,151 @@
+/** The shapes of what is kept as JSON or as a word in a column; `satisfies` ties them to the model. */
+import { type Static, Type } from 'typebox';
+import type { Migration } from '#core/model/migration.ts';
+import type { RefusalCode } from '#core/model/result.ts';
+import type { Plan } from '#core/model/plan.ts';
+
+const text = Type.String();
+const id = Type.String({ minLength: 1 });
+const number = Type.Number();
+const count = Type.Integer({ minimum: 0 });
+const atMs = Type.Number({ minimum: 0 });
+
+function orNull<Schema extends Parameters<typeof Type.Union>[0][number]>(schema: Schema) {
+  return Type.Union([Type.Null(), schema]);
+}
+
+/** Codes are never reused, so a well-formed one from an older version stays readable. */
+export const refusalCode = Type.Unsafe<RefusalCode>(Type.String({ pattern: '^[a-z]+(-[a-z]+)*$' }));
+export const moveCause = Type.Enum(['balance', 'operator']);
+export const ledgerOutcome = Type.Enum(['moved', 'stayed', 'unclear']);
+export const operatingMode = Type.Enum(['observe', 'approve', 'automatic']);
+export const hostAddresses = Type.Object({ underlay: id, protected: id, interface: id });
+
+const securityAssociation = Type.Object({
+  peerHostId: id,
+  ikeUniqueId: text,
+  childUniqueId: text,
+  state: Type.Enum(['installed', 'rekeying', 'deleting', 'other']),
+  mode: Type.Enum(['tunnel', 'transport', 'other']),
+  udpEncapsulated: Type.Boolean(),
+  encryption: text,
+  integrity: orNull(text),
+  keyExchange: text,
+  spiIn: text,
+  spiOut: text,
+  bytesIn: count,
+  bytesOut: count,
+  packetsIn: count,
+  packetsOut: count,
+});
+
+const proof = Type.Object({
+  provenAtMs: atMs,
+  encryption: text,
+  keyExchange: text,
+  mode: text,
+  spiSourceToDestination: text,
+  spiDestinationToSource: text,
+  protectedProbes: count,
+  plainProbesDropped: count,
+});
+
+const progress = Type.Object({
+  elapsedMs: number,
+  memoryTotalBytes: number,
+  memoryRemainingBytes: number,
+  memorySentBytes: number,
+  bandwidthBytesPerSecond: orNull(number),
+  dirtyPagesPerSecond: orNull(number),
+  pageSizeBytes: orNull(number),
+  iteration: orNull(number),
+  expectedDowntimeMs: orNull(number),
+});
+
+const jobOutcome = Type.Object({ totalMs: number, downtimeMs: orNull(number), memorySentBytes: number, iterations: orNull(number) });
+
+const refusal = Type.Object({ code: refusalCode, message: text });
+const resolution = Type.Object({ sinceMs: atMs, verdict: text, confirmations: count, cause: orNull(refusal) });
+
+export const migrationRecord = Type.Object({
+  request: Type.Object({
+    migrationId: id,
+    vmId: id,
+    vmName: text,
+    fromHostId: id,
+    toHostId: id,
+    cause: moveCause,
+    askedBy: text,
+    planId: orNull(id),
+    vmEpoch: count,
+    askedAtMs: atMs,
+  }),
+  phase: Type.Enum(['asked', 'checked', 'secured', 'copying', 'resolving', 'verifying', 'done', 'failed']),
+  phaseSinceMs: atMs,
+  proof: orNull(proof),
+  progress: orNull(progress),
+  leastRemaining: orNull(Type.Object({ bytes: number, atMs })),
+  outcome: orNull(jobOutcome),
+  saBefore: orNull(securityAssociation),
+  saAfter: orNull(securityAssociation),
+  failure: orNull(refusal),
+  resolution: orNull(resolution),
+  abortAsked: Type.Boolean(),
+  endedAtMs: orNull(atMs),
+});
+
+const loadChange = Type.Object({
+  hostId: id,
+  cpuBeforePercent: number,
+  cpuAfterPercent: number,
+  memoryBeforePercent: number,
+  memoryAfterPercent: number,
+});
+
+const move = Type.Object({
+  vmId: id,
+  vmName: text,
+  fromHostId: id,
+  toHostId: id,
+  reason: text,
+  scoreBefore: number,
+  scoreAfter: number,
+  source: loadChange,
+  destination: loadChange,
+});
+
+const skipCode = Type.Enum([
+  'cool-down',
+  'in-flight',
+  'not-running',
+  'no-target-cpu',
+  'no-target-memory',
+  'no-target-fresh',
+  'gain-too-small',
+  'stale-sample',
+  'not-sustained',
+  'only-vm',
+  'limit-reached',
+]);
+
+const skip = Type.Object({ hostId: id, vmId: orNull(id), vmName: orNull(text), code: skipCode, reason: text });
+
+export const planRecord = Type.Object({
+  planId: id,
+  parentPlanId: orNull(id),
+  createdAtMs: atMs,
+  expiresAtMs: atMs,
+  verdict: Type.Enum(['moves', 'balanced', 'no-beneficial-move', 'frozen']),
+  summary: text,
+  scoreBefore: number,
+  scoreAfter: number,
+  moves: Type.Array(move),
+  skipped: Type.Array(skip),
+});
+
+/** Fails to compile when the model and the shapes above part, in either direction. */
+type Same<Kept, Model> = [Kept] extends [Model] ? ([Model] extends [DeepReadonly<Kept>] ? true : never) : never;
+type DeepReadonly<Value> = Value extends object ? { readonly [Key in keyof Value]: DeepReadonly<Value[Key]> } : Value;
+export type ShapesMatchTheModel = [Same<Static<typeof migrationRecord>, Migration>, Same<Static<typeof planRecord>, Plan>];
+const shapesMatch: ShapesMatchTheModel = [true, true];
+void shapesMatch;

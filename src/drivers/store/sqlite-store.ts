@@ -1,0 +1,105 @@
+/** The controller's memory in one SQLite file. */
+import { Kysely } from 'kysely';
+import type { Migration } from '#core/model/migration.ts';
+import type { LedgerEntry } from '#core/model/ledger.ts';
+import type { Plan } from '#core/model/plan.ts';
+import type { Mode } from '#core/model/policy.ts';
+import { PlimsollError } from '#core/model/result.ts';
+import type { Sample } from '#core/model/sample.ts';
+import type { HistoryPoint, HostRecord, JoinToken, Store, StoredReceipt } from '#core/store.ts';
+import { EpochTables } from './epoch-tables.ts';
+import { HistoryTable } from './history-table.ts';
+import { HostTables } from './host-tables.ts';
+import { LedgerTable } from './ledger-table.ts';
+import { RecordTables } from './record-tables.ts';
+import { upgradeSchema } from './schema-steps.ts';
+import { openSqliteDialect } from './sqlite-dialect.ts';
+import type { Tables } from './tables.ts';
+
+/**
+ * Opens (and makes) the file, or `:memory:`, and brings its schema up to date. Rejects with
+ * `config-invalid` when the file cannot be used, or was made by a newer version.
+ */
+export async function openSqliteStore(options: { readonly path: string }): Promise<Store> {
+  let database: Kysely<Tables> | null = null;
+  try {
+    database = new Kysely<Tables>({ dialect: openSqliteDialect(options.path) });
+    await upgradeSchema(database);
+    return new SqliteStore(database);
+  } catch (cause) {
+    await database?.destroy();
+    if (cause instanceof PlimsollError) throw cause;
+    const detail = cause instanceof Error ? cause.message : String(cause);
+    const sentence = `The database ${options.path} cannot be used: ${detail}. Check that its directory exists, is writable and has room.`;
+    throw new PlimsollError('config-invalid', sentence, { cause });
+  }
+}
+
+/** Each table group has its own class; this one only joins them and names failures. */
+class SqliteStore implements Store {
+  readonly #database: Kysely<Tables>;
+  readonly #epochs: EpochTables;
+  readonly #hosts: HostTables;
+  readonly #history: HistoryTable;
+  readonly #ledger: LedgerTable;
+  readonly #records: RecordTables;
+  #closed = false;
+
+  constructor(database: Kysely<Tables>) {
+    this.#database = database;
+    this.#epochs = new EpochTables(database);
+    this.#hosts = new HostTables(database);
+    this.#history = new HistoryTable(database);
+    this.#ledger = new LedgerTable(database);
+    this.#records = new RecordTables(database);
+  }
+
+  nextControllerEpoch = (): Promise<number> => this.#named('count the controller epoch', () => this.#epochs.nextControllerEpoch());
+  nextVmEpoch = (vmId: string): Promise<number> => this.#named('count the VM epoch', () => this.#epochs.nextVmEpoch(vmId));
+  mode = (): Promise<Mode | null> => this.#named('read the mode', () => this.#epochs.mode());
+  saveMode = (mode: Mode): Promise<void> => this.#named('write the mode', () => this.#epochs.saveMode(mode));
+
+  hosts = (): Promise<readonly HostRecord[]> => this.#named('read the hosts', () => this.#hosts.hosts());
+  saveHost = (host: HostRecord): Promise<void> => this.#named('write a host', () => this.#hosts.saveHost(host));
+  saveToken = (token: JoinToken): Promise<void> => this.#named('write a join token', () => this.#hosts.saveToken(token));
+  useToken = (tokenHash: string, atMs: number): Promise<JoinToken | null> =>
+    this.#named('use a join token', () => this.#hosts.useToken(tokenHash, atMs));
+
+  appendSamples = (samples: readonly Sample[]): Promise<void> => this.#named('write samples', () => this.#history.append(samples));
+  history = (hostId: string, sinceMs: number, limit: number): Promise<readonly HistoryPoint[]> =>
+    this.#named('read the history', () => this.#history.read(hostId, sinceMs, limit));
+  trimHistory = (beforeMs: number): Promise<void> => this.#named('trim the history', () => this.#history.trim(beforeMs));
+
+  saveMigration = (migration: Migration): Promise<void> => this.#named('write a migration', () => this.#records.saveMigration(migration));
+  migration = (migrationId: string): Promise<Migration | null> =>
+    this.#named('read a migration', () => this.#records.migration(migrationId));
+  migrations = (filter: { readonly open?: boolean; readonly limit: number }): Promise<readonly Migration[]> =>
+    this.#named('read the migrations', () => this.#records.migrations(filter));
+
+  appendLedger = (entry: LedgerEntry): Promise<void> => this.#named('write the ledger', () => this.#ledger.append(entry));
+  ledgerSince = (sinceMs: number): Promise<readonly LedgerEntry[]> => this.#named('read the ledger', () => this.#ledger.since(sinceMs));
+
+  savePlan = (plan: Plan): Promise<void> => this.#named('write a plan', () => this.#records.savePlan(plan));
+  plan = (planId: string): Promise<Plan | null> => this.#named('read a plan', () => this.#records.plan(planId));
+  latestPlan = (): Promise<Plan | null> => this.#named('read the latest plan', () => this.#records.latestPlan());
+
+  saveReceipt = (receipt: StoredReceipt): Promise<void> => this.#named('write a receipt', () => this.#records.saveReceipt(receipt));
+  receipt = (migrationId: string): Promise<StoredReceipt | null> => this.#named('read a receipt', () => this.#records.receipt(migrationId));
+  lastReceipt = (): Promise<StoredReceipt | null> => this.#named('read the last receipt', () => this.#records.lastReceipt());
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#database.destroy();
+  }
+
+  async #named<Value>(what: string, work: () => Promise<Value>): Promise<Value> {
+    if (this.#closed) throw new PlimsollError('internal', `Could not ${what}: the database is closed; the controller is shutting down.`);
+    try {
+      return await work();
+    } catch (cause) {
+      if (cause instanceof PlimsollError) throw cause;
+      const detail = cause instanceof Error ? cause.message : String(cause);
+      throw new PlimsollError('internal', `Could not ${what}: ${detail}. Check that the database's disk has room and works.`, { cause });
+    }
+  }
+}

@@ -1,0 +1,53 @@
+/** The tables as Kysely sees them. Times are milliseconds since the Unix epoch; `record` and `addresses` hold JSON. */
+import type { Generated } from 'kysely';
+
+export interface Tables {
+  readonly settings: { readonly name: string; readonly value: string };
+  readonly counters: { readonly name: string; readonly value: number };
+  readonly vm_epochs: { readonly vm_id: string; readonly epoch: number };
+  readonly hosts: {
+    readonly host_id: string;
+    readonly joined_at_ms: number;
+    readonly addresses: string | null;
+    readonly last_seen_at_ms: number | null;
+  };
+  readonly join_tokens: {
+    readonly token_hash: string;
+    readonly host_id: string;
+    readonly expires_at_ms: number;
+    readonly used_at_ms: number | null;
+  };
+  readonly history: { readonly host_id: string; readonly at_ms: number; readonly cpu_percent: number; readonly memory_percent: number };
+  readonly migrations: {
+    /** Order of first saving; breaks ties of time. */
+    readonly position: Generated<number>;
+    readonly migration_id: string;
+    readonly asked_at_ms: number;
+    readonly ended_at_ms: number | null;
+    readonly record: string;
+  };
+  readonly ledger: {
+    readonly position: Generated<number>;
+    readonly migration_id: string;
+    readonly vm_id: string;
+    readonly from_host_id: string;
+    readonly to_host_id: string;
+    readonly cause: string;
+    readonly started_at_ms: number;
+    readonly ended_at_ms: number;
+    readonly outcome: string;
+    readonly failure_code: string | null;
+  };
+  readonly plans: {
+    readonly position: Generated<number>;
+    readonly plan_id: string;
+    readonly created_at_ms: number;
+    readonly record: string;
+  };
+  readonly receipts: {
+    readonly migration_id: string;
+    readonly sequence: number;
+    readonly created_at_ms: number;
+    readonly envelope: string;
+  };
+}

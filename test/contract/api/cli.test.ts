@@ -1,0 +1,259 @@
+import { type Api, createApi } from '#controller/api/api.ts';
+import type { ControllerService } from '#controller/service.ts';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createFakeService, type FakeService } from './fake-service.ts';
+import { copying, done, failed, plan, receipt } from './resources.ts';
+import { type CliOptions, type CliRun, runCli } from './run-cli.ts';
+
+const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
+const opened: Api[] = [];
+let folder = '';
+let socketPath = '';
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'plimsoll-cli-'));
+  socketPath = join(folder, 'c.sock');
+});
+
+afterEach(async () => {
+  for (const api of opened.splice(0)) await api.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function serve(replaced: Partial<ControllerService> = {}): Promise<FakeService> {
+  const service = createFakeService(replaced);
+  const api = await createApi(service, { log, version: '0.1.0' });
+  opened.push(api);
+  await api.listen({ path: socketPath });
+  return service;
+}
+
+function cli(line: string, options: CliOptions = {}): Promise<CliRun> {
+  return runCli(line.split(' '), { ...options, env: { PLIMSOLL_CONTROLLER: `unix:${socketPath}`, ...options.env } });
+}
+
+describe('commands that succeed', () => {
+  test.each([
+    ['status', 'observe (plans, moves nothing)'],
+    ['host list', 'over for 3 rounds'],
+    ['host show host-a', 'strongSwan 5.9.8'],
+    ['host token host-c', 'plimsoll agent join --config /etc/plimsoll/agent.yaml --token one-time-secret --ca-fingerprint sha256:0123'],
+    ['vm list', 'web1'],
+    ['vm show db', '99999999-2222-4333-8444-555555555555'],
+    ['plan', '1. web1: host-a -> host-b   score 12.40 -> 3.10'],
+    ['plan show p-2', 'cool-down'],
+    ['plan new', 'Plan p-2'],
+    ['plan apply p-2', 'm-1'],
+    ['migrate db host-b', 'plimsoll migration abort m-1'],
+    ['migrate web1 --dry-run', 'Nothing was moved.'],
+    ['migration list --open --limit 5', 'copying'],
+    ['migration show m-1', 'AES_GCM_16-256'],
+    ['migration abort m-1', 'abort asked'],
+    ['receipt show m-1', 'valid (key sha256:abcd)'],
+    ['mode', 'observe'],
+    ['mode automatic', 'automatic: plans and moves'],
+  ])('plimsoll %s', async (line, expected) => {
+    await serve();
+    const run = await cli(line);
+    expect(run).toMatchObject({ code: 0, err: '' });
+    expect(run.out).toContain(expected);
+  });
+
+  test('what was asked reaches the controller, with the person behind sudo', async () => {
+    const service = await serve();
+    await cli('migrate db host-b');
+    await cli('migrate web1 --dry-run');
+    await cli('host token host-c --lifetime 15m');
+    expect(service.asked).toEqual([
+      ['migrate', { vm: 'db', toHostId: 'host-b', dryRun: false }, 'alice'],
+      ['checkMigrate', { vm: 'web1', dryRun: true }],
+      ['createToken', 'host-c', 900_000],
+    ]);
+  });
+
+  test('json is the REST resource itself', async () => {
+    await serve();
+    expect(JSON.parse((await cli('plan -o json')).out)).toEqual(plan);
+    expect(JSON.parse((await cli('migration list -o json')).out)).toEqual([copying]);
+    expect(JSON.parse((await cli('receipt show m-1 --output json')).out)).toEqual(receipt);
+  });
+
+  test('the address may stand before or after the command', async () => {
+    await serve();
+    const env = { PLIMSOLL_CONTROLLER: 'unix:/nowhere' };
+    expect(await cli(`status --controller unix:${socketPath}`, { env })).toMatchObject({ code: 0 });
+    expect(await cli(`--controller unix:${socketPath} status`, { env })).toMatchObject({ code: 0 });
+  });
+});
+
+describe('refusals: one line on stderr, exit code 1', () => {
+  test.each([
+    ['host show host-z', "plimsoll: host-unknown: there is no host host-z: 'plimsoll host list' shows all\n"],
+    ['vm show nix', "plimsoll: vm-unknown: there is no VM nix: 'plimsoll vm list' shows all\n"],
+    ['migrate nix host-b', "plimsoll: vm-unknown: there is no VM nix: 'plimsoll vm list' shows all\n"],
+    ['plan show p-9', 'plimsoll: plan-unknown: there is no plan p-9\n'],
+    ['migration show m-9', "plimsoll: migration-unknown: there is no migration m-9: 'plimsoll migration list' shows all\n"],
+  ])('plimsoll %s', async (line, err) => {
+    await serve();
+    expect(await cli(line)).toEqual({ code: 1, out: '', err });
+  });
+
+  test('a name with a slash stays one name', async () => {
+    await serve();
+    expect((await cli('vm show ../hosts')).err).toContain('there is no VM ../hosts');
+  });
+
+  test('a dry run that would be refused', async () => {
+    const refusal = { code: 'no-memory' as const, message: 'host-b has 1 GiB free, web1 needs 2 GiB' };
+    await serve({ checkMigrate: () => Promise.resolve({ ...checkOf(), refusal }) });
+    const run = await cli('migrate web1 host-b --dry-run');
+    expect(run.code).toBe(1);
+    expect(run.out).toContain('It would be refused: no-memory: host-b has 1 GiB free, web1 needs 2 GiB');
+  });
+
+  test('a receipt whose signature does not hold', async () => {
+    await serve({ receipt: () => Promise.resolve({ ...receipt, valid: false }) });
+    const run = await cli('receipt show m-1');
+    expect(run.code).toBe(1);
+    expect(run.out).toContain('NOT VALID');
+    expect((await cli('receipt show m-1 -o json')).code).toBe(1);
+  });
+
+  test('a controller that is not there', async () => {
+    const run = await cli('status');
+    expect(run).toMatchObject({ code: 1, out: '' });
+    expect(run.err).toMatch(/^plimsoll: controller-unreachable: nothing answers at unix:.*c\.sock \(ENOENT\): is the controller running\? [^\n]*\n$/);
+  });
+
+  test('something else behind the socket', async () => {
+    const other = createServer((_request, response) => response.end('<html>'));
+    await new Promise<void>((resolve) => other.listen(socketPath, resolve));
+    const run = await cli('status');
+    other.close();
+    expect(run).toMatchObject({ code: 1, out: '' });
+    expect(run.err).toMatch(/^plimsoll: controller-answer-invalid: GET \/v1\/status [^\n]*\n$/);
+  });
+
+  test('a stack trace is shown only when asked for', async () => {
+    expect((await cli('status')).err).not.toContain('    at ');
+    expect((await cli('status', { env: { PLIMSOLL_DEBUG: '1' } })).err).toContain('    at ');
+  });
+});
+
+describe('wrong usage: exit code 2, with a suggestion', () => {
+  test.each([
+    ['hots list', "plimsoll: usage: unknown command 'hots' (Did you mean host?)\n"],
+    ['host lits', "plimsoll: usage: unknown command 'lits' (Did you mean list?)\n"],
+    ['host list --wacht', "plimsoll: usage: unknown option '--wacht' (Did you mean --watch?)\n"],
+    ['host show', "plimsoll: usage: missing required argument 'host'\n"],
+    ['host token host-c --lifetime soon', 'Write a length of time such as 90s, 30m, 1h or 2d.'],
+    ['migration list --limit 0', 'Write a whole number from 1.'],
+    ['mode reckless', 'Allowed choices are observe, approve, automatic.'],
+    ['status -o xml', 'Allowed choices are table, json.'],
+    ['agent join --config /nowhere', "required option '--token <token>' not specified"],
+    ['status --controller /no/scheme', "'/no/scheme' is not a controller's address"],
+  ])('plimsoll %s', async (line, expected) => {
+    const run = await cli(line);
+    expect(run).toMatchObject({ code: 2, out: '' });
+    expect(run.err).toContain(expected);
+    expect(run.err).toMatch(/^plimsoll: usage: [^\n]*\n$/);
+  });
+
+  test('help is no failure and has examples', async () => {
+    for (const line of ['--help', 'plan --help', 'migrate --help']) {
+      const run = await cli(line);
+      expect(run).toMatchObject({ code: 0, err: '' });
+      expect(run.out).toContain('Examples:');
+    }
+  });
+});
+
+describe('watching', () => {
+  test('a migration that ends well: progress on stderr, outcome on stdout, exit code 0', async () => {
+    await serve();
+    const run = await cli('migrate db host-b --watch');
+    expect(run.code).toBe(0);
+    expect(run.err).toContain('plimsoll migration abort m-1');
+    expect(run.err).toMatch(/db: host-a -> host-b {2}copying {2}75 % {2}128 MiB remaining {2}48\.0 MiB\/s/);
+    expect(run.out).toBe('db runs on host-b after 4.2 s, downtime 251 ms. Its receipt: plimsoll receipt show m-1\n');
+  });
+
+  test('a migration that fails: the reason, exit code 1', async () => {
+    await serve({ migration: () => Promise.resolve(failed) });
+    const run = await cli('migrate db host-b --watch');
+    expect(run.code).toBe(1);
+    expect(run.out).toContain('aborted: alice asked for an abort; db runs on host-a.');
+    const asJson = await cli('migrate db host-b --watch -o json');
+    expect(asJson.code).toBe(1);
+    expect(JSON.parse(asJson.out)).toEqual(failed);
+  });
+
+  test('Ctrl-C stops the watching, not the migration', async () => {
+    const service = await serve({ migration: () => Promise.resolve(copying) });
+    const run = await cli('migrate db host-b --watch', { onOutput: (output, signal) => output.includes('copying') && signal('SIGINT') });
+    expect(run.code).toBe(130);
+    expect(run.err).toContain('the migration goes on: abort it with: plimsoll migration abort m-1');
+    expect(service.asked.map(([call]) => call)).toEqual(['migrate']);
+  });
+
+  test('a controller that restarts in the middle is waited for', async () => {
+    let polls = 0;
+    let restarted: Promise<unknown> | null = null;
+    const restart = async () => {
+      await opened[0]?.close();
+      await serve({ migration: () => Promise.resolve(done) });
+    };
+    await serve({
+      migration: () => {
+        polls += 1;
+        return Promise.resolve(copying);
+      },
+    });
+    const run = await cli('migrate db host-b --watch', {
+      onOutput: () => {
+        restarted ??= restart();
+      },
+    });
+    await restarted;
+    expect(run.code).toBe(0);
+    expect(run.out).toContain('db runs on host-b');
+    expect(polls).toBeLessThan(10);
+  });
+
+  test('a list is shown again until Ctrl-C, which is no failure; as JSON one line each time', async () => {
+    await serve();
+    const twice = (text: string): CliOptions['onOutput'] => (output, signal) => output.split(text).length > 2 && signal('SIGINT');
+    const table = await cli('host list --watch', { onOutput: twice('host-a') });
+    expect(table).toMatchObject({ code: 0, err: '' });
+    expect(table.out).not.toContain('\u001b');
+    const json = await cli('vm list --watch -o json', { onOutput: twice('web1') });
+    expect(json.code).toBe(0);
+    for (const line of json.out.trim().split('\n')) expect(JSON.parse(line)).toHaveLength(2);
+  });
+});
+
+describe('config check', () => {
+  test('a good file is valid, and its settings can be seen with their defaults', async () => {
+    const path = join(folder, 'controller.yaml');
+    writeFileSync(path, 'dataDir: /var/lib/plimsoll\nlisten: { address: 10.0.0.10, port: 7443 }\n');
+    expect(await cli(`controller config check ${path}`)).toEqual({ code: 0, out: `${path} is valid.\n`, err: '' });
+    expect(JSON.parse((await cli(`controller config check ${path} -o json`)).out)).toMatchObject({ mode: 'observe', policy: { coolDownMs: 1_800_000 } });
+  });
+
+  test('a bad file is refused with file, line, column and key', async () => {
+    const path = join(folder, 'agent.yaml');
+    writeFileSync(path, 'hostId: host-a\ncontroler: https://10.0.0.10:7443\naddresses: { underlay: 10.0.0.1, protected: 10.79.0.1, interface: eth0 }\n');
+    const run = await cli(`agent config check ${path}`);
+    expect(run).toMatchObject({ code: 1, out: '' });
+    expect(run.err).toContain(`${path}:2:1: controler: there is no such key: did you mean controller?`);
+    expect((await cli(`agent config check ${folder}/none.yaml`)).err).toContain('there is no such file');
+  });
+});
+
+function checkOf() {
+  return { vmId: copying.request.vmId, vmName: 'web1', fromHostId: 'host-a', toHostId: 'host-b', reason: 'asked for', refusal: null };
+}

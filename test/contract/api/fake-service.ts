@@ -1,0 +1,68 @@
+import type { ControllerService } from '#controller/service.ts';
+import { PlimsollError } from '#core/model/result.ts';
+import type { MigrationResource } from '#wire/api.ts';
+import { check, copying, done, hostA, hostB, plan, receipt, status, token, vmDatabase, vmWeb } from './resources.ts';
+
+/** A controller with fixed answers that remembers what it was asked. Each method can be replaced for one test. */
+export interface FakeService extends ControllerService {
+  readonly asked: readonly (readonly unknown[])[];
+}
+
+export function createFakeService(replaced: Partial<ControllerService> = {}): FakeService {
+  const asked: unknown[][] = [];
+  const answer = <Value>(value: Value, ...call: readonly unknown[]): Promise<Value> => {
+    asked.push([...call]);
+    return Promise.resolve(value);
+  };
+  return {
+    asked,
+    status: () => answer(status, 'status'),
+    hosts: () => answer([hostA, hostB], 'hosts'),
+    host: (hostId) => answer(found([hostA, hostB], (host) => host.hostId === hostId, unknownHost(hostId)), 'host', hostId),
+    history: (hostId, sinceMs, limit) =>
+      answer([{ hostId, atMs: hostA.joinedAtMs, cpuPercent: 95, memoryPercent: 37.5 }], 'history', hostId, sinceMs, limit),
+    vms: () => answer([vmWeb, vmDatabase], 'vms'),
+    vm: (reference) => answer(found([vmWeb, vmDatabase], (vm) => vm.name === reference || vm.vmId === reference, unknownVm(reference)), 'vm', reference),
+    latestPlan: () => answer(plan, 'latestPlan'),
+    plan: (planId) => answer(found([plan], (known) => known.planId === planId, unknownPlan(planId)), 'plan', planId),
+    makePlan: () => answer(plan, 'makePlan'),
+    applyPlan: (planId, askedBy) => answer([copying], 'applyPlan', planId, askedBy),
+    migrate: (body, askedBy) => answer(named(body.vm, copying), 'migrate', body, askedBy),
+    checkMigrate: (body) => answer(named(body.vm, check), 'checkMigrate', body),
+    migrations: (filter) => answer([copying], 'migrations', filter),
+    migration: (migrationId) =>
+      answer<MigrationResource>(found([done], (known) => known.request.migrationId === migrationId, unknownMigration(migrationId)), 'migration', migrationId),
+    abortMigration: (migrationId) => answer({ ...copying, abortAsked: true }, 'abortMigration', migrationId),
+    receipt: (migrationId) => answer(receipt, 'receipt', migrationId),
+    createToken: (hostId, lifetimeMs) => answer(token, 'createToken', hostId, lifetimeMs),
+    setMode: (mode) => answer({ ...status, mode }, 'setMode', mode),
+    ...replaced,
+  };
+}
+
+function found<Item>(items: readonly Item[], matches: (item: Item) => boolean, otherwise: PlimsollError): Item {
+  const item = items.find(matches);
+  if (item === undefined) throw otherwise;
+  return item;
+}
+
+function named<Value>(vm: string, value: Value): Value {
+  if (vm !== 'web1' && vm !== 'db') throw unknownVm(vm);
+  return value;
+}
+
+function unknownHost(hostId: string): PlimsollError {
+  return new PlimsollError('host-unknown', `there is no host ${hostId}: 'plimsoll host list' shows all`);
+}
+
+function unknownVm(reference: string): PlimsollError {
+  return new PlimsollError('vm-unknown', `there is no VM ${reference}: 'plimsoll vm list' shows all`);
+}
+
+function unknownPlan(planId: string): PlimsollError {
+  return new PlimsollError('plan-unknown', `there is no plan ${planId}`);
+}
+
+function unknownMigration(migrationId: string): PlimsollError {
+  return new PlimsollError('migration-unknown', `there is no migration ${migrationId}: 'plimsoll migration list' shows all`);
+}

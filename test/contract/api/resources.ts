@@ -1,0 +1,208 @@
+/** One small cluster in the API's own words, with fixed times, that the suites of both sides of the wire use. */
+import { bytes, cores } from '#core/model/units.ts';
+import type { HostResource, MigrateCheck, MigrationResource, PlanResource, ReceiptResource, StatusResource, TokenResource, VmResource } from '#wire/api.ts';
+
+export const nowMs = Date.UTC(2026, 0, 31, 14, 5, 9);
+const gib = 1024 ** 3;
+
+export const hostA: HostResource = {
+  hostId: 'host-a',
+  status: 'up',
+  addresses: { underlay: '10.0.0.1', protected: '10.79.0.1', interface: 'eth0' },
+  hypervisor: 'QEMU 7.2.22',
+  ipsec: 'strongSwan 5.9.8',
+  capacity: { cpuCores: cores(2), memoryBytes: bytes(4 * gib) },
+  cpuUsedCores: cores(1.9),
+  cpuPercent: 95,
+  memoryUsedBytes: bytes(1.5 * gib),
+  memoryPercent: 37.5,
+  pressure: { cpuSomePercent: 31.4, memorySomePercent: 0, ioSomePercent: 2.26 },
+  overLine: true,
+  roundsOverLine: 3,
+  vms: 2,
+  samplesAccepted: 120,
+  samplesRejected: 1,
+  lastSampleAtMs: nowMs - 2400,
+  joinedAtMs: nowMs - 3_600_000,
+};
+
+export const hostB: HostResource = {
+  ...hostA,
+  hostId: 'host-b',
+  status: 'joined',
+  addresses: null,
+  hypervisor: null,
+  ipsec: null,
+  capacity: null,
+  cpuUsedCores: null,
+  cpuPercent: null,
+  memoryUsedBytes: null,
+  memoryPercent: null,
+  pressure: null,
+  overLine: false,
+  roundsOverLine: 0,
+  vms: 0,
+  samplesAccepted: 0,
+  samplesRejected: 0,
+  lastSampleAtMs: null,
+};
+
+export const vmWeb: VmResource = {
+  vmId: '11111111-2222-4333-8444-555555555555',
+  name: 'web1',
+  hostId: 'host-a',
+  state: 'running',
+  vcpus: 2,
+  memoryBytes: bytes(0.5 * gib),
+  cpuUsedCores: cores(1.25),
+  migrationId: null,
+};
+
+export const vmDatabase: VmResource = { ...vmWeb, vmId: '99999999-2222-4333-8444-555555555555', name: 'db', cpuUsedCores: cores(0.65), migrationId: 'm-1' };
+
+export const plan: PlanResource = {
+  planId: 'p-2',
+  parentPlanId: 'p-1',
+  createdAtMs: nowMs - 12_000,
+  expiresAtMs: nowMs + 588_000,
+  verdict: 'moves',
+  summary: 'host-a is over its CPU line; one move brings it below.',
+  scoreBefore: 12.4,
+  scoreAfter: 3.1,
+  moves: [
+    {
+      vmId: vmWeb.vmId,
+      vmName: 'web1',
+      fromHostId: 'host-a',
+      toHostId: 'host-b',
+      reason: 'host-a is at 95 % CPU for 3 rounds (line 80 %); host-b is the least loaded that fits.',
+      scoreBefore: 12.4,
+      scoreAfter: 3.1,
+      source: { hostId: 'host-a', cpuBeforePercent: 95, cpuAfterPercent: 32.5, memoryBeforePercent: 37.5, memoryAfterPercent: 25 },
+      destination: { hostId: 'host-b', cpuBeforePercent: 5, cpuAfterPercent: 67.5, memoryBeforePercent: 10, memoryAfterPercent: 22.5 },
+    },
+  ],
+  skipped: [
+    { hostId: 'host-a', vmId: vmDatabase.vmId, vmName: 'db', code: 'cool-down', reason: 'moved 4 minutes ago; may move again in 26 minutes.' },
+    { hostId: 'host-c', vmId: null, vmName: null, code: 'stale-sample', reason: 'its newest sample is 40 s old.' },
+  ],
+};
+
+const securityAssociation = {
+  peerHostId: 'host-b',
+  ikeUniqueId: '1',
+  childUniqueId: '1',
+  state: 'installed' as const,
+  mode: 'tunnel' as const,
+  udpEncapsulated: true,
+  encryption: 'AES_GCM_16-256',
+  integrity: null,
+  keyExchange: 'CURVE_25519',
+  spiIn: 'c0ffee01',
+  spiOut: 'c0ffee02',
+  bytesIn: 1000,
+  bytesOut: 2000,
+  packetsIn: 10,
+  packetsOut: 20,
+};
+
+export const copying: MigrationResource = {
+  request: {
+    migrationId: 'm-1',
+    vmId: vmDatabase.vmId,
+    vmName: 'db',
+    fromHostId: 'host-a',
+    toHostId: 'host-b',
+    cause: 'operator',
+    askedBy: 'alice',
+    planId: null,
+    vmEpoch: 3,
+    askedAtMs: nowMs - 4200,
+  },
+  phase: 'copying',
+  phaseSinceMs: nowMs - 3000,
+  proof: {
+    provenAtMs: nowMs - 3100,
+    encryption: 'AES_GCM_16-256',
+    keyExchange: 'CURVE_25519',
+    mode: 'tunnel',
+    spiSourceToDestination: 'c0ffee02',
+    spiDestinationToSource: 'c0ffee01',
+    protectedProbes: 8,
+    plainProbesDropped: 8,
+  },
+  progress: {
+    elapsedMs: 3000,
+    memoryTotalBytes: 0.5 * gib,
+    memoryRemainingBytes: 0.125 * gib,
+    memorySentBytes: 0.375 * gib,
+    bandwidthBytesPerSecond: 48 * 1024 ** 2,
+    dirtyPagesPerSecond: 256,
+    pageSizeBytes: 4096,
+    iteration: 2,
+    expectedDowntimeMs: 180,
+  },
+  leastRemaining: { bytes: 0.125 * gib, atMs: nowMs - 200 },
+  outcome: null,
+  saBefore: securityAssociation,
+  saAfter: null,
+  failure: null,
+  resolution: null,
+  abortAsked: false,
+  endedAtMs: null,
+};
+
+export const done: MigrationResource = {
+  ...copying,
+  phase: 'done',
+  phaseSinceMs: nowMs,
+  outcome: { totalMs: 7900, downtimeMs: 251, memorySentBytes: 0.52 * gib, iterations: 4 },
+  saAfter: { ...securityAssociation, bytesOut: 2000 + 576 * 1024 ** 2, packetsOut: 400_020 },
+  endedAtMs: nowMs,
+};
+
+export const failed: MigrationResource = {
+  ...copying,
+  phase: 'failed',
+  phaseSinceMs: nowMs,
+  failure: { code: 'aborted', message: 'alice asked for an abort; db runs on host-a.' },
+  abortAsked: true,
+  endedAtMs: nowMs,
+};
+
+export const check: MigrateCheck = {
+  vmId: vmWeb.vmId,
+  vmName: 'web1',
+  fromHostId: 'host-a',
+  toHostId: 'host-b',
+  reason: 'host-b was asked for and has room.',
+  refusal: null,
+};
+
+export const receipt: ReceiptResource = {
+  migrationId: 'm-1',
+  valid: true,
+  keyId: 'sha256:abcd',
+  statement: { vm: 'db', endedAtMs: nowMs, downtimeMs: 251, espBytes: 2048, peers: ['host-a', 'host-b'], integrity: null, notes: [] },
+  envelope: { payload: 'e30=', payloadType: 'application/vnd.plimsoll.receipt+json', signatures: [{ keyid: 'sha256:abcd', sig: 'AA==' }] },
+};
+
+export const token: TokenResource = {
+  hostId: 'host-c',
+  token: 'one-time-secret',
+  expiresAtMs: nowMs + 3_600_000,
+  caFingerprint: 'sha256:0123',
+  controllerUrl: 'https://10.0.0.10:7443',
+};
+
+export const status: StatusResource = {
+  version: '0.1.0',
+  mode: 'observe',
+  controllerEpoch: 4,
+  startedAtMs: nowMs - 250_000,
+  hostsUp: 1,
+  hostsTotal: 2,
+  vms: 2,
+  migrationsOpen: 1,
+  planIntervalMs: 10_000,
+};

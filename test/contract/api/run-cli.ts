@@ -1,0 +1,42 @@
+import { spawn } from 'node:child_process';
+import { createRequire } from 'node:module';
+
+const mainPath = createRequire(import.meta.url).resolve('#cli/main.ts');
+
+export interface CliRun {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+export interface CliOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Called with all output so far, of both streams, whenever there is more. */
+  readonly onOutput?: (output: string, signal: (name: NodeJS.Signals) => void) => void;
+}
+
+/** Runs the CLI as a process of its own, without a terminal. */
+export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliRun> {
+  return runNode([mainPath, ...args], options);
+}
+
+/** Runs this Node with these arguments. */
+export function runNode(args: readonly string[], options: CliOptions = {}): Promise<CliRun> {
+  return new Promise((resolve, reject) => {
+    const env = { PATH: process.env['PATH'], USER: 'tester', SUDO_USER: 'alice', ...options.env };
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], { stdio: ['ignore', 'pipe', 'pipe'], env });
+    let out = '';
+    let err = '';
+    const seen = () => options.onOutput?.(out + err, (name) => void child.kill(name));
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      out += text;
+      seen();
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      err += text;
+      seen();
+    });
+    child.once('error', reject);
+    child.once('close', (code) => resolve({ code, out, err }));
+  });
+}

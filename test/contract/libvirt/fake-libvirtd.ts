@@ -1,0 +1,249 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { encodeDomain, encodeTypedParam } from '#drivers/libvirt/values.ts';
+import { XdrEncoder } from '#drivers/libvirt/xdr-encoder.ts';
+
+import { fakeJobParams, refOf, type FakeDomain } from './fake-domain.ts';
+import { fakeProcedures } from './fake-procedures.ts';
+import { FakeFault, FakePeer, faultBody, packet, remoteProgram, type FakeCall } from './fake-wire.ts';
+
+export interface FakeLibvirtdOptions {
+  /** The URI under which other fakes reach this one. */
+  readonly uri?: string;
+  readonly peers?: Map<string, FakeLibvirtd>;
+  /** How long a migration copies. */
+  readonly copyMs?: number;
+}
+
+/** `answer`: as libvirtd does. `stall`: reads and never answers, as a stopped process. */
+export type FakeMood = 'answer' | 'stall';
+
+/** The other side of the wire: speaks libvirt's RPC on a UNIX socket over a table of domains. */
+export class FakeLibvirtd {
+  readonly folder = mkdtempSync(join(tmpdir(), 'plimsoll-fake-'));
+  readonly socketPath = join(this.folder, 'libvirt-sock');
+  readonly domains = new Map<string, FakeDomain>();
+  readonly clients = new Set<FakePeer>();
+  readonly options: FakeLibvirtdOptions;
+  authTypes: readonly number[] = [0];
+  /** Calls seen, by procedure number, in order. */
+  readonly calls: number[] = [];
+  #server: Server | null = null;
+  #mood: FakeMood = 'answer';
+  #held: (() => void)[] = [];
+  #nextId = 1;
+  #nextCallback = 0;
+  #abort = new Map<string, AbortController>();
+
+  private constructor(options: FakeLibvirtdOptions) {
+    this.options = options;
+    if (options.uri !== undefined) options.peers?.set(options.uri, this);
+  }
+
+  static async start(options: FakeLibvirtdOptions = {}): Promise<FakeLibvirtd> {
+    const fake = new FakeLibvirtd(options);
+    await fake.listen();
+    return fake;
+  }
+
+  async listen(): Promise<void> {
+    if (existsSync(this.socketPath)) rmSync(this.socketPath);
+    const server = createServer((socket) => this.#serve(new FakePeer(socket)));
+    const { promise, resolve, reject } = Promise.withResolvers<undefined>();
+    server.once('error', reject);
+    server.listen(this.socketPath, () => resolve(undefined));
+    await promise;
+    this.#server = server;
+  }
+
+  /** As a crash of the daemon: every connection breaks, the domains live on. */
+  async crash(): Promise<void> {
+    this.cut();
+    this.#held = [];
+    this.#mood = 'answer';
+    const server = this.#server;
+    this.#server = null;
+    if (server === null) return;
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    server.close(() => resolve(undefined));
+    await promise;
+  }
+
+  async stop(): Promise<void> {
+    for (const job of this.#abort.values()) job.abort();
+    await this.crash();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  cut(): void {
+    for (const client of this.clients) client.socket.destroy();
+    this.clients.clear();
+  }
+
+  /** Bytes to every client, as they are. */
+  spill(bytes: Uint8Array): void {
+    for (const client of this.clients) client.send(bytes);
+  }
+
+  ping(): void {
+    for (const client of this.clients) client.keepAlive(1);
+  }
+
+  /** Leaving `stall` answers everything that was held back, in order. */
+  set mood(mood: FakeMood) {
+    this.#mood = mood;
+    const held = mood === 'answer' ? this.#held.splice(0) : [];
+    for (const answer of held) answer();
+  }
+
+  /** A domain by the UUID of a reference, or libvirt's refusal. */
+  find(uuid: string): FakeDomain {
+    const domain = this.domains.get(uuid);
+    if (domain === undefined) throw new FakeFault(42, `Domain not found: no domain with matching uuid '${uuid}'`);
+    return domain;
+  }
+
+  start(domain: FakeDomain, paused: boolean): void {
+    if (domain.id >= 0) throw new FakeFault(55, 'Requested operation is not valid: domain is already running');
+    domain.id = this.#nextId;
+    this.#nextId += 1;
+    domain.state = paused ? 3 : 1;
+    domain.reason = 1;
+    domain.startedMs = performance.now();
+    this.lifecycle(domain, 2, 0);
+  }
+
+  stopDomain(domain: FakeDomain, detail: number): void {
+    if (domain.id < 0) throw new FakeFault(55, 'Requested operation is not valid: domain is not running');
+    domain.id = -1;
+    domain.state = 5;
+    domain.reason = 1;
+    domain.job = null;
+    this.lifecycle(domain, 5, detail);
+    if (!domain.persistent) this.domains.delete(domain.uuid);
+  }
+
+  lifecycle(domain: FakeDomain, event: number, detail: number): void {
+    this.#tell(0, 318, (body) => {
+      encodeDomain(body, refOf(domain));
+      body.i32(event).i32(detail);
+    });
+  }
+
+  register(client: FakePeer, eventId: number): number {
+    const id = this.#nextCallback;
+    this.#nextCallback += 1;
+    client.callbacks.set(id, eventId);
+    return id;
+  }
+
+  /** The whole peer-to-peer migration, as the source's daemon runs it. */
+  async migrate(uuid: string, destinationUri: string | null, flags: number): Promise<void> {
+    const domain = this.find(uuid);
+    if (domain.id < 0) throw new FakeFault(55, 'Requested operation is not valid: domain is not running');
+    const peer = this.options.peers?.get(destinationUri ?? '');
+    if (peer === undefined) throw new FakeFault(38, `unable to connect to server at '${destinationUri}': Connection refused`, 7);
+    if ((peer.domains.get(uuid)?.id ?? -1) >= 0) throw new FakeFault(9, `operation failed: domain '${domain.name}' is already active`);
+    const incoming: FakeDomain = { ...domain, id: peer.#nextId, state: 3, reason: 11, persistent: false, job: { side: 'in' } };
+    peer.#nextId += 1;
+    peer.domains.set(uuid, incoming);
+    const abort = new AbortController();
+    this.#abort.set(uuid, abort);
+    try {
+      await this.#copy(domain, abort.signal);
+    } catch {
+      domain.job = null;
+      peer.domains.delete(uuid);
+      throw new FakeFault(78, "operation aborted: job 'migration out' canceled by client");
+    } finally {
+      this.#abort.delete(uuid);
+    }
+    this.#switchOver(domain, incoming, peer, flags);
+  }
+
+  abortJob(domain: FakeDomain): void {
+    const abort = this.#abort.get(domain.uuid);
+    if (abort === undefined) throw new FakeFault(55, 'Requested operation is not valid: no job is active on the domain');
+    abort.abort();
+  }
+
+  async #copy(domain: FakeDomain, signal: AbortSignal): Promise<void> {
+    const startMs = performance.now();
+    const copyMs = this.options.copyMs ?? 300;
+    const totalBytes = Number(domain.memoryKib) * 1024;
+    for (;;) {
+      const elapsedMs = performance.now() - startMs;
+      const share = Math.min(1, elapsedMs / copyMs);
+      domain.job = { side: 'out', params: fakeJobParams(domain, elapsedMs, BigInt(Math.round(totalBytes * share))) };
+      if (share === 1) return;
+      await sleep(Math.min(20, copyMs), undefined, { signal });
+    }
+  }
+
+  #switchOver(domain: FakeDomain, incoming: FakeDomain, peer: FakeLibvirtd, flags: number): void {
+    const params = domain.job?.side === 'out' ? domain.job.params : [];
+    domain.state = 3;
+    domain.reason = 2;
+    this.lifecycle(domain, 3, 1);
+    Object.assign(incoming, { state: 1, reason: 3, job: null, persistent: (flags & 8) !== 0 });
+    peer.lifecycle(incoming, 4, 1);
+    if ((flags & 16) !== 0) domain.persistent = false;
+    this.stopDomain(domain, 3);
+    this.#tell(21, 363, (body) => {
+      encodeDomain(body, refOf(domain));
+      body.array(params, 64, encodeTypedParam);
+    });
+  }
+
+  #tell(eventId: number, procedure: number, fill: (body: XdrEncoder) => void): void {
+    for (const client of this.clients) {
+      for (const [callback, id] of client.callbacks) {
+        if (id !== eventId) continue;
+        const body = new XdrEncoder().i32(callback);
+        fill(body);
+        client.event(procedure, body);
+      }
+    }
+  }
+
+  #serve(client: FakePeer): void {
+    this.clients.add(client);
+    client.socket.on('close', () => this.clients.delete(client));
+    client.listen(
+      (call) => {
+        this.calls.push(call.procedure);
+        client.inFlight += 1;
+        client.inFlightMost = Math.max(client.inFlightMost, client.inFlight);
+        this.#whenAwake(() => void this.#answer(client, call));
+      },
+      () => this.#whenAwake(() => client.keepAlive(2)),
+    );
+  }
+
+  #whenAwake(action: () => void): void {
+    if (this.#mood === 'stall') this.#held.push(action);
+    else action();
+  }
+
+  async #answer(client: FakePeer, call: FakeCall): Promise<void> {
+    const body = new XdrEncoder();
+    let status = 0;
+    let bytes: Uint8Array;
+    try {
+      const run = fakeProcedures.get(call.procedure);
+      if (run === undefined) throw new FakeFault(39, `unknown procedure: ${call.procedure}`, 7);
+      await run({ fake: this, client, args: call.args, body });
+      call.args.end();
+      bytes = body.finish();
+    } catch (error) {
+      status = 1;
+      bytes = faultBody(error instanceof FakeFault ? error : new FakeFault(1, `internal error: ${String(error)}`));
+    }
+    client.inFlight -= 1;
+    client.send(packet(remoteProgram, call.procedure, 1, call.serial, status, bytes));
+  }
+}

@@ -1,0 +1,229 @@
+import { decodeDomain, decodeTypedParams, decodeUuid, encodeDomain, encodeTypedParam } from '#drivers/libvirt/values.ts';
+import type { XdrDecoder } from '#drivers/libvirt/xdr-decoder.ts';
+import type { XdrEncoder } from '#drivers/libvirt/xdr-encoder.ts';
+
+import { fakeStats, parseFakeDomain, refOf, type FakeDomain } from './fake-domain.ts';
+import type { FakeLibvirtd } from './fake-libvirtd.ts';
+import { FakeFault, type FakePeer } from './fake-wire.ts';
+
+export interface FakeRequest {
+  readonly fake: FakeLibvirtd;
+  readonly client: FakePeer;
+  readonly args: XdrDecoder;
+  readonly body: XdrEncoder;
+}
+
+type Run = (request: FakeRequest) => void | Promise<void>;
+
+const max = 4 * 1024 * 1024;
+const notRunning = 'Requested operation is not valid: domain is not running';
+
+/** What the fake daemon does for each procedure number of remote_protocol.x. */
+export const fakeProcedures: ReadonlyMap<number, Run> = new Map<number, Run>([
+  [1, ({ args }) => void [args.optional((d) => d.string(max)), args.u32()]],
+  [2, () => undefined],
+  [3, ({ body }) => void body.string('QEMU', max)],
+  [4, ({ body }) => void body.u64(7_002_022n)],
+  [6, nodeInfo],
+  [7, ({ body }) => void body.string('<capabilities><host/></capabilities>', max)],
+  [9, ({ fake, args }) => fake.start(domainOf(fake, args), false)],
+  [10, createXml],
+  [14, ({ fake, args, body }) => withFlags(fake, args, (domain) => body.string(domain.xml, max))],
+  [23, lookupByName],
+  [24, ({ fake, args, body }) => encodeDomain(body, refOf(fake.find(decodeUuid(args))))],
+  [28, resume],
+  [33, ({ fake, args }) => fake.stopDomain(domainOf(fake, args), 0)],
+  [34, suspend],
+  [59, ({ body }) => void body.string('fake-libvirtd', max)],
+  [60, ({ args, body }) => void body.i32(args.i32() === 13 ? 1 : 0)],
+  [66, ({ fake, body }) => void body.array(fake.authTypes, 20, (inner, type) => inner.u32(type))],
+  [70, ({ body }) => void body.i32(1)],
+  [102, ({ body }) => void body.u64(8n * 1024n ** 3n)],
+  [151, ({ fake, args, body }) => void body.i32(domainOf(fake, args).persistent ? 1 : 0)],
+  [157, ({ body }) => void body.u64(9_000_000n)],
+  [164, ({ fake, args }) => fake.abortJob(domainOf(fake, args))],
+  [166, ({ fake, args }) => void [domainOf(fake, args), args.u64(), args.u32()]],
+  [196, createWithFlags],
+  [207, ({ fake, args }) => void [domainOf(fake, args), args.u64(), args.u32()]],
+  [212, ({ fake, args, body }) => withFlags(fake, args, (domain) => body.i32(domain.state).i32(domain.reason))],
+  [227, nodeStats(['kernel', 'user', 'idle', 'iowait'], false)],
+  [228, nodeStats(['total', 'free', 'buffers', 'cached'], true)],
+  [231, undefine],
+  [234, ({ fake, args }) => withFlags(fake, args, (domain) => fake.stopDomain(domain, 1))],
+  [273, listAll],
+  [298, jobStats],
+  [305, migrate],
+  [316, ({ fake, client, args, body }) => void body.i32(fake.register(client, eventArgs(args)))],
+  [317, deregister],
+  [344, allStats],
+  [350, defineXml],
+  [364, () => refuse(55, 'Requested operation is not valid: post-copy can only be started while outgoing migration is in progress')],
+  [442, ({ fake, args }) => withFlags(fake, args, (domain) => fake.abortJob(domain))],
+]);
+
+function refuse(number: number, message: string): never {
+  throw new FakeFault(number, message);
+}
+
+function domainOf(fake: FakeLibvirtd, args: XdrDecoder): FakeDomain {
+  return fake.find(decodeDomain(args).uuid);
+}
+
+function withFlags(fake: FakeLibvirtd, args: XdrDecoder, use: (domain: FakeDomain, flags: number) => unknown): void {
+  const ref = decodeDomain(args);
+  const flags = args.u32();
+  use(fake.find(ref.uuid), flags);
+}
+
+function eventArgs(args: XdrDecoder): number {
+  const id = args.i32();
+  args.optional(decodeDomain);
+  return id;
+}
+
+function nodeInfo({ body }: FakeRequest): void {
+  for (let index = 0; index < 32; index += 1) body.i32('x86_64'.charCodeAt(index) || 0);
+  body.u64(24_684_084n);
+  for (const value of [2, 2_000, 1, 1, 2, 1]) body.i32(value);
+}
+
+/** Asked for 0 parameters it answers how many there are. The two procedures have these two numbers in opposite order. */
+function nodeStats(fields: readonly string[], nparamsFirst: boolean): Run {
+  return ({ args, body }) => {
+    const first = args.i32();
+    const second = args.i32();
+    args.u32();
+    const nparams = nparamsFirst ? first : second;
+    body.array(nparams === 0 ? [] : fields, 16, (inner, field) => inner.string(field, max).u64(1_000_000_000n));
+    body.i32(fields.length);
+  };
+}
+
+function insert(fake: FakeLibvirtd, xml: string, persistent: boolean): FakeDomain {
+  const parsed = parseFakeDomain(xml) ?? refuse(27, 'XML error: expecting root element of domain');
+  const existing = [...fake.domains.values()].find((domain) => domain.name === parsed.name);
+  if (existing !== undefined && (!persistent || existing.uuid !== parsed.uuid))
+    refuse(9, `operation failed: domain '${parsed.name}' already exists`);
+  const domain = existing ?? parsed;
+  domain.persistent = persistent || domain.persistent;
+  fake.domains.set(domain.uuid, domain);
+  return domain;
+}
+
+function createXml({ fake, args, body }: FakeRequest): void {
+  const xml = args.string(max);
+  const flags = args.u32();
+  const domain = insert(fake, xml, false);
+  fake.start(domain, (flags & 1) !== 0);
+  encodeDomain(body, refOf(domain));
+}
+
+function defineXml({ fake, args, body }: FakeRequest): void {
+  const xml = args.string(max);
+  args.u32();
+  const domain = insert(fake, xml, true);
+  fake.lifecycle(domain, 0, 0);
+  encodeDomain(body, refOf(domain));
+}
+
+function undefine({ fake, args }: FakeRequest): void {
+  withFlags(fake, args, (domain) => {
+    if (!domain.persistent) refuse(55, 'Requested operation is not valid: cannot undefine transient domain');
+    domain.persistent = false;
+    fake.lifecycle(domain, 1, 0);
+    if (domain.id < 0) fake.domains.delete(domain.uuid);
+  });
+}
+
+function createWithFlags({ fake, args, body }: FakeRequest): void {
+  withFlags(fake, args, (domain, flags) => {
+    fake.start(domain, (flags & 1) !== 0);
+    encodeDomain(body, refOf(domain));
+  });
+}
+
+function lookupByName({ fake, args, body }: FakeRequest): void {
+  const name = args.string(max);
+  const found = [...fake.domains.values()].find((domain) => domain.name === name);
+  encodeDomain(body, refOf(found ?? refuse(42, `Domain not found: no domain with matching name '${name}'`)));
+}
+
+function suspend({ fake, args }: FakeRequest): void {
+  const domain = domainOf(fake, args);
+  if (domain.id < 0) refuse(55, notRunning);
+  Object.assign(domain, { state: 3, reason: 1 });
+  fake.lifecycle(domain, 3, 0);
+}
+
+function resume({ fake, args }: FakeRequest): void {
+  const domain = domainOf(fake, args);
+  if (domain.id < 0) refuse(55, notRunning);
+  if (domain.state === 1) refuse(55, 'Requested operation is not valid: domain is already running');
+  Object.assign(domain, { state: 1, reason: 5 });
+  fake.lifecycle(domain, 4, 0);
+}
+
+/** virConnectListAllDomainsFlags: groups of flags; within one group any may match. */
+function matches(domain: FakeDomain, flags: number): boolean {
+  const groups: readonly (readonly [number, boolean])[][] = [
+    [
+      [1, domain.id >= 0],
+      [2, domain.id < 0],
+    ],
+    [
+      [4, domain.persistent],
+      [8, !domain.persistent],
+    ],
+    [
+      [16, domain.state === 1],
+      [32, domain.state === 3],
+      [64, domain.state === 5],
+    ],
+  ];
+  return groups.every((group) => {
+    const asked = group.filter(([flag]) => (flags & flag) !== 0);
+    return asked.length === 0 || asked.some(([, holds]) => holds);
+  });
+}
+
+function listAll({ fake, args, body }: FakeRequest): void {
+  args.i32();
+  const flags = args.u32();
+  const found = [...fake.domains.values()].filter((domain) => matches(domain, flags)).map(refOf);
+  body.array(found, 16_384, encodeDomain).u32(found.length);
+}
+
+function allStats({ fake, args, body }: FakeRequest): void {
+  const asked = args.array(16_384, 24, decodeDomain);
+  args.u32();
+  const flags = args.u32();
+  const chosen =
+    asked.length > 0 ? asked.map((ref) => fake.find(ref.uuid)) : [...fake.domains.values()].filter((domain) => matches(domain, flags));
+  const nowMs = performance.now();
+  body.array(chosen, 16_384, (inner, domain) => {
+    encodeDomain(inner, refOf(domain));
+    inner.array(fakeStats(domain, nowMs), 262_144, encodeTypedParam);
+  });
+}
+
+function jobStats({ fake, args, body }: FakeRequest): void {
+  withFlags(fake, args, (domain) => {
+    if (domain.id < 0) refuse(55, notRunning);
+    if (domain.job?.side === 'in') refuse(84, 'Operation not supported: migration statistics are available only on the source host');
+    body.i32(domain.job === null ? 0 : 2).array(domain.job?.side === 'out' ? domain.job.params : [], 64, encodeTypedParam);
+  });
+}
+
+async function migrate({ fake, args, body }: FakeRequest): Promise<void> {
+  const ref = decodeDomain(args);
+  const destinationUri = args.optional((d) => d.string(max));
+  decodeTypedParams(args);
+  args.opaque(max);
+  await fake.migrate(ref.uuid, destinationUri, args.u32());
+  body.opaque(new Uint8Array(), max);
+}
+
+function deregister({ client, args }: FakeRequest): void {
+  const id = args.i32();
+  if (!client.callbacks.delete(id)) refuse(1, `internal error: domain event callback ${id} not registered`);
+}

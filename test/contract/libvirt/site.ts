@@ -1,0 +1,118 @@
+import { createLibvirtHypervisor, type LibvirtHypervisorOptions } from '#drivers/libvirt/hypervisor.ts';
+import type { Hypervisor } from '#core/ports.ts';
+
+import { FakeLibvirtd } from './fake-libvirtd.ts';
+import { RealLibvirtd } from './real-libvirtd.ts';
+import { createTestPki } from './test-pki.ts';
+
+/** One daemon of a site, fake or real. */
+export interface Daemon {
+  readonly socketPath: string;
+  /** Where a peer sends its VMs. */
+  readonly address: string;
+  hypervisor(options?: Partial<LibvirtHypervisorOptions>): Hypervisor;
+  /** The daemon dies and its VMs live on; `revive` starts it again. */
+  crash(): Promise<void>;
+  revive(): Promise<void>;
+  /** The daemon stops to answer, and goes on later. */
+  stall(): void;
+  unstall(): void;
+}
+
+/** Two daemons that can migrate to each other. */
+export interface Site {
+  readonly source: Daemon;
+  readonly destination: Daemon;
+  stop(): Promise<void>;
+}
+
+/** What the contract suite runs against. `missing` says why not; null when it can run. */
+export interface SiteKind {
+  readonly name: string;
+  readonly missing: string | null;
+  start(): Promise<Site>;
+}
+
+export async function startFakeSite(): Promise<Site> {
+  const peers = new Map<string, FakeLibvirtd>();
+  const daemons: FakeLibvirtd[] = [];
+  const start = async (address: string): Promise<Daemon> => {
+    const fake = await FakeLibvirtd.start({ uri: `fake://${address}`, peers, copyMs: 700 });
+    daemons.push(fake);
+    return fakeDaemon(fake, address);
+  };
+  return {
+    source: await start('127.0.0.21'),
+    destination: await start('127.0.0.22'),
+    stop: async () => {
+      for (const daemon of daemons) await daemon.stop();
+    },
+  };
+}
+
+function fakeDaemon(fake: FakeLibvirtd, address: string): Daemon {
+  return {
+    socketPath: fake.socketPath,
+    address,
+    hypervisor: (options = {}) =>
+      createLibvirtHypervisor({
+        socketPath: fake.socketPath,
+        uri: 'qemu:///system',
+        pkiPath: '/nowhere',
+        destinationUri: (request) => `fake://${request.peerProtectedAddress}`,
+        ...options,
+      }),
+    crash: async () => fake.crash(),
+    revive: async () => fake.listen(),
+    stall: () => {
+      fake.mood = 'stall';
+    },
+    unstall: () => {
+      fake.mood = 'answer';
+    },
+  };
+}
+
+/** Real daemons in one network namespace, each with TLS on an address of its own. */
+export async function startRealSite(): Promise<Site> {
+  const addresses = { source: '127.0.0.11', destination: '127.0.0.12' };
+  const pki = createTestPki([addresses.source, addresses.destination]);
+  const source = await RealLibvirtd.start({ tlsAddress: addresses.source, pki: pki.folderOf(addresses.source) });
+  const destination = await RealLibvirtd.start({
+    tlsAddress: addresses.destination,
+    pki: pki.folderOf(addresses.destination),
+    peer: source,
+  });
+  return {
+    source: realDaemon(source, addresses.source, pki.folderOf(addresses.source)),
+    destination: realDaemon(destination, addresses.destination, pki.folderOf(addresses.destination)),
+    stop: async () => {
+      await destination.stop();
+      await source.stop();
+      pki.remove();
+    },
+  };
+}
+
+function realDaemon(real: RealLibvirtd, address: string, pkiPath: string): Daemon {
+  return {
+    socketPath: real.socketPath,
+    address,
+    hypervisor: (options = {}) => createLibvirtHypervisor({ socketPath: real.socketPath, uri: 'qemu:///system', pkiPath, ...options }),
+    crash: async () => real.crashDaemon(),
+    revive: async () => real.startDaemon(),
+    stall: () => real.signalDaemon('STOP'),
+    unstall: () => real.signalDaemon('CONT'),
+  };
+}
+
+/** The smallest guest there is: firmware that finds nothing to boot and halts. */
+export function guestXml(
+  name: string,
+  more: { readonly uuid?: string; readonly memoryMib?: number; readonly vcpus?: number } = {},
+): string {
+  const uuid = more.uuid === undefined ? '' : `<uuid>${more.uuid}</uuid>`;
+  return `<domain type='qemu'><name>${name}</name>${uuid}<memory unit='MiB'>${more.memoryMib ?? 64}</memory><vcpu>${more.vcpus ?? 1}</vcpu>
+<os><type arch='x86_64' machine='pc'>hvm</type></os>
+<devices><emulator>/usr/bin/qemu-system-x86_64</emulator><controller type='usb' model='none'/></devices></domain>`;
+}
