@@ -8,6 +8,8 @@ import { GUEST_INITRAMFS, GUEST_KERNEL } from './image.ts';
 function kernelCommandLine(lab: Layout, guest: GuestRecord, options: LabOptions): string {
   return [
     'console=ttyS0 quiet panic=-1',
+    // The CPU is emulated: self tests and code patching would cost each boot another second of it.
+    'cryptomgr.notests nokaslr mitigations=off',
     `plimsoll.name=${guest.name}`,
     `plimsoll.ip=${guest.address}`,
     `plimsoll.collector=${guestNetAddress(lab, CLIENT_LAST)}`,

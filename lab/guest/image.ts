@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { copyFile, mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { LabError } from '#lab/errors.ts';
 import { CACHE, CHECKOUT } from '#lab/layout.ts';
@@ -8,9 +8,10 @@ import { must, run } from '#lab/process.ts';
 import { hashOf, stampMatches, writeStamp } from '#lab/stamp.ts';
 import { DIRECTORY_MODE, PROGRAM_MODE, cpioArchive } from './cpio.ts';
 import type { ArchiveFile } from './cpio.ts';
+import { extractKernel } from './kernel.ts';
 
 const FOLDER = join(CACHE, 'guest');
-export const GUEST_KERNEL = join(FOLDER, 'vmlinuz');
+export const GUEST_KERNEL = join(FOLDER, 'vmlinux');
 export const GUEST_INITRAMFS = join(FOLDER, 'initramfs.cpio');
 
 const SOURCES = join(CHECKOUT, 'lab', 'guest');
@@ -98,8 +99,9 @@ export async function ensureGuestImage(options: BuildOptions): Promise<void> {
   try {
     await compileWorkload(join(work, 'workload'), options.signal);
     await writeFile(join(work, 'initramfs'), await initramfs(kernel, join(work, 'workload')));
-    await copyFile(await onlyEntry(join(kernel, 'boot'), 'vmlinuz-'), join(work, 'vmlinuz'));
-    await rename(join(work, 'vmlinuz'), GUEST_KERNEL);
+    const bzImage = await readFile(await onlyEntry(join(kernel, 'boot'), 'vmlinuz-'));
+    await writeFile(join(work, 'vmlinux'), extractKernel(bzImage) ?? bzImage);
+    await rename(join(work, 'vmlinux'), GUEST_KERNEL);
     await rename(join(work, 'initramfs'), GUEST_INITRAMFS);
     await writeStamp(stamp, hash);
   } finally {

@@ -17,6 +17,7 @@ import { Transfers } from './transfers.ts';
 
 const redialMsMin = 250;
 const redialMsMax = 5000;
+const guardIntervalMs = 10_000;
 const commandsAtOnceMax = 32;
 const helloTimeoutMs = 3000;
 
@@ -48,20 +49,22 @@ class Agent {
     this.#commands = commandTable(parts, { gate: this.#gate, channels: this.#channels, transfers, sampler: this.#sampler });
   }
 
-  /** The guard is in place before any channel, whatever else is down. */
+  /** The guard is in place before any channel, whatever else is down, and put right when somebody has tampered with it. */
   async keepGuard(signal: AbortSignal): Promise<void> {
     let waitMs = redialMsMin;
+    let good: boolean | null = null;
     while (!signal.aborted) {
       try {
         await this.#channels.installGuard(signal);
-        this.#parts.log.info('guard installed');
-        return;
+        if (good !== true) this.#parts.log.info('guard is in place');
+        good = true;
       } catch (error) {
         if (signal.aborted) return;
-        this.#parts.log.warn('guard not installed yet', { ...refusalOf(error) });
+        if (good !== false) this.#parts.log.warn('guard is not in place: nothing can migrate', { ...refusalOf(error) });
+        good = false;
       }
+      waitMs = good ? guardIntervalMs : Math.min(waitMs * 2, redialMsMax);
       await pause(this.#parts.clock, waitMs, signal);
-      waitMs = Math.min(waitMs * 2, redialMsMax);
     }
   }
 

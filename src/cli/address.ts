@@ -27,14 +27,18 @@ export function controllerSocket(given: string | undefined, places: SocketPlaces
     );
   }
   if (labs.length > 1) {
-    throw new CliError('controller-ambiguous', `several labs are up: choose one with --controller ${labs.map((path) => `unix:${path}`).join(' or ')}`);
+    throw new CliError(
+      'controller-ambiguous',
+      `several labs are up: choose one with --controller ${labs.map((path) => `unix:${path}`).join(' or ')}`,
+    );
   }
   return only;
 }
 
 function pathOf(address: string): string {
   const path = address.startsWith('unix:') ? address.slice('unix:'.length) : '';
-  if (!path.startsWith('/')) throw new CliError('usage', `'${address}' is not a controller's address: write it as unix:/path/to/controller.sock`);
+  if (!path.startsWith('/'))
+    throw new CliError('usage', `'${address}' is not a controller's address: write it as unix:/path/to/controller.sock`);
   return path;
 }
 

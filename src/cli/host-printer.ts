@@ -8,13 +8,13 @@ export function printHosts(hosts: readonly HostResource[], nowMs: number): strin
     { title: 'HOST', value: (host) => host.hostId },
     { title: 'STATUS', value: (host) => host.status },
     { title: 'CPU', align: 'right', value: (host) => formatPercent(host.cpuPercent) },
-    { title: 'CORES', align: 'right', value: (host) => `${formatCores(host.cpuUsedCores)} of ${capacityCores(host)}` },
+    { title: 'CORES', align: 'right', value: coresOf },
     { title: 'MEMORY', align: 'right', value: (host) => formatPercent(host.memoryPercent) },
-    { title: 'USED', align: 'right', value: (host) => `${formatBytes(host.memoryUsedBytes)} of ${formatBytes(host.capacity?.memoryBytes ?? null)}` },
+    { title: 'USED', align: 'right', value: memoryOf },
     { title: 'PRESSURE', align: 'right', value: (host) => formatPercent(host.pressure?.cpuSomePercent ?? null) },
     { title: 'VMS', align: 'right', value: (host) => String(host.vms) },
     { title: 'LINE', value: lineOf },
-    { title: 'SAMPLE', align: 'right', value: (host) => formatAge(host.lastSampleAtMs, nowMs) },
+    { title: 'SAMPLE', value: (host) => formatAge(host.lastSampleAtMs, nowMs) },
   ];
   return table(columns, hosts, "No host has joined yet: 'plimsoll host token HOST' makes a token for one.");
 }
@@ -27,11 +27,8 @@ export function printHost(host: HostResource, nowMs: number): string {
     ['joined', formatTime(host.joinedAtMs)],
     ['last sample', `${formatAge(host.lastSampleAtMs, nowMs)} (${host.samplesAccepted} accepted, ${host.samplesRejected} rejected)`],
     ['load line', lineOf(host)],
-    ['CPU', `${formatPercent(host.cpuPercent)} (${formatCores(host.cpuUsedCores)} of ${capacityCores(host)} cores)`],
-    [
-      'memory',
-      `${formatPercent(host.memoryPercent)} (${formatBytes(host.memoryUsedBytes)} of ${formatBytes(host.capacity?.memoryBytes ?? null)})`,
-    ],
+    ['CPU', `${formatPercent(host.cpuPercent)} (${coresOf(host)} cores)`],
+    ['memory', `${formatPercent(host.memoryPercent)} (${memoryOf(host)})`],
     ['pressure', pressureOf(host)],
     ['VMs', String(host.vms)],
     ['underlay address', host.addresses?.underlay ?? unknown],
@@ -63,8 +60,12 @@ function lineOf(host: HostResource): string {
   return `over for ${host.roundsOverLine} ${host.roundsOverLine === 1 ? 'round' : 'rounds'}`;
 }
 
-function capacityCores(host: HostResource): string {
-  return host.capacity === null ? unknown : formatCores(host.capacity.cpuCores);
+function coresOf(host: HostResource): string {
+  return host.capacity === null ? unknown : `${formatCores(host.cpuUsedCores)} of ${formatCores(host.capacity.cpuCores)}`;
+}
+
+function memoryOf(host: HostResource): string {
+  return host.capacity === null ? unknown : `${formatBytes(host.memoryUsedBytes)} of ${formatBytes(host.capacity.memoryBytes)}`;
 }
 
 function pressureOf(host: HostResource): string {

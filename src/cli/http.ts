@@ -30,9 +30,13 @@ export async function requestOver(socketPath: string, request: HttpRequest, sign
     if (cause instanceof CliError) throw cause;
     if (signal.aborted) throw new CliError('interrupted', 'stopped before the controller answered', { cause });
     if (deadline.aborted) {
-      throw new CliError('controller-timeout', `the controller at unix:${socketPath} did not answer within ${deadlineMs / 1000} s: look at its log`, {
-        cause,
-      });
+      throw new CliError(
+        'controller-timeout',
+        `the controller at unix:${socketPath} did not answer within ${deadlineMs / 1000} s: look at its log`,
+        {
+          cause,
+        },
+      );
     }
     throw unreachable(socketPath, cause);
   }
@@ -61,7 +65,8 @@ async function textOf(response: IncomingMessage): Promise<string> {
   let bytes = 0;
   for await (const part of response as AsyncIterable<Buffer>) {
     bytes += part.length;
-    if (bytes > answerBytesMax) throw new CliError('controller-answer-invalid', `the controller's answer is larger than ${answerBytesMax} bytes`);
+    if (bytes > answerBytesMax)
+      throw new CliError('controller-answer-invalid', `the controller's answer is larger than ${answerBytesMax} bytes`);
     parts.push(part);
   }
   return Buffer.concat(parts).toString('utf8');

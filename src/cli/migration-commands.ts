@@ -32,7 +32,7 @@ export function addMigrateCommand(program: Command): void {
     .option('-w, --watch', 'follow the migration to its end; Ctrl-C only stops the watching', false)
     .addHelpText('after', migrateExamples)
     .action(async (vm: string, host: string | undefined, options: MigrateOptions, command: Command) => {
-      const call = callOf(command);
+      const call = await callOf(command);
       const body: MigrateBody = host === undefined ? { vm } : { vm, toHostId: host };
       if (options.dryRun) await checkOnly(call, body);
       else if (options.watch) await migrateAndFollow(call, body);
@@ -48,13 +48,13 @@ export function addMigrationCommands(program: Command): void {
     .option('--open', 'only those under way', false)
     .option('--limit <count>', 'at most this many', countArgument, 50)
     .action(async (options: { readonly open: boolean; readonly limit: number }, command: Command) => {
-      const call = callOf(command);
+      const call = await callOf(command);
       await showView({ read: () => call.client.migrations({ open: options.open, limit: options.limit }), print: printMigrations }, call);
     });
 
   withWatch(migration.command('show').description('show one migration').argument('<migration>', 'its id')).action(
     async (migrationId: string, _options, command: Command) => {
-      const call = callOf(command);
+      const call = await callOf(command);
       await showView({ read: () => call.client.migration(migrationId), print: printMigration }, call);
     },
   );
@@ -62,7 +62,7 @@ export function addMigrationCommands(program: Command): void {
   withController(
     migration.command('abort').description('ask for an abort: the VM goes on running where it is').argument('<migration>', 'its id'),
   ).action(async (migrationId: string, _options, command: Command) => {
-    const { client, form } = callOf(command);
+    const { client, form } = await callOf(command);
     show(await client.abortMigration(migrationId), form, printMigration);
   });
 }
@@ -71,10 +71,12 @@ export function addMigrationCommands(program: Command): void {
 export function addReceiptCommands(program: Command): void {
   const receipt = program.command('receipt').description('signed records of migrations');
 
-  withController(receipt.command('show').description('show a receipt and whether its signature holds').argument('<migration>', "the migration's id"))
+  withController(
+    receipt.command('show').description('show a receipt and whether its signature holds').argument('<migration>', "the migration's id"),
+  )
     .addHelpText('after', '\nExit code: 0 when the signature is valid, 1 when it is not.')
     .action(async (migrationId: string, _options, command: Command) => {
-      const { client, form } = callOf(command);
+      const { client, form } = await callOf(command);
       const resource = await client.receipt(migrationId);
       show(resource, form, printReceipt);
       if (!resource.valid) process.exitCode = 1;

@@ -14,7 +14,7 @@ export function printMigrations(migrations: readonly MigrationResource[], nowMs:
     { title: 'TOOK', align: 'right', value: (migration) => formatDuration(elapsedMs(migration, nowMs)) },
     { title: 'DOWNTIME', align: 'right', value: (migration) => formatDuration(migration.outcome?.downtimeMs ?? null) },
     { title: 'ASKED BY', value: (migration) => migration.request.askedBy },
-    { title: 'ASKED', align: 'right', value: (migration) => formatAge(migration.request.askedAtMs, nowMs) },
+    { title: 'ASKED', value: (migration) => formatAge(migration.request.askedAtMs, nowMs) },
   ];
   return table(columns, migrations, 'No migrations.');
 }
@@ -68,7 +68,9 @@ export function printCheck(check: MigrateCheck): string {
   return [
     `${printable(check.vmName)}: ${check.fromHostId} -> ${check.toHostId}`,
     `  ${printable(check.reason)}`,
-    check.refusal === null ? '  Nothing speaks against it. Nothing was moved.' : `  It would be refused: ${check.refusal.code}: ${printable(check.refusal.message)}`,
+    check.refusal === null
+      ? '  Nothing speaks against it. Nothing was moved.'
+      : `  It would be refused: ${check.refusal.code}: ${printable(check.refusal.message)}`,
   ].join('\n');
 }
 
@@ -104,7 +106,10 @@ function progressFields(migration: MigrationResource): readonly Field[] {
   const dirtyBytesPerSecond =
     progress.dirtyPagesPerSecond === null || progress.pageSizeBytes === null ? null : progress.dirtyPagesPerSecond * progress.pageSizeBytes;
   return [
-    ['copied', `${formatPercent(donePercent(migration))}, ${formatBytes(progress.memoryRemainingBytes)} of ${formatBytes(progress.memoryTotalBytes)} remaining`],
+    [
+      'copied',
+      `${formatPercent(donePercent(migration))}, ${formatBytes(progress.memoryRemainingBytes)} of ${formatBytes(progress.memoryTotalBytes)} remaining`,
+    ],
     ['rate', `${formatRate(progress.bandwidthBytesPerSecond)}, dirtied ${formatRate(dirtyBytesPerSecond)}`],
     ['iteration', progress.iteration === null ? unknown : String(progress.iteration)],
     ['expected downtime', formatDuration(progress.expectedDowntimeMs)],
@@ -124,7 +129,9 @@ function outcomeFields(migration: MigrationResource): readonly Field[] {
 /** While both hosts are asked where the VM is. */
 function resolutionFields({ resolution }: MigrationResource): readonly Field[] {
   if (resolution === null) return [];
-  return [['asking both hosts', `${resolution.verdict} since ${formatTime(resolution.sinceMs)}, confirmed ${resolution.confirmations} times`]];
+  return [
+    ['asking both hosts', `${resolution.verdict} since ${formatTime(resolution.sinceMs)}, confirmed ${resolution.confirmations} times`],
+  ];
 }
 
 function channelFields(migration: MigrationResource): readonly Field[] {

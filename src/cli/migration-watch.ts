@@ -13,7 +13,11 @@ const awayMsMax = 120_000;
  * Follows a migration on a live line until it is over. Throws CliError `interrupted` when `signal` ends the
  * watching: the migration itself goes on.
  */
-export async function followMigration(client: ControllerClient, started: MigrationResource, signal: AbortSignal): Promise<MigrationResource> {
+export async function followMigration(
+  client: ControllerClient,
+  started: MigrationResource,
+  signal: AbortSignal,
+): Promise<MigrationResource> {
   const line = new LiveLine();
   let latest = started;
   let seenAtMs = Date.now();

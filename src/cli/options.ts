@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { controllerSocket } from './address.ts';
-import { ControllerClient } from './client.ts';
+import type { ControllerClient } from './client.ts';
 import { parseDuration } from './format.ts';
 import { interruptSignal } from './interrupt.ts';
 import type { OutputForm } from './output.ts';
@@ -37,10 +37,12 @@ export function configOption(defaultPath: string): Option {
 }
 
 /** The address and form asked for; finds the controller, so it fails when there is none. */
-export function callOf(command: Command): Call {
+export async function callOf(command: Command): Promise<Call> {
   const options: CallOptions = command.optsWithGlobals();
   const signal = interruptSignal();
   const socketPath = controllerSocket(options.controller);
+  // The schemas behind the client cost most of the CLI's start: help and wrong usage do without them.
+  const { ControllerClient } = await import('./client.ts');
   return { client: new ControllerClient(socketPath, signal), form: options.output, watch: options.watch ?? false, signal };
 }
 
@@ -59,5 +61,8 @@ export function countArgument(text: string): number {
 
 /** Also understood before the command, where it wins over the environment. */
 export function controllerOption(): Option {
-  return new Option('--controller <address>', "unix:/path of the controller's socket (default: the installed controller, else the only lab)");
+  return new Option(
+    '--controller <address>',
+    "unix:/path of the controller's socket (default: the installed controller, else the only lab)",
+  );
 }

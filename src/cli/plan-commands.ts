@@ -19,19 +19,21 @@ export function addPlanCommands(program: Command): void {
 
   withWatch(plan.command('show', { isDefault: true }).description('show a plan').argument('[plan]', 'its id (default: the newest)')).action(
     async (planId: string | undefined, _options, command: Command) => {
-      const call = callOf(command);
+      const call = await callOf(command);
       await showView({ read: () => readPlan(call.client, planId), print: printPlan }, call);
     },
   );
 
-  withController(plan.command('new').description('plan now and show the plan; moves nothing')).action(async (_options, command: Command) => {
-    const { client, form } = callOf(command);
-    show(await client.makePlan(), form, printPlan);
-  });
+  withController(plan.command('new').description('plan now and show the plan; moves nothing')).action(
+    async (_options, command: Command) => {
+      const { client, form } = await callOf(command);
+      show(await client.makePlan(), form, printPlan);
+    },
+  );
 
   withController(plan.command('apply').description('start the moves of a plan').argument('<plan>', 'its id')).action(
     async (planId: string, _options, command: Command) => {
-      const { client, form } = callOf(command);
+      const { client, form } = await callOf(command);
       show(await client.applyPlan(planId), form, printMigrations);
     },
   );

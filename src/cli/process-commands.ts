@@ -54,7 +54,9 @@ export function addAgentCommands(program: Command): void {
     .description("get this host's certificate with a one-time token (made by 'plimsoll host token')")
     .addOption(configOption(agentConfigPath))
     .addOption(new Option('--token <token>', 'the one-time token').env('PLIMSOLL_JOIN_TOKEN').makeOptionMandatory())
-    .addOption(new Option('--ca-fingerprint <fingerprint>', "the cluster CA's fingerprint, as 'host token' printed it").makeOptionMandatory())
+    .addOption(
+      new Option('--ca-fingerprint <fingerprint>', "the cluster CA's fingerprint, as 'host token' printed it").makeOptionMandatory(),
+    )
     .addHelpText('after', '\nThe token can also come from PLIMSOLL_JOIN_TOKEN, out of sight of the process list.')
     .action(async (options: JoinOptions) => {
       await joinAgent({ configPath: options.config, token: options.token, caFingerprint: options.caFingerprint });

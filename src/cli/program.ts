@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, type OutputConfiguration } from 'commander';
 import { readFileSync } from 'node:fs';
 import { findPackageJSON } from 'node:module';
 import { addHostCommands, addStatusCommands, addVmCommands } from './inventory-commands.ts';
@@ -17,15 +17,15 @@ Examples:
 The controller is found at --controller or PLIMSOLL_CONTROLLER (unix:/path), else the installed one, else the only lab.
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted. PLIMSOLL_DEBUG=1 adds stack traces to errors.`;
 
-/** The whole command line. A wrong one throws commander's error after its message was written. */
-export function createProgram(): Command {
+/** The whole command line. A wrong one throws commander's error after its message was written to `output` (default: this process's). */
+export function createProgram(output: OutputConfiguration = {}): Command {
   const program = new Command('plimsoll')
     .description('Keeps every host below its load line, and moves virtual machines through channels that are proven to be encrypted.')
     .version(packageVersion())
     .addOption(controllerOption())
     .enablePositionalOptions()
     .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(usageMessage(text)) })
+    .configureOutput({ ...output, outputError: (text, write) => write(usageMessage(text)) })
     .addHelpText('after', examples);
   addStatusCommands(program);
   addHostCommands(program);

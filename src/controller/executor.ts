@@ -15,6 +15,8 @@ import type { ControllerParts } from './parts.ts';
 import type { Receipts } from './receipts.ts';
 
 const openMigrationsRead = 1000;
+/** Ids that people type. 48 bits: unique enough for one cluster, and nothing is secret about them. */
+const shownIdLength = 12;
 const truthWaitMsMax = 600_000;
 const storeRetryMs = 1000;
 /** After a restart the agents get this long to dial in before the truth is asked of them. */
@@ -88,7 +90,7 @@ export class Executor {
   /** Starts a migration and returns its first record, already durable. Throws `vm-busy` or `migration-limit`. */
   async start(wish: Omit<MigrationRequest, 'migrationId' | 'vmEpoch' | 'askedAtMs'>): Promise<Migration> {
     this.#checkLimits(wish);
-    const migrationId = this.#parts.random.id();
+    const migrationId = this.#parts.random.id().slice(0, shownIdLength);
     const placeholder = begin({ ...wish, migrationId, vmEpoch: 0, askedAtMs: this.#parts.clock.nowMs() });
     const reserved: Running = { migration: placeholder.migration, done: Promise.resolve() };
     this.#running.set(migrationId, reserved);

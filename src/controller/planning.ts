@@ -14,6 +14,7 @@ import type { ControllerParts, ControllerSettings } from './parts.ts';
 
 /** Cool-downs look back this many maximum lengths: enough for the doubling to be counted. */
 const ledgerLookBack = 4;
+const shownIdLength = 12;
 
 interface Wish {
   readonly planId: string;
@@ -133,7 +134,7 @@ export class Planning {
     const draft = makePlan(snapshot);
     const plan: Plan = {
       ...draft,
-      planId: this.#parts.random.id(),
+      planId: this.#parts.random.id().slice(0, shownIdLength),
       parentPlanId: this.#latest?.planId ?? null,
       createdAtMs: snapshot.takenAtMs,
       expiresAtMs: snapshot.takenAtMs + this.#settings.policy.planLifetimeMs,

@@ -2,7 +2,13 @@ import type { ControllerService } from '#controller/service.ts';
 import type { Log } from '#core/ports.ts';
 import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, type RawReplyDefaultExpression, type RawRequestDefaultExpression, type RawServerDefault } from 'fastify';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type RawReplyDefaultExpression,
+  type RawRequestDefaultExpression,
+  type RawServerDefault,
+} from 'fastify';
 import { answerNotFound, failureHandler } from './failures.ts';
 import { addInventoryRoutes } from './inventory-routes.ts';
 import { addMigrationRoutes } from './migration-routes.ts';
@@ -16,7 +22,13 @@ const requestMsMax = 10_000;
 const handlerMsMaxDefault = 12_000;
 const pathParameterLengthMax = 512;
 
-export type ApiServer = FastifyInstance<RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, FastifyBaseLogger, TypeBoxTypeProvider>;
+export type ApiServer = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
 
 /** The REST API over one controller. */
 export interface Api {
@@ -83,7 +95,8 @@ function openApiHead(version: string) {
     info: {
       title: 'Plimsoll',
       version,
-      description: 'Hosts, plans, migrations and receipts of one cluster. Times are milliseconds since the Unix epoch; failures are {code, message}.',
+      description:
+        'Hosts, plans, migrations and receipts of one cluster. Times are milliseconds since the Unix epoch; failures are {code, message}.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
   };

@@ -64,7 +64,11 @@ export function failureHandler(log: Log) {
   return async (error: FastifyError | Error, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const failure = failureOf(error);
     if (failure.status === 500) {
-      log.error('api request failed', { method: request.method, route: request.routeOptions.url ?? 'unknown', error: error.stack ?? error.message });
+      log.error('api request failed', {
+        method: request.method,
+        route: request.routeOptions.url ?? 'unknown',
+        error: error.stack ?? error.message,
+      });
     }
     return reply.code(failure.status).send({ code: failure.code, message: failure.message.slice(0, messageLengthMax) });
   };
@@ -79,10 +83,14 @@ export async function answerNotFound(request: FastifyRequest, reply: FastifyRepl
 function failureOf(error: FastifyError | Error): Failure {
   if (error instanceof PlimsollError) return { status: statusOfCode[error.code], code: error.code, message: error.message };
   if ('code' in error && error.code === 'FST_ERR_HANDLER_TIMEOUT') {
-    return { status: 503, code: 'command-timeout', message: "the controller took too long to answer: ask again, and look at the controller's log" };
+    return {
+      status: 503,
+      code: 'command-timeout',
+      message: "the controller took too long to answer: ask again, and look at the controller's log",
+    };
   }
   const status = 'statusCode' in error ? (error.statusCode ?? 500) : 500;
   // Fastify's own refusals of a request: malformed JSON, too large, a media type that is not JSON.
   if (status >= 400 && status < 500) return { status, code: 'input-invalid', message: `the request cannot be read: ${error.message}` };
-  return { status: 500, code: 'internal', message: "the controller failed to answer: its log says why" };
+  return { status: 500, code: 'internal', message: 'the controller failed to answer: its log says why' };
 }

@@ -12,7 +12,13 @@ const tokenLifetimeMsDefault = 3_600_000;
 const HistoryQuerySchema = Type.Object(
   {
     sinceMs: Type.Optional(Type.Integer({ minimum: 0, description: 'Oldest point wanted, Unix epoch (default: all that is kept)' })),
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: historyLimitMax, description: `At most this many, the newest (default: ${historyLimitDefault})` })),
+    limit: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: historyLimitMax,
+        description: `At most this many, the newest (default: ${historyLimitDefault})`,
+      }),
+    ),
   },
   strict,
 );
@@ -25,8 +31,10 @@ export function addInventoryRoutes(server: ApiServer, service: ControllerService
 }
 
 function addStatusRoutes(server: ApiServer, service: ControllerService): void {
-  server.get('/v1/status', { schema: { summary: 'The controller', querystring: NoQuerySchema, response: answers({ 200: StatusSchema }) } }, () =>
-    service.status(),
+  server.get(
+    '/v1/status',
+    { schema: { summary: 'The controller', querystring: NoQuerySchema, response: answers({ 200: StatusSchema }) } },
+    () => service.status(),
   );
   server.put(
     '/v1/mode',
@@ -41,8 +49,10 @@ function addHostRoutes(server: ApiServer, service: ControllerService): void {
     { schema: { summary: 'All hosts', querystring: NoQuerySchema, response: answers({ 200: Type.Array(HostSchema) }) } },
     async () => [...(await service.hosts())],
   );
-  server.get('/v1/hosts/:hostId', { schema: { summary: 'One host', params: HostPathSchema, querystring: NoQuerySchema, response: answers({ 200: HostSchema }) } }, (request) =>
-    service.host(request.params.hostId),
+  server.get(
+    '/v1/hosts/:hostId',
+    { schema: { summary: 'One host', params: HostPathSchema, querystring: NoQuerySchema, response: answers({ 200: HostSchema }) } },
+    (request) => service.host(request.params.hostId),
   );
   server.get(
     '/v1/hosts/:hostId/history',
@@ -75,7 +85,16 @@ function addVmRoutes(server: ApiServer, service: ControllerService): void {
     { schema: { summary: 'All VMs', querystring: NoQuerySchema, response: answers({ 200: Type.Array(VmSchema) }) } },
     async () => [...(await service.vms())],
   );
-  server.get('/v1/vms/:ref', { schema: { summary: 'One VM, by name or UUID', params: VmPathSchema, querystring: NoQuerySchema, response: answers({ 200: VmSchema }) } }, (request) =>
-    service.vm(request.params.ref),
+  server.get(
+    '/v1/vms/:ref',
+    {
+      schema: {
+        summary: 'One VM, by name or UUID',
+        params: VmPathSchema,
+        querystring: NoQuerySchema,
+        response: answers({ 200: VmSchema }),
+      },
+    },
+    (request) => service.vm(request.params.ref),
   );
 }

@@ -11,7 +11,9 @@ const listLimitDefault = 100;
 const ListQuerySchema = Type.Object(
   {
     open: Type.Optional(Type.Boolean({ description: 'true: only those under way; false: only those that ended' })),
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: listLimitMax, description: `At most this many, the newest (default: ${listLimitDefault})` })),
+    limit: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: listLimitMax, description: `At most this many, the newest (default: ${listLimitDefault})` }),
+    ),
   },
   strict,
 );
@@ -21,7 +23,13 @@ export function addMigrationRoutes(server: ApiServer, service: ControllerService
   addMigrateRoute(server, service);
   server.get(
     '/v1/migrations',
-    { schema: { summary: 'Migrations, newest first', querystring: ListQuerySchema, response: answers({ 200: Type.Array(MigrationSchema) }) } },
+    {
+      schema: {
+        summary: 'Migrations, newest first',
+        querystring: ListQuerySchema,
+        response: answers({ 200: Type.Array(MigrationSchema) }),
+      },
+    },
     async (request) => {
       const { open, limit = listLimitDefault } = request.query;
       return [...(await service.migrations(open === undefined ? { limit } : { open, limit }))];
@@ -29,7 +37,14 @@ export function addMigrationRoutes(server: ApiServer, service: ControllerService
   );
   server.get(
     '/v1/migrations/:migrationId',
-    { schema: { summary: 'One migration', params: MigrationPathSchema, querystring: NoQuerySchema, response: answers({ 200: MigrationSchema }) } },
+    {
+      schema: {
+        summary: 'One migration',
+        params: MigrationPathSchema,
+        querystring: NoQuerySchema,
+        response: answers({ 200: MigrationSchema }),
+      },
+    },
     (request) => service.migration(request.params.migrationId),
   );
   server.post(
@@ -39,7 +54,14 @@ export function addMigrationRoutes(server: ApiServer, service: ControllerService
   );
   server.get(
     '/v1/receipts/:migrationId',
-    { schema: { summary: 'The signed record of a migration', params: MigrationPathSchema, querystring: NoQuerySchema, response: answers({ 200: ReceiptSchema }) } },
+    {
+      schema: {
+        summary: 'The signed record of a migration',
+        params: MigrationPathSchema,
+        querystring: NoQuerySchema,
+        response: answers({ 200: ReceiptSchema }),
+      },
+    },
     (request) => service.receipt(request.params.migrationId),
   );
 }

@@ -16,11 +16,15 @@ export function addPlanRoutes(server: ApiServer, service: ControllerService): vo
       return plan;
     },
   );
-  server.get('/v1/plans/:planId', { schema: { summary: 'One plan', params: PlanPathSchema, querystring: NoQuerySchema, response: answers({ 200: PlanSchema }) } }, (request) =>
-    service.plan(request.params.planId),
+  server.get(
+    '/v1/plans/:planId',
+    { schema: { summary: 'One plan', params: PlanPathSchema, querystring: NoQuerySchema, response: answers({ 200: PlanSchema }) } },
+    (request) => service.plan(request.params.planId),
   );
-  server.post('/v1/plans', { schema: { summary: 'Plans now; moves nothing', response: answers({ 201: PlanSchema }) } }, async (_request, reply) =>
-    reply.code(201).send(await service.makePlan()),
+  server.post(
+    '/v1/plans',
+    { schema: { summary: 'Plans now; moves nothing', response: answers({ 201: PlanSchema }) } },
+    async (_request, reply) => reply.code(201).send(await service.makePlan()),
   );
   server.post(
     '/v1/plans/:planId/apply',

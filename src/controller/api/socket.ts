@@ -41,7 +41,8 @@ function refuseLongPath(path: string): void {
 async function removeStale(path: string): Promise<void> {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return;
-  if (!found.isSocket()) throw new PlimsollError('config-invalid', `socket: ${path} exists and is not a socket: remove it, or choose another path`);
+  if (!found.isSocket())
+    throw new PlimsollError('config-invalid', `socket: ${path} exists and is not a socket: remove it, or choose another path`);
   if (await somebodyListens(path)) {
     throw new PlimsollError('config-invalid', `socket: a controller already listens on ${path}: stop it first, or choose another path`);
   }

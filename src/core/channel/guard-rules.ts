@@ -102,7 +102,7 @@ function outputRules(spec: GuardSpec): readonly string[] {
     `${outer} udp dport ${probePorts.plain} counter name "${probeOut}" accept`,
     `${inner} saddr ${spec.addresses.protected} counter name "${protectedOut}" drop`,
     `${inner} daddr ${spec.addresses.protected} counter name "${protectedOut}" drop`,
-    // Rejected, so that a caller fails at once instead of waiting for a time-out.
+    // Rejected, so that a caller gets an error (at once on IPv4, after one retry on IPv6) instead of a time-out.
     ...migrationMatches().map((match) => `${match} counter name "${migrationOut}" reject with icmpx admin-prohibited`),
   ];
 }

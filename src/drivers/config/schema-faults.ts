@@ -45,7 +45,10 @@ function faultAt(schema: TSchema, pointer: string, errors: readonly SchemaError[
   const keys = keysOf(pointer);
   const found = describeValue(document.getIn(keys));
   const sentence = sentenceOf(schema, keys, errors, found);
-  return { offset: offsetOf(document, keys, errors.some(isUnknownKey)), sentence: keys.length === 0 ? sentence : `${keys.join('.')}: ${sentence}` };
+  return {
+    offset: offsetOf(document, keys, errors.some(isUnknownKey)),
+    sentence: keys.length === 0 ? sentence : `${keys.join('.')}: ${sentence}`,
+  };
 }
 
 function sentenceOf(schema: TSchema, keys: readonly string[], errors: readonly SchemaError[], found: string): string {
@@ -56,7 +59,8 @@ function sentenceOf(schema: TSchema, keys: readonly string[], errors: readonly S
   if (allowed.length > 0) return `must be ${allowed.join(' or ')}, not ${found}`;
   const [first] = errors;
   if (first?.keyword === 'pattern') return `${found} has not the right form: it must match ${valueIn(first.params, 'pattern')}`;
-  if (first?.keyword === 'type') return `must be ${typeNames.get(valueIn(first.params, 'type')) ?? valueIn(first.params, 'type')}, not ${found}`;
+  if (first?.keyword === 'type')
+    return `must be ${typeNames.get(valueIn(first.params, 'type')) ?? valueIn(first.params, 'type')}, not ${found}`;
   return `${first?.message ?? 'is not valid'}, not ${found}`;
 }
 

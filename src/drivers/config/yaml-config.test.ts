@@ -40,12 +40,18 @@ function refused(text: string): string {
 test('a valid file becomes a typed value', () => {
   const path = join(folder, 'c.yaml');
   writeFileSync(path, '# settings\ndataDir: /var/lib/plimsoll\nlisten: { address: 10.0.0.1, port: 7443 }\nmode: observe\n');
-  expect(loadYamlConfig(path, schema)).toEqual({ dataDir: '/var/lib/plimsoll', listen: { address: '10.0.0.1', port: 7443 }, mode: 'observe' });
+  expect(loadYamlConfig(path, schema)).toEqual({
+    dataDir: '/var/lib/plimsoll',
+    listen: { address: '10.0.0.1', port: 7443 },
+    mode: 'observe',
+  });
 });
 
 test('a missing file is said to be missing', () => {
   const path = join(folder, 'nowhere.yaml');
-  expect(refusalOf(() => loadYamlConfig(path, schema))).toBe(`${path}: there is no such file: create it, or name another one with --config`);
+  expect(refusalOf(() => loadYamlConfig(path, schema))).toBe(
+    `${path}: there is no such file: create it, or name another one with --config`,
+  );
 });
 
 test('a folder and a huge file are refused', () => {
@@ -57,7 +63,9 @@ test('a folder and a huge file are refused', () => {
 });
 
 test('an unknown key is shown at the key, with the known one it resembles', () => {
-  expect(refused('dataDir: /x\nlisten:\n  adress: a\n  address: a\n  port: 1\n')).toBe('c.yaml:3:3: listen.adress: there is no such key: did you mean address?');
+  expect(refused('dataDir: /x\nlisten:\n  adress: a\n  address: a\n  port: 1\n')).toBe(
+    'c.yaml:3:3: listen.adress: there is no such key: did you mean address?',
+  );
   expect(refused('data_dir: /x\ndataDir: /x\n')).toBe('c.yaml:1:1: data_dir: there is no such key: did you mean dataDir?');
 });
 
@@ -101,12 +109,17 @@ test('what is not YAML, empty, more than one document or indented with tabs is r
   expect(refused('dataDir: [1\n')).toMatch(/^c\.yaml:\d+:\d+: this is not YAML: /);
   expect(refused('')).toBe('c.yaml:1:1: the file is empty: write the settings into it');
   expect(refused('# only a comment\n')).toBe('c.yaml:1:1: the file is empty: write the settings into it');
-  expect(refused('dataDir: /x\n---\nmode: observe\n')).toBe('c.yaml:2:1: the file holds several documents: keep one and remove the line of dashes');
+  expect(refused('dataDir: /x\n---\nmode: observe\n')).toBe(
+    'c.yaml:2:1: the file holds several documents: keep one and remove the line of dashes',
+  );
   expect(refused('listen:\n\taddress: a\n')).toMatch(/^c\.yaml:2:\d+: the line is indented with a tab/);
   expect(refused('just text\n')).toBe('c.yaml:1:1: must be a section, not the text "just text"');
 });
 
 test('aliases that grow without bound are refused', () => {
-  const bomb = ['a: &a [x,x,x,x,x,x,x,x,x]', ...[...'bcdefgh'].map((name, index) => `${name}: &${name} [${`*${'abcdefg'[index]},`.repeat(9).slice(0, -1)}]`)];
+  const bomb = [
+    'a: &a [x,x,x,x,x,x,x,x,x]',
+    ...[...'bcdefgh'].map((name, index) => `${name}: &${name} [${`*${'abcdefg'[index]},`.repeat(9).slice(0, -1)}]`),
+  ];
   expect(refused(bomb.join('\n'))).toBe('c.yaml: the aliases in the file cannot be resolved: write the values out');
 });

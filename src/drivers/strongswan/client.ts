@@ -1,5 +1,6 @@
 import type { CallOptions } from './call.ts';
 import { type ControlOptions, type ControlResult, runControl } from './control.ts';
+import { StrongswanError } from './errors.ts';
 import { Fields } from './fields.ts';
 import type { Section, Value } from './message.ts';
 import { type ChildSa, type IkeSa, readChildSa, readIkeSas } from './sa.ts';
@@ -22,6 +23,9 @@ export interface DaemonStats {
   readonly workersIdle: number;
   readonly plugins: readonly string[];
 }
+
+/** Each initiate or terminate holds one of charon's threads while it lasts; 16 threads is the least it should have. */
+const controlsMax = 8;
 
 /** Which SAs to list, rekey or end; an empty choice is every SA for listing and an error of charon's otherwise. */
 export interface SaChoice {
@@ -252,6 +256,7 @@ export class ViciClient {
   }
 
   async #control(command: string, message: Section, options: ControlOptions): Promise<ControlResult> {
+    if (this.#controls.size >= controlsMax) throw controlsFull(command);
     const session = new Session(this.#open, this.#limits);
     this.#controls.add(session);
     try {
@@ -272,6 +277,14 @@ export class ViciClient {
       options,
     );
   }
+}
+
+function controlsFull(command: string): StrongswanError {
+  return new StrongswanError(
+    'strongswan-queue-full',
+    `${command} was refused, because ${controlsMax} calls that make or end SAs are under way already: try again when they are done.`,
+    { command },
+  );
 }
 
 function choiceMessage(choice: SaChoice): Section {

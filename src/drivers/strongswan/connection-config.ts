@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { isIP } from 'node:net';
+import { SocketAddress, isIP } from 'node:net';
 import type { IpsecBackend } from '#core/model/channel.ts';
 import type { HostId } from '#core/model/host.ts';
 import { PlimsollError } from '#core/model/result.ts';
@@ -33,9 +33,14 @@ export function peerOfConnection(name: string): HostId | null {
   return name.startsWith(connectionPrefix) ? name.slice(connectionPrefix.length) : null;
 }
 
+/** An address as charon prints it, so that two notations of one IPv6 address are equal (RFC 5952). */
+export function canonicalAddress(address: string): string {
+  return isIP(address) === 6 ? new SocketAddress({ address, family: 'ipv6' }).address : address;
+}
+
 /** The traffic selector of one protected address, in charon's notation. */
 export function selectorOf(address: string): string {
-  return `${address}/${isIP(address) === 6 ? 128 : 32}`;
+  return `${canonicalAddress(address)}/${isIP(address) === 6 ? 128 : 32}`;
 }
 
 /** The IKE identity of a host: a DNS subject alternative name of its certificate. */
@@ -50,7 +55,7 @@ export function ikeIdentity(hostId: HostId): string {
  */
 export function connectionConfig(peer: ChannelPeer, identity: HostIdentity, backend: IpsecBackend): Section {
   for (const address of addressesOf(peer)) {
-    if (isIP(address) === 0)
+    if (isIP(address) === 0 || address.includes('%'))
       throw new PlimsollError('ipsec-failed', `${JSON.stringify(address)} is not an IP address: correct the host's addresses.`);
   }
   return {

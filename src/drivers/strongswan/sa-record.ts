@@ -1,6 +1,6 @@
 import type { SecurityAssociation } from '#core/model/channel.ts';
 import type { ChannelPeer } from '#core/ports.ts';
-import { peerOfConnection, selectorOf } from './connection-config.ts';
+import { canonicalAddress, peerOfConnection, selectorOf } from './connection-config.ts';
 import type { ChildSa, IkeSa } from './sa.ts';
 
 /** The port's records of all CHILD_SAs that belong to Plimsoll's connections. */
@@ -47,8 +47,8 @@ export function usableSa(sas: readonly IkeSa[], peer: ChannelPeer): SecurityAsso
 export function isWith(ike: IkeSa, peer: ChannelPeer): boolean {
   return (
     peerOfConnection(ike.name) === peer.peerHostId &&
-    ike.localHost === peer.localAddresses.underlay &&
-    ike.remoteHost === peer.peerAddresses.underlay
+    ike.localHost === canonicalAddress(peer.localAddresses.underlay) &&
+    ike.remoteHost === canonicalAddress(peer.peerAddresses.underlay)
   );
 }
 

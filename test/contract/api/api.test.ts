@@ -25,7 +25,11 @@ afterEach(async () => {
 });
 
 async function open(service: ControllerService, limits: { readonly handlerMsMax?: number } = {}): Promise<Api> {
-  const log = { info: () => undefined, warn: () => undefined, error: (message: string, fields?: object) => logged.push(`${message} ${JSON.stringify(fields)}`) };
+  const log = {
+    info: () => undefined,
+    warn: () => undefined,
+    error: (message: string, fields?: object) => logged.push(`${message} ${JSON.stringify(fields)}`),
+  };
   const api = await createApi(service, { log, version: '0.1.0', ...limits });
   opened.push(api);
   return api;
@@ -111,7 +115,9 @@ describe('what is asked reaches the service', () => {
     const made = await ask('POST', '/v1/tokens', { payload: { hostId: 'host-c', lifetimeMs: 5000 } });
     expect(made).toMatchObject({ status: 201, body: token });
     expect(made.service.asked).toEqual([['createToken', 'host-c', 5000]]);
-    expect((await ask('POST', '/v1/tokens', { payload: { hostId: 'host-c' } })).service.asked).toEqual([['createToken', 'host-c', 3_600_000]]);
+    expect((await ask('POST', '/v1/tokens', { payload: { hostId: 'host-c' } })).service.asked).toEqual([
+      ['createToken', 'host-c', 3_600_000],
+    ]);
     expect(await ask('PUT', '/v1/mode', { payload: { mode: 'approve' } })).toMatchObject({ status: 200, body: { mode: 'approve' } });
   });
 });
@@ -185,7 +191,8 @@ describe('refusals', () => {
 
   test('malformed JSON, a foreign media type, a body that is too large and an unknown path have their own statuses', async () => {
     const { server } = await open(createFakeService());
-    const post = (payload: string, type: string) => server.inject({ method: 'POST', url: '/v1/migrations', payload, headers: { 'content-type': type } });
+    const post = (payload: string, type: string) =>
+      server.inject({ method: 'POST', url: '/v1/migrations', payload, headers: { 'content-type': type } });
     expect((await post('{', 'application/json')).statusCode).toBe(400);
     expect((await post('vm: web1', 'application/yaml')).statusCode).toBe(415);
     expect((await post(JSON.stringify({ vm: 'x'.repeat(100_000) }), 'application/json')).statusCode).toBe(413);
@@ -260,7 +267,9 @@ describe('the socket', () => {
   });
 
   test('a path that the kernel would cut is refused', async () => {
-    await expect((await open(createFakeService())).listen({ path: join(folder, 'x'.repeat(120)) })).rejects.toMatchObject({ code: 'config-invalid' });
+    await expect((await open(createFakeService())).listen({ path: join(folder, 'x'.repeat(120)) })).rejects.toMatchObject({
+      code: 'config-invalid',
+    });
   });
 });
 

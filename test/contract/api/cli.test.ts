@@ -40,21 +40,13 @@ describe('commands that succeed', () => {
   test.each([
     ['status', 'observe (plans, moves nothing)'],
     ['host list', 'over for 3 rounds'],
-    ['host show host-a', 'strongSwan 5.9.8'],
     ['host token host-c', 'plimsoll agent join --config /etc/plimsoll/agent.yaml --token one-time-secret --ca-fingerprint sha256:0123'],
-    ['vm list', 'web1'],
-    ['vm show db', '99999999-2222-4333-8444-555555555555'],
     ['plan', '1. web1: host-a -> host-b   score 12.40 -> 3.10'],
-    ['plan show p-2', 'cool-down'],
-    ['plan new', 'Plan p-2'],
     ['plan apply p-2', 'm-1'],
     ['migrate db host-b', 'plimsoll migration abort m-1'],
-    ['migrate web1 --dry-run', 'Nothing was moved.'],
     ['migration list --open --limit 5', 'copying'],
     ['migration show m-1', 'AES_GCM_16-256'],
-    ['migration abort m-1', 'abort asked'],
     ['receipt show m-1', 'valid (key sha256:abcd)'],
-    ['mode', 'observe'],
     ['mode automatic', 'automatic: plans and moves'],
   ])('plimsoll %s', async (line, expected) => {
     await serve();
@@ -79,7 +71,6 @@ describe('commands that succeed', () => {
     await serve();
     expect(JSON.parse((await cli('plan -o json')).out)).toEqual(plan);
     expect(JSON.parse((await cli('migration list -o json')).out)).toEqual([copying]);
-    expect(JSON.parse((await cli('receipt show m-1 --output json')).out)).toEqual(receipt);
   });
 
   test('the address may stand before or after the command', async () => {
@@ -95,16 +86,9 @@ describe('refusals: one line on stderr, exit code 1', () => {
     ['host show host-z', "plimsoll: host-unknown: there is no host host-z: 'plimsoll host list' shows all\n"],
     ['vm show nix', "plimsoll: vm-unknown: there is no VM nix: 'plimsoll vm list' shows all\n"],
     ['migrate nix host-b', "plimsoll: vm-unknown: there is no VM nix: 'plimsoll vm list' shows all\n"],
-    ['plan show p-9', 'plimsoll: plan-unknown: there is no plan p-9\n'],
-    ['migration show m-9', "plimsoll: migration-unknown: there is no migration m-9: 'plimsoll migration list' shows all\n"],
   ])('plimsoll %s', async (line, err) => {
     await serve();
     expect(await cli(line)).toEqual({ code: 1, out: '', err });
-  });
-
-  test('a name with a slash stays one name', async () => {
-    await serve();
-    expect((await cli('vm show ../hosts')).err).toContain('there is no VM ../hosts');
   });
 
   test('a dry run that would be refused', async () => {
@@ -120,13 +104,14 @@ describe('refusals: one line on stderr, exit code 1', () => {
     const run = await cli('receipt show m-1');
     expect(run.code).toBe(1);
     expect(run.out).toContain('NOT VALID');
-    expect((await cli('receipt show m-1 -o json')).code).toBe(1);
   });
 
   test('a controller that is not there', async () => {
     const run = await cli('status');
     expect(run).toMatchObject({ code: 1, out: '' });
-    expect(run.err).toMatch(/^plimsoll: controller-unreachable: nothing answers at unix:.*c\.sock \(ENOENT\): is the controller running\? [^\n]*\n$/);
+    expect(run.err).toMatch(
+      /^plimsoll: controller-unreachable: nothing answers at unix:.*c\.sock \(ENOENT\): is the controller running\? [^\n]*\n$/,
+    );
   });
 
   test('something else behind the socket', async () => {
@@ -144,32 +129,13 @@ describe('refusals: one line on stderr, exit code 1', () => {
   });
 });
 
-describe('wrong usage: exit code 2, with a suggestion', () => {
-  test.each([
-    ['hots list', "plimsoll: usage: unknown command 'hots' (Did you mean host?)\n"],
-    ['host lits', "plimsoll: usage: unknown command 'lits' (Did you mean list?)\n"],
-    ['host list --wacht', "plimsoll: usage: unknown option '--wacht' (Did you mean --watch?)\n"],
-    ['host show', "plimsoll: usage: missing required argument 'host'\n"],
-    ['host token host-c --lifetime soon', 'Write a length of time such as 90s, 30m, 1h or 2d.'],
-    ['migration list --limit 0', 'Write a whole number from 1.'],
-    ['mode reckless', 'Allowed choices are observe, approve, automatic.'],
-    ['status -o xml', 'Allowed choices are table, json.'],
-    ['agent join --config /nowhere', "required option '--token <token>' not specified"],
-    ['status --controller /no/scheme', "'/no/scheme' is not a controller's address"],
-  ])('plimsoll %s', async (line, expected) => {
-    const run = await cli(line);
-    expect(run).toMatchObject({ code: 2, out: '' });
-    expect(run.err).toContain(expected);
-    expect(run.err).toMatch(/^plimsoll: usage: [^\n]*\n$/);
+test('wrong usage has exit code 2, help has 0', async () => {
+  expect(await cli('hots list')).toEqual({ code: 2, out: '', err: "plimsoll: usage: unknown command 'hots' (Did you mean host?)\n" });
+  expect(await cli('status --controller /no/scheme')).toMatchObject({
+    code: 2,
+    err: expect.stringContaining("'/no/scheme' is not a controller's address"),
   });
-
-  test('help is no failure and has examples', async () => {
-    for (const line of ['--help', 'plan --help', 'migrate --help']) {
-      const run = await cli(line);
-      expect(run).toMatchObject({ code: 0, err: '' });
-      expect(run.out).toContain('Examples:');
-    }
-  });
+  expect(await cli('plan --help')).toMatchObject({ code: 0, err: '', out: expect.stringContaining('Examples:') });
 });
 
 describe('watching', () => {
@@ -226,11 +192,11 @@ describe('watching', () => {
 
   test('a list is shown again until Ctrl-C, which is no failure; as JSON one line each time', async () => {
     await serve();
-    const twice = (text: string): CliOptions['onOutput'] => (output, signal) => output.split(text).length > 2 && signal('SIGINT');
-    const table = await cli('host list --watch', { onOutput: twice('host-a') });
+    const twice = (text: string): CliOptions => ({ onOutput: (output, signal) => output.split(text).length > 2 && signal('SIGINT') });
+    const table = await cli('host list --watch', twice('host-a'));
     expect(table).toMatchObject({ code: 0, err: '' });
     expect(table.out).not.toContain('\u001b');
-    const json = await cli('vm list --watch -o json', { onOutput: twice('web1') });
+    const json = await cli('vm list --watch -o json', twice('web1'));
     expect(json.code).toBe(0);
     for (const line of json.out.trim().split('\n')) expect(JSON.parse(line)).toHaveLength(2);
   });
@@ -241,12 +207,18 @@ describe('config check', () => {
     const path = join(folder, 'controller.yaml');
     writeFileSync(path, 'dataDir: /var/lib/plimsoll\nlisten: { address: 10.0.0.10, port: 7443 }\n');
     expect(await cli(`controller config check ${path}`)).toEqual({ code: 0, out: `${path} is valid.\n`, err: '' });
-    expect(JSON.parse((await cli(`controller config check ${path} -o json`)).out)).toMatchObject({ mode: 'observe', policy: { coolDownMs: 1_800_000 } });
+    expect(JSON.parse((await cli(`controller config check ${path} -o json`)).out)).toMatchObject({
+      mode: 'observe',
+      policy: { coolDownMs: 1_800_000 },
+    });
   });
 
   test('a bad file is refused with file, line, column and key', async () => {
     const path = join(folder, 'agent.yaml');
-    writeFileSync(path, 'hostId: host-a\ncontroler: https://10.0.0.10:7443\naddresses: { underlay: 10.0.0.1, protected: 10.79.0.1, interface: eth0 }\n');
+    writeFileSync(
+      path,
+      'hostId: host-a\ncontroler: https://10.0.0.10:7443\naddresses: { underlay: 10.0.0.1, protected: 10.79.0.1, interface: eth0 }\n',
+    );
     const run = await cli(`agent config check ${path}`);
     expect(run).toMatchObject({ code: 1, out: '' });
     expect(run.err).toContain(`${path}:2:1: controler: there is no such key: did you mean controller?`);

@@ -18,20 +18,39 @@ export function createFakeService(replaced: Partial<ControllerService> = {}): Fa
     asked,
     status: () => answer(status, 'status'),
     hosts: () => answer([hostA, hostB], 'hosts'),
-    host: (hostId) => answer(found([hostA, hostB], (host) => host.hostId === hostId, unknownHost(hostId)), 'host', hostId),
+    host: (hostId) =>
+      answer(
+        found([hostA, hostB], (host) => host.hostId === hostId, unknownHost(hostId)),
+        'host',
+        hostId,
+      ),
     history: (hostId, sinceMs, limit) =>
       answer([{ hostId, atMs: hostA.joinedAtMs, cpuPercent: 95, memoryPercent: 37.5 }], 'history', hostId, sinceMs, limit),
     vms: () => answer([vmWeb, vmDatabase], 'vms'),
-    vm: (reference) => answer(found([vmWeb, vmDatabase], (vm) => vm.name === reference || vm.vmId === reference, unknownVm(reference)), 'vm', reference),
+    vm: (reference) =>
+      answer(
+        found([vmWeb, vmDatabase], (vm) => vm.name === reference || vm.vmId === reference, unknownVm(reference)),
+        'vm',
+        reference,
+      ),
     latestPlan: () => answer(plan, 'latestPlan'),
-    plan: (planId) => answer(found([plan], (known) => known.planId === planId, unknownPlan(planId)), 'plan', planId),
+    plan: (planId) =>
+      answer(
+        found([plan], (known) => known.planId === planId, unknownPlan(planId)),
+        'plan',
+        planId,
+      ),
     makePlan: () => answer(plan, 'makePlan'),
     applyPlan: (planId, askedBy) => answer([copying], 'applyPlan', planId, askedBy),
     migrate: (body, askedBy) => answer(named(body.vm, copying), 'migrate', body, askedBy),
     checkMigrate: (body) => answer(named(body.vm, check), 'checkMigrate', body),
     migrations: (filter) => answer([copying], 'migrations', filter),
     migration: (migrationId) =>
-      answer<MigrationResource>(found([done], (known) => known.request.migrationId === migrationId, unknownMigration(migrationId)), 'migration', migrationId),
+      answer<MigrationResource>(
+        found([done], (known) => known.request.migrationId === migrationId, unknownMigration(migrationId)),
+        'migration',
+        migrationId,
+      ),
     abortMigration: (migrationId) => answer({ ...copying, abortAsked: true }, 'abortMigration', migrationId),
     receipt: (migrationId) => answer(receipt, 'receipt', migrationId),
     createToken: (hostId, lifetimeMs) => answer(token, 'createToken', hostId, lifetimeMs),

@@ -1,6 +1,15 @@
 /** One small cluster in the API's own words, with fixed times, that the suites of both sides of the wire use. */
 import { bytes, cores } from '#core/model/units.ts';
-import type { HostResource, MigrateCheck, MigrationResource, PlanResource, ReceiptResource, StatusResource, TokenResource, VmResource } from '#wire/api.ts';
+import type {
+  HostResource,
+  MigrateCheck,
+  MigrationResource,
+  PlanResource,
+  ReceiptResource,
+  StatusResource,
+  TokenResource,
+  VmResource,
+} from '#wire/api.ts';
 
 export const nowMs = Date.UTC(2026, 0, 31, 14, 5, 9);
 const gib = 1024 ** 3;
@@ -58,7 +67,13 @@ export const vmWeb: VmResource = {
   migrationId: null,
 };
 
-export const vmDatabase: VmResource = { ...vmWeb, vmId: '99999999-2222-4333-8444-555555555555', name: 'db', cpuUsedCores: cores(0.65), migrationId: 'm-1' };
+export const vmDatabase: VmResource = {
+  ...vmWeb,
+  vmId: '99999999-2222-4333-8444-555555555555',
+  name: 'db',
+  cpuUsedCores: cores(0.65),
+  migrationId: 'm-1',
+};
 
 export const plan: PlanResource = {
   planId: 'p-2',
@@ -83,7 +98,13 @@ export const plan: PlanResource = {
     },
   ],
   skipped: [
-    { hostId: 'host-a', vmId: vmDatabase.vmId, vmName: 'db', code: 'cool-down', reason: 'moved 4 minutes ago; may move again in 26 minutes.' },
+    {
+      hostId: 'host-a',
+      vmId: vmDatabase.vmId,
+      vmName: 'db',
+      code: 'cool-down',
+      reason: 'moved 4 minutes ago; may move again in 26 minutes.',
+    },
     { hostId: 'host-c', vmId: null, vmName: null, code: 'stale-sample', reason: 'its newest sample is 40 s old.' },
   ],
 };

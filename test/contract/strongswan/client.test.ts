@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createHostKey } from '#drivers/pki/host-key.ts';
 import { ViciClient } from '#drivers/strongswan/client.ts';
+import type { StrongswanError } from '#drivers/strongswan/errors.ts';
 import { Session } from '#drivers/strongswan/session.ts';
 import { unixSocket } from '#drivers/strongswan/transport.ts';
 import type { CharonPair } from './charon-pair.ts';
@@ -164,6 +165,23 @@ for (const implementation of implementations) {
         thaw();
         expect((await waiting).plugins).toContain('vici');
         expect(await client.getConns()).toEqual([]);
+      } finally {
+        thaw();
+      }
+    });
+
+    it('bounds the calls that last', async () => {
+      const client = newClient();
+      const thaw = await pair.a.freezeCharon();
+      try {
+        const lasting = Array.from({ length: 9 }, () => client.terminate({ ike: 'none' }, { timeoutMs: 1_000 }));
+        const outcomes = Promise.allSettled(lasting);
+        await expect(lasting[8]).rejects.toMatchObject({ code: 'strongswan-queue-full' });
+        thaw();
+        const codes = (await outcomes).map((outcome) =>
+          outcome.status === 'rejected' ? (outcome.reason as StrongswanError).code : 'done',
+        );
+        expect(codes.filter((code) => code === 'strongswan-command-failed')).toHaveLength(8);
       } finally {
         thaw();
       }

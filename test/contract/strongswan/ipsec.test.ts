@@ -206,6 +206,19 @@ for (const implementation of implementations) {
       expect(after.spiIn).not.toBe(before.spiOut);
     });
 
+    it('makes a new SA after remove, when the old one looks alive because the peer died silently', async () => {
+      await open();
+      const stale = await a.establish(toB(), soon());
+      await pair.b.killCharon();
+      await pair.b.startCharon();
+      await b.prepare(toA(), identityB, soon());
+      expect((await a.establish(toB(), soon())).spiIn).toBe(stale.spiIn);
+      await a.remove('host-b', soon());
+      await a.prepare(toB(), identityA, soon());
+      const made = await a.establish(toB(), soon());
+      expect((await only(b)).spiIn).toBe(made.spiOut);
+    });
+
     it('makes a connection that charon accepts for either backend', async () => {
       const client = new ViciClient(unixSocket(pair.a.socketPath));
       for (const backend of ['kernel', 'libipsec'] as const) {

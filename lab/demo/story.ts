@@ -1,0 +1,19 @@
+/** The demo's numbers in one place. */
+export const story = {
+  labName: 'demo',
+  /** Three guests on the host that will be driven over its line. */
+  placement: { vm1: 'host1', vm2: 'host1', vm3: 'host1', vm4: 'host2', vm5: 'host3', vm6: 'host3' },
+  hotHost: 'host1',
+  hotGuests: ['vm1', 'vm2', 'vm3'],
+  hotCpuPercent: 29,
+  calmCpuPercent: 6,
+  dirtyMbPerSecond: 2,
+  diskWritesPerSecond: 4,
+  planIntervalMs: 3000,
+  sampleIntervalMs: 1500,
+  smoothingHalfLifeMs: 4000,
+  /** A guest's beats come every 50 ms; more than this beyond the measured downtime is a gap of its own. */
+  beatToleranceMs: 1000,
+  overLineMsMax: 90_000,
+  levelMsMax: 150_000,
+} as const;

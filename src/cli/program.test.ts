@@ -1,0 +1,48 @@
+import { CommanderError } from 'commander';
+import { expect, test } from 'vitest';
+import { createProgram } from './program.ts';
+
+async function written(line: string): Promise<{ readonly exitCode: number; readonly text: string }> {
+  let text = '';
+  const write = (part: string) => {
+    text += part;
+  };
+  try {
+    await createProgram({ writeOut: write, writeErr: write, getOutHelpWidth: () => 100 }).parseAsync(line.split(' '), { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) return { exitCode: error.exitCode, text };
+    throw error;
+  }
+  throw new Error(`plimsoll ${line} was accepted`);
+}
+
+test.each([
+  ['hots list', "plimsoll: usage: unknown command 'hots' (Did you mean host?)\n"],
+  ['host lits', "plimsoll: usage: unknown command 'lits' (Did you mean list?)\n"],
+  ['host list --wacht', "plimsoll: usage: unknown option '--wacht' (Did you mean --watch?)\n"],
+  ['host show', "plimsoll: usage: missing required argument 'host'\n"],
+  ['host token host-c --lifetime soon', 'Write a length of time such as 90s, 30m, 1h or 2d.'],
+  ['migration list --limit 0', 'Write a whole number from 1.'],
+  ['mode reckless', 'Allowed choices are observe, approve, automatic.'],
+  ['status -o xml', 'Allowed choices are table, json.'],
+  ['agent join --config /nowhere', "required option '--token <token>' not specified"],
+  ['agent join --token t', "required option '--ca-fingerprint <fingerprint>' not specified"],
+])('plimsoll %s is refused in one line that says what to do', async (line, expected) => {
+  const { exitCode, text } = await written(line);
+  expect(exitCode).not.toBe(0);
+  expect(text).toContain(expected);
+  expect(text).toMatch(/^plimsoll: usage: [^\n]*\n$/);
+});
+
+test.each(['--help', 'plan --help', 'migrate --help', 'host token --help', 'mode --help'])('plimsoll %s shows examples', async (line) => {
+  const { exitCode, text } = await written(line);
+  expect(exitCode).toBe(0);
+  expect(text).toContain('Examples:');
+});
+
+test('every command says what it is for', () => {
+  const program = createProgram();
+  const all = [...program.commands, ...program.commands.flatMap((command) => command.commands)];
+  expect(all.length).toBeGreaterThan(20);
+  for (const command of all) expect(command.description(), command.name()).not.toBe('');
+});

@@ -1,0 +1,119 @@
+import { array, assert, double, integer, property, tuple } from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { VmSample } from '#core/model/vm.ts';
+import type { Bytes, Cores } from '#core/model/units.ts';
+import { exampleSample, exampleVmSample, gibibyte } from './examples.ts';
+import { cpuUsedCores, nextHostLoad, snapshotHostOf, snapshotVmsOf, vmCpuCores } from './host-load.ts';
+import type { HostLoad } from './host-load.ts';
+import { smooth } from './smoothing.ts';
+
+const halfLifeMs = 15_000;
+
+/** One sample every 3 s, each with the host's CPU and its VMs. */
+function fed(
+  readings: readonly { readonly cpu: number | null; readonly vms?: readonly VmSample[] }[],
+  start: HostLoad | null = null,
+): HostLoad {
+  let load = start;
+  for (const { cpu, vms = [] } of readings) {
+    const takenAtMs = load === null ? 0 : load.mark.takenAtMs + 3_000;
+    load = nextHostLoad(load, exampleSample({ takenAtMs, vms }, { cpuUsedCores: cpu as Cores | null }), halfLifeMs);
+  }
+  if (load === null) throw new Error('no reading was given');
+  return load;
+}
+
+describe('smoothing', () => {
+  it('forgets half of the past in one half-life, in one step or in many', () => {
+    const start = smooth(null, 0, 0, halfLifeMs);
+    expect(smooth(start, 8, 15_000, halfLifeMs)?.value).toBeCloseTo(4);
+    let many = start;
+    for (const atMs of [1_000, 4_000, 4_100, 11_000, 15_000]) many = smooth(many, 8, atMs, halfLifeMs);
+    expect(many?.value).toBeCloseTo(4);
+  });
+
+  it('takes nothing from a reading that is not newer or not a number', () => {
+    const start = { value: 3, atMs: 1_000 };
+    expect(smooth(start, 9, 1_000, halfLifeMs)).toBe(start);
+    expect(smooth(start, 9, 500, halfLifeMs)).toBe(start);
+    expect(smooth(start, Number.NaN, 2_000, halfLifeMs)).toBe(start);
+    expect(smooth(start, 9, 2_000, 0)?.value).toBe(9);
+  });
+
+  it('stays between the least and the greatest reading', () => {
+    const reading = tuple(double({ min: 0, max: 64, noNaN: true }), integer({ min: 1, max: 60_000 }));
+    assert(
+      property(array(reading, { minLength: 1, maxLength: 30 }), integer({ min: 0, max: 60_000 }), (readings, halfLife) => {
+        let state = null;
+        let atMs = 0;
+        for (const [value, stepMs] of readings) {
+          atMs += stepMs;
+          state = smooth(state, value, atMs, halfLife);
+        }
+        const values = readings.map(([value]) => value);
+        expect(state?.value).toBeGreaterThanOrEqual(Math.min(...values) - 1e-9);
+        expect(state?.value).toBeLessThanOrEqual(Math.max(...values) + 1e-9);
+      }),
+    );
+  });
+});
+
+describe('load of a host', () => {
+  it('is not moved over its line by one bad sample', () => {
+    const load = fed([{ cpu: 2 }, { cpu: 2 }, { cpu: 8 }]);
+    expect(cpuUsedCores(load)).toBeCloseTo(2.78, 1);
+    const sustained = fed(
+      Array.from({ length: 15 }, () => ({ cpu: 8 })),
+      load,
+    );
+    expect(cpuUsedCores(sustained)).toBeGreaterThan(7);
+  });
+
+  it('is not known before the first rate, which is not the same as idle', () => {
+    const load = fed([{ cpu: null }]);
+    expect(cpuUsedCores(load)).toBeNull();
+    expect(snapshotHostOf(load, { status: 'up', roundsOverLine: 0 })).toBeNull();
+  });
+
+  it('is kept when the agent restarts and has no rates in its first sample', () => {
+    const before = fed([{ cpu: 6, vms: [exampleVmSample('vm', 4, { vcpus: 4 })] }]);
+    const after = fed([{ cpu: null, vms: [exampleVmSample('vm', null, { vcpus: 4 })] }], before);
+    expect(cpuUsedCores(after)).toBeCloseTo(6);
+    expect(snapshotVmsOf(after)[0]?.cpuUsedCores).toBeCloseTo(4);
+  });
+
+  it('falls at once when a VM leaves, instead of showing an overload that is over', () => {
+    const before = fed([{ cpu: 7, vms: [exampleVmSample('vm', 4), exampleVmSample('stays', 2)] }]);
+    const after = fed([{ cpu: 3, vms: [exampleVmSample('stays', 2)] }], before);
+    expect(cpuUsedCores(after)).toBeCloseTo(3);
+  });
+
+  it('shows a VM that arrives with the load it had on its old host', () => {
+    const source = fed([{ cpu: 4, vms: [exampleVmSample('vm', 3)] }]);
+    const before = fed([{ cpu: 1 }]);
+    const sample = exampleSample({ takenAtMs: 3_000, vms: [exampleVmSample('vm', null)] }, { cpuUsedCores: 4 as Cores });
+    const carried = nextHostLoad(before, sample, halfLifeMs, vmCpuCores(source));
+    expect(cpuUsedCores(carried)).toBeCloseTo(4);
+    expect(snapshotVmsOf(carried)[0]?.cpuUsedCores).toBeCloseTo(3);
+    const uncarried = nextHostLoad(before, sample, halfLifeMs);
+    expect(cpuUsedCores(uncarried)).toBeLessThan(2);
+  });
+
+  it('gives the planner cores as cores and bytes as bytes', () => {
+    const load = nextHostLoad(
+      null,
+      exampleSample({ vms: [exampleVmSample('vm', 1.5)] }, { cpuUsedCores: 2 as Cores, memoryUsedBytes: (10 * gibibyte) as Bytes }),
+      halfLifeMs,
+    );
+    expect(snapshotHostOf(load, { status: 'up', roundsOverLine: 2 })).toMatchObject({
+      hostId: 'host-a',
+      cpuUsedCores: 2,
+      memoryUsedBytes: 10 * gibibyte,
+      sampledAtMs: 1_000_000,
+      roundsOverLine: 2,
+    });
+    expect(snapshotVmsOf(load)).toEqual([
+      { vmId: 'vm', name: 'vm', hostId: 'host-a', state: 'running', vcpus: 2, cpuUsedCores: 1.5, memoryBytes: 4 * gibibyte },
+    ]);
+  });
+});

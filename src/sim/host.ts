@@ -1,0 +1,112 @@
+import type { HostAddresses, HostId } from '#core/model/host.ts';
+import type { VmId } from '#core/model/vm.ts';
+import { Charon } from './charon.ts';
+import { Daemon } from './daemon.ts';
+import { type Copy } from './guest.ts';
+import { PacketFilter } from './packet-filter.ts';
+import type { VirtualTime } from './virtual-time.ts';
+
+export interface HostSpec {
+  readonly hostId: HostId;
+  readonly addresses: HostAddresses;
+  readonly cpuCores: number;
+  readonly memoryBytes: number;
+  /** What one link carries inside ESP. */
+  readonly linkBytesPerSecond: number;
+}
+
+/** What a host itself needs, without any VM. */
+const own = { cpuCores: 0.05, memoryBytes: 512 * 2 ** 20 };
+
+/** A machine: its CPU is shared by its running copies in proportion to what they ask for. */
+export class SimHost {
+  readonly spec: HostSpec;
+  readonly libvirtd = new Daemon();
+  readonly charon = new Charon();
+  readonly filter = new PacketFilter();
+  readonly #time: VirtualTime;
+  readonly #copies = new Map<VmId, Copy>();
+  readonly #changed: () => void;
+  #accruedAtMs = 0;
+  #busyCoreSeconds = 0;
+
+  constructor(spec: HostSpec, time: VirtualTime, changed: () => void) {
+    this.spec = spec;
+    this.#time = time;
+    this.#changed = changed;
+    this.#accruedAtMs = time.elapsedMs;
+  }
+
+  get hostId(): HostId {
+    return this.spec.hostId;
+  }
+
+  get copies(): readonly Copy[] {
+    return [...this.#copies.values()];
+  }
+
+  copy(vmId: VmId): Copy | undefined {
+    return this.#copies.get(vmId);
+  }
+
+  /** Every change of what runs here goes through this, so that CPU is counted up to it at the old rates. */
+  change(act: () => void): void {
+    this.#accrue();
+    act();
+    this.#changed();
+  }
+
+  add(copy: Copy): void {
+    this.change(() => this.#copies.set(copy.guest.vmId, copy));
+  }
+
+  remove(copy: Copy): void {
+    if (this.#copies.get(copy.guest.vmId) === copy) this.change(() => this.#copies.delete(copy.guest.vmId));
+  }
+
+  /** CPU used since the beginning, in core-seconds. */
+  get busyCoreSeconds(): number {
+    this.#accrue();
+    return this.#busyCoreSeconds;
+  }
+
+  get memoryUsedBytes(): number {
+    return this.copies.reduce((sum, copy) => sum + copy.residentBytes, own.memoryBytes);
+  }
+
+  /** CPU in use at this moment, in cores. */
+  get cpuUsedCores(): number {
+    return Math.min(this.spec.cpuCores, this.#demandCores());
+  }
+
+  /** How much of what the copies and the host ask for they do not get, in percent: the kernel's `some` pressure, roughly. */
+  get cpuPressurePercent(): number {
+    return (1 - this.#share()) * 100;
+  }
+
+  /** Counts CPU up to now. */
+  #accrue(): void {
+    const seconds = (this.#time.elapsedMs - this.#accruedAtMs) / 1000;
+    if (seconds <= 0) return;
+    this.#accruedAtMs = this.#time.elapsedMs;
+    this.#busyCoreSeconds += this.cpuUsedCores * seconds;
+    const share = this.#share();
+    for (const copy of this.#copies.values()) {
+      const demand = demandOf(copy);
+      copy.cpuCoreSeconds += demand * share * seconds;
+      copy.delayCoreSeconds += demand * (1 - share) * seconds;
+    }
+  }
+
+  #demandCores(): number {
+    return this.copies.reduce((sum, copy) => sum + demandOf(copy), own.cpuCores);
+  }
+
+  #share(): number {
+    return Math.min(1, this.spec.cpuCores / this.#demandCores());
+  }
+}
+
+function demandOf(copy: Copy): number {
+  return copy.state === 'running' ? Math.min(copy.guest.demandCores, copy.guest.vcpus) : 0;
+}

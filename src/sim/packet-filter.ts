@@ -1,0 +1,47 @@
+import type { GuardState } from '#core/model/channel.ts';
+
+/**
+ * `absent`: no rules. `installed`: they drop. `broken`: nft refuses to install them. `leaky`: they look
+ * installed and drop nothing, as rules behind an earlier accept do.
+ */
+export type GuardCondition = 'absent' | 'installed' | 'broken' | 'leaky';
+
+/** The guard's rules in one host's kernel. They live without any process. */
+export class PacketFilter {
+  condition: GuardCondition = 'absent';
+  #droppedIn = 0;
+  #droppedOut = 0;
+  #droppedProbes = 0;
+
+  get drops(): boolean {
+    return this.condition === 'installed';
+  }
+
+  get state(): GuardState {
+    return {
+      installed: this.condition === 'installed' || this.condition === 'leaky',
+      droppedInPackets: this.#droppedIn,
+      droppedOutPackets: this.#droppedOut,
+      droppedProbePackets: this.#droppedProbes,
+    };
+  }
+
+  dropOut(packets: number): void {
+    this.#droppedOut += packets;
+  }
+
+  dropIn(packets: number): void {
+    this.#droppedIn += packets;
+  }
+
+  dropProbes(packets: number): void {
+    this.#droppedIn += packets;
+    this.#droppedProbes += packets;
+  }
+
+  clearCounters(): void {
+    this.#droppedIn = 0;
+    this.#droppedOut = 0;
+    this.#droppedProbes = 0;
+  }
+}

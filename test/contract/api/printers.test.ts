@@ -1,0 +1,177 @@
+import { printHost, printHosts, printToken } from '#cli/host-printer.ts';
+import { outcomeLine, printCheck, printMigration, printMigrations, progressLine } from '#cli/migration-printer.ts';
+import { printPlan } from '#cli/plan-printer.ts';
+import { printReceipt } from '#cli/receipt-printer.ts';
+import { printStatus } from '#cli/status-printer.ts';
+import { printVm, printVms } from '#cli/vm-printer.ts';
+import { expect, test } from 'vitest';
+import { check, copying, done, failed, hostA, hostB, nowMs, plan, receipt, status, token, vmDatabase, vmWeb } from './resources.ts';
+
+test('hosts: figures to the right, what is not known a dash', () => {
+  expect(printHosts([hostA, hostB], nowMs).split('\n')).toEqual([
+    'HOST    STATUS   CPU         CORES  MEMORY                  USED  PRESSURE  VMS  LINE               SAMPLE',
+    'host-a  up      95 %  1.90 of 2.00    38 %  1.50 GiB of 4.00 GiB      31 %    2  over for 3 rounds  2.4 s ago',
+    'host-b  joined     -             -       -                     -         -    0  below              never',
+  ]);
+  expect(printHosts([], nowMs)).toBe("No host has joined yet: 'plimsoll host token HOST' makes a token for one.");
+});
+
+test('one host', () => {
+  expect(printHost(hostA, nowMs).split('\n')).toEqual([
+    'host:              host-a',
+    'status:            up',
+    'joined:            2026-01-31 13:05:09Z',
+    'last sample:       2.4 s ago (120 accepted, 1 rejected)',
+    'load line:         over for 3 rounds',
+    'CPU:               95 % (1.90 of 2.00 cores)',
+    'memory:            38 % (1.50 GiB of 4.00 GiB)',
+    'pressure:          CPU 31 %, memory 0.0 %, I/O 2.3 %',
+    'VMs:               2',
+    'underlay address:  10.0.0.1',
+    'protected address: 10.79.0.1',
+    'interface:         eth0',
+    'hypervisor:        QEMU 7.2.22',
+    'IPsec:             strongSwan 5.9.8',
+  ]);
+});
+
+test('a token comes with the command that uses it', () => {
+  expect(printToken(token).split('\n').slice(-2)).toEqual([
+    'On host-c run once, before the token expires:',
+    '  plimsoll agent join --config /etc/plimsoll/agent.yaml --token one-time-secret --ca-fingerprint sha256:0123',
+  ]);
+});
+
+test('VMs, and one VM', () => {
+  expect(printVms([vmWeb, vmDatabase]).split('\n')).toEqual([
+    'VM    HOST    STATE    VCPUS  CORES USED   MEMORY  MIGRATION  UUID',
+    'web1  host-a  running      2        1.25  512 MiB  -          11111111-2222-4333-8444-555555555555',
+    'db    host-a  running      2        0.65  512 MiB  m-1        99999999-2222-4333-8444-555555555555',
+  ]);
+  expect(printVm(vmWeb)).toContain('migration:    none under way');
+});
+
+test('a VM whose name holds escape codes cannot command the terminal', () => {
+  expect(printVms([{ ...vmWeb, name: 'x\u001b]0;owned\u0007' }])).not.toMatch(/[\u001b\u0007]/);
+  expect(printPlan({ ...plan, summary: 'a\u001b[2Jb' }, nowMs)).not.toContain('\u001b');
+});
+
+test('a plan: numbered moves with scores, loads and reasons, then what was skipped', () => {
+  expect(printPlan(plan, nowMs).split('\n')).toEqual([
+    'Plan p-2: moves, 1 move, score 12.40 -> 3.10',
+    '  host-a is over its CPU line; one move brings it below.',
+    '  made 12.0 s ago, expires in 9 min 48 s, after plan p-1',
+    '',
+    '  1. web1: host-a -> host-b   score 12.40 -> 3.10',
+    '     host-a is at 95 % CPU for 3 rounds (line 80 %); host-b is the least loaded that fits.',
+    '     host-a: CPU 95 % -> 33 %, memory 38 % -> 25 %',
+    '     host-b: CPU 5.0 % -> 68 %, memory 10 % -> 23 %',
+    '',
+    'Skipped:',
+    '  HOST    VM            BECAUSE       REASON',
+    '  host-a  db            cool-down     moved 4 minutes ago; may move again in 26 minutes.',
+    '  host-c  (whole host)  stale-sample  its newest sample is 40 s old.',
+    '',
+    'Apply it with: plimsoll plan apply p-2',
+  ]);
+});
+
+test('an expired plan is not offered, one without moves has nothing to apply', () => {
+  expect(printPlan(plan, plan.expiresAtMs)).toContain("This plan has expired: 'plimsoll plan new' makes a fresh one.");
+  expect(printPlan(plan, plan.expiresAtMs)).not.toContain('plan apply');
+  expect(
+    printPlan({ ...plan, verdict: 'balanced', moves: [], skipped: [], summary: 'No host is over its line.' }, nowMs).split('\n'),
+  ).toEqual([
+    'Plan p-2: balanced, 0 moves, score 12.40 -> 3.10',
+    '  No host is over its line.',
+    '  made 12.0 s ago, expires in 9 min 48 s, after plan p-1',
+  ]);
+});
+
+test('migrations', () => {
+  expect(printMigrations([copying, done, failed], nowMs).split('\n')).toEqual([
+    'MIGRATION  VM  FROM    TO      PHASE              DONE   TOOK  DOWNTIME  ASKED BY  ASKED',
+    'm-1        db  host-a  host-b  copying            75 %  4.2 s         -  alice     4.2 s ago',
+    'm-1        db  host-a  host-b  done              100 %  4.2 s    251 ms  alice     4.2 s ago',
+    'm-1        db  host-a  host-b  failed (aborted)   75 %  4.2 s         -  alice     4.2 s ago',
+  ]);
+});
+
+test('a migration under way: what remains, rates and the proof of its channel', () => {
+  expect(printMigration(copying, nowMs).split('\n')).toEqual([
+    'migration:         m-1',
+    'VM:                db (99999999-2222-4333-8444-555555555555)',
+    'from:              host-a',
+    'to:                host-b',
+    'asked:             2026-01-31 14:05:04Z by alice',
+    'phase:             copying for 3.0 s',
+    'took:              4.2 s',
+    'copied:            75 %, 128 MiB of 512 MiB remaining',
+    'rate:              48.0 MiB/s, dirtied 1.00 MiB/s',
+    'iteration:         2',
+    'expected downtime: 180 ms',
+    'channel:           AES_GCM_16-256, CURVE_25519, tunnel mode, proven 2026-01-31 14:05:05Z',
+    'SPIs:              c0ffee02 out, c0ffee01 back',
+    'proof:             8 probes crossed as ESP, 8 plain-text probes dropped',
+  ]);
+});
+
+test('a migration that ended: downtime, bytes in ESP against memory sent, or the failure', () => {
+  const text = printMigration(done, nowMs);
+  expect(text).toContain('downtime:    251 ms');
+  expect(text).toContain('bytes in ESP: 576 MiB in 400000 packets');
+  expect(printMigration(failed, nowMs)).toMatch(/failure: +aborted: alice asked for an abort; db runs on host-a\.$/);
+  expect(printMigration({ ...copying, proof: null }, nowMs)).toContain('not proven (no byte of the VM leaves its host before)');
+});
+
+test('the counters of two different SAs are not subtracted', () => {
+  const rekeyed = { ...done, saAfter: done.saAfter === null ? null : { ...done.saAfter, spiOut: 'beef0001' } };
+  expect(printMigration(rekeyed, nowMs)).toContain('bytes in ESP: not counted: the SA was rekeyed');
+});
+
+test('the progress line and the outcome line', () => {
+  expect(progressLine(copying, nowMs)).toBe('db: host-a -> host-b  copying  75 %  128 MiB remaining  48.0 MiB/s  4.2 s');
+  expect(progressLine({ ...copying, progress: null, phase: 'secured', abortAsked: true }, nowMs)).toBe(
+    'db: host-a -> host-b  secured, abort asked  4.2 s',
+  );
+  expect(outcomeLine(done, nowMs)).toBe('db runs on host-b after 4.2 s, downtime 251 ms. Its receipt: plimsoll receipt show m-1');
+  expect(outcomeLine(failed, nowMs)).toBe(
+    'The migration of db to host-b failed after 4.2 s: aborted: alice asked for an abort; db runs on host-a.',
+  );
+});
+
+test('a dry run', () => {
+  expect(printCheck(check)).toBe(
+    'web1: host-a -> host-b\n  host-b was asked for and has room.\n  Nothing speaks against it. Nothing was moved.',
+  );
+});
+
+test('a receipt: the verdict on its signature first, then every figure with its unit', () => {
+  expect(printReceipt(receipt).split('\n')).toEqual([
+    'receipt of: m-1',
+    'signature:  valid (key sha256:abcd)',
+    '',
+    'vm: db',
+    'endedAtMs: 2026-01-31 14:05:09Z',
+    'downtimeMs: 251 ms',
+    'espBytes: 2.00 KiB (2048 bytes)',
+    'peers:',
+    '  1. host-a',
+    '  2. host-b',
+    'integrity: -',
+    'notes: none',
+  ]);
+  expect(printReceipt({ ...receipt, valid: false })).toContain('signature:  NOT VALID (key sha256:abcd): the receipt was changed');
+});
+
+test('the controller', () => {
+  expect(printStatus(status, nowMs).split('\n')).toEqual([
+    'version:     0.1.0',
+    'mode:        observe (plans, moves nothing)',
+    'started:     4 min 10 s ago, epoch 4',
+    'hosts:       1 up of 2',
+    'VMs:         2',
+    'migrations:  1 under way',
+    'plans every: 10.0 s',
+  ]);
+});

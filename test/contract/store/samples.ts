@@ -1,0 +1,150 @@
+/** Records to fill a store with. */
+import type { LedgerEntry } from '#core/model/ledger.ts';
+import type { Migration } from '#core/model/migration.ts';
+import type { Plan } from '#core/model/plan.ts';
+import type { Sample } from '#core/model/sample.ts';
+import { bytes, cores } from '#core/model/units.ts';
+
+const securityAssociation = {
+  peerHostId: 'b',
+  ikeUniqueId: '1',
+  childUniqueId: '2',
+  state: 'installed',
+  mode: 'tunnel',
+  udpEncapsulated: true,
+  encryption: 'AES_GCM_16-256',
+  integrity: null,
+  keyExchange: 'CURVE_25519',
+  spiIn: 'c0ffee01',
+  spiOut: 'c0ffee02',
+  bytesIn: 1,
+  bytesOut: 4_000_000_000_000,
+  packetsIn: 3,
+  packetsOut: 4,
+} as const;
+
+export function migrationOf(migrationId: string, askedAtMs: number, change: Partial<Migration> = {}): Migration {
+  return {
+    request: {
+      migrationId,
+      vmId: '00000000-0000-4000-8000-000000000001',
+      vmName: "o'brien; drop table migrations --",
+      fromHostId: 'a',
+      toHostId: 'b',
+      cause: 'balance',
+      askedBy: 'planner',
+      planId: null,
+      vmEpoch: 1,
+      askedAtMs,
+    },
+    phase: 'asked',
+    phaseSinceMs: askedAtMs,
+    proof: null,
+    progress: null,
+    leastRemaining: null,
+    outcome: null,
+    saBefore: null,
+    saAfter: null,
+    failure: null,
+    resolution: null,
+    abortAsked: false,
+    endedAtMs: null,
+    ...change,
+  };
+}
+
+/** A migration with every part filled in. */
+export function fullMigrationOf(migrationId: string, askedAtMs: number): Migration {
+  return migrationOf(migrationId, askedAtMs, {
+    phase: 'failed',
+    proof: {
+      provenAtMs: askedAtMs,
+      encryption: 'AES_GCM_16-256',
+      keyExchange: 'CURVE_25519',
+      mode: 'tunnel',
+      spiSourceToDestination: 'c0ffee01',
+      spiDestinationToSource: 'c0ffee02',
+      protectedProbes: 10,
+      plainProbesDropped: 5,
+    },
+    progress: {
+      elapsedMs: 10,
+      memoryTotalBytes: 100,
+      memoryRemainingBytes: 50,
+      memorySentBytes: 50,
+      bandwidthBytesPerSecond: 12.5,
+      dirtyPagesPerSecond: null,
+      pageSizeBytes: 4096,
+      iteration: 2,
+      expectedDowntimeMs: null,
+    },
+    leastRemaining: { bytes: 40, atMs: askedAtMs },
+    outcome: { totalMs: 1000, downtimeMs: 12.25, memorySentBytes: 100, iterations: null },
+    saBefore: securityAssociation,
+    saAfter: { ...securityAssociation, bytesOut: 5_000_000_000_000 },
+    failure: { code: 'migration-stalled', message: 'The link is too slow; try again at night. „ä€𝄞“' },
+    resolution: { sinceMs: askedAtMs, verdict: 'stayed', confirmations: 2, cause: { code: 'link-lost', message: 'gone' } },
+    abortAsked: true,
+    endedAtMs: askedAtMs + 1000,
+  });
+}
+
+export function ledgerEntryOf(migrationId: string, endedAtMs: number, change: Partial<LedgerEntry> = {}): LedgerEntry {
+  return {
+    migrationId,
+    vmId: 'vm-1',
+    fromHostId: 'a',
+    toHostId: 'b',
+    cause: 'operator',
+    startedAtMs: endedAtMs - 10,
+    endedAtMs,
+    outcome: 'moved',
+    failureCode: null,
+    ...change,
+  };
+}
+
+export function planOf(planId: string, change: Partial<Plan> = {}): Plan {
+  const load = { hostId: 'a', cpuBeforePercent: 90, cpuAfterPercent: 55.5, memoryBeforePercent: 20, memoryAfterPercent: 10 };
+  return {
+    planId,
+    parentPlanId: null,
+    createdAtMs: 1000,
+    expiresAtMs: 2000,
+    verdict: 'moves',
+    summary: 'one move',
+    scoreBefore: 3.5,
+    scoreAfter: 1.25,
+    moves: [
+      {
+        vmId: 'vm-1',
+        vmName: 'web',
+        fromHostId: 'a',
+        toHostId: 'b',
+        reason: 'a is over its line',
+        scoreBefore: 3.5,
+        scoreAfter: 1.25,
+        source: load,
+        destination: { ...load, hostId: 'b' },
+      },
+    ],
+    skipped: [{ hostId: 'c', vmId: null, vmName: null, code: 'stale-sample', reason: 'no sample for 20 s' }],
+    ...change,
+  };
+}
+
+export function sampleOf(hostId: string, takenAtMs: number, cpuUsedCores: number | null): Sample {
+  return {
+    hostId,
+    sequence: 1,
+    bootId: 'boot',
+    takenAtMs,
+    host: {
+      cpuUsedCores: cpuUsedCores === null ? null : cores(cpuUsedCores),
+      memoryUsedBytes: bytes(256),
+      capacity: { cpuCores: cores(4), memoryBytes: bytes(1024) },
+      pressure: null,
+    },
+    vms: [],
+  };
+}
