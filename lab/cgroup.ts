@@ -66,9 +66,15 @@ async function subgroups(group: string): Promise<string[]> {
 
 async function removeTree(group: string): Promise<void> {
   for (const child of await subgroups(group)) await removeTree(child);
-  await rmdir(group).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error;
-  });
+  const gone = (): Promise<boolean> =>
+    rmdir(group).then(
+      () => true,
+      (error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EBUSY') return error.code === 'ENOENT';
+        return false; // version 1 lets go of an ended process a moment later than version 2
+      },
+    );
+  await waitFor(gone, { what: `control group ${group} to be removable`, timeoutMs: 10_000 });
 }
 
 /** Pids (of this machine) in a group, in no order. */

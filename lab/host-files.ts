@@ -1,13 +1,10 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { HOST_LOCKS, HOST_PKI, hostDirectory } from './layout.ts';
+import { HOST_LOCKS, HOST_PKI, MIGRATION_PORT_MAX, MIGRATION_PORT_MIN, hostDirectory } from './layout.ts';
 import type { Layout } from './layout.ts';
 import type { MachineSpec } from './machine.ts';
 import { hostUuid } from './record.ts';
 import type { HostRecord, LabRecord } from './record.ts';
-
-const MIGRATION_PORT_MIN = 49_152;
-const MIGRATION_PORT_MAX = 49_215;
 
 /** libvirt offers TLS to other hosts with the identity that the join gave, and a plain Unix socket on the host itself. */
 const libvirtdConf = (lab: Layout, host: HostRecord): string => `listen_tls = 1

@@ -57,3 +57,7 @@ export const CONTROLLER_LAST = 200;
 export const STORAGE_LAST = 250;
 export const CLIENT_LAST = 250;
 export const GUEST_LAST_BASE = 100;
+
+/** QEMU's data streams, as qemu.conf's migration_port_min and _max say. */
+export const MIGRATION_PORT_MIN = 49_152;
+export const MIGRATION_PORT_MAX = 49_215;

@@ -45,7 +45,7 @@ export async function bootMachine(spec: MachineSpec, signal?: AbortSignal): Prom
   const identity = ['--name', spec.name, '--pid-file', spec.pidFile, '--socket', spec.socketPathInside];
   const place = ['--net-namespace', spec.netNamespacePath, ...several('--cgroup', spec.cgroups)];
   const mounts = [...several('--overlay', spec.overlays), ...several('--bind', spec.binds)];
-  await must([LAB_INIT, 'boot', ...identity, ...place, ...mounts], { signal, timeoutMs: 10_000 });
+  await must([LAB_INIT, 'boot', ...identity, ...place, ...mounts], { signal, timeoutMs: 10_000, cleanEnvironment: true });
 }
 
 /** A machine of the lab as seen from outside: its process 1, its services, commands in it. */
@@ -63,13 +63,15 @@ export class Machine {
   async pid1(): Promise<number> {
     const text = await readFile(this.spec.pidFile, 'utf8').catch(() => '');
     const pid = Number(text.trim());
-    if (!(pid > 0)) throw new LabError('lab-unknown-host', `machine '${this.name}' has no process 1: run 'plimsoll lab status'`);
-    return pid;
+    const [group = ''] = this.spec.cgroups;
+    // The number may belong to another process by now; only one of this machine will do.
+    if (pid > 0 && (await processesOf(group)).includes(pid)) return pid;
+    throw new LabError('lab-unknown-host', `machine '${this.name}' is down: run 'plimsoll lab status'`);
   }
 
   /** Runs a command in the machine: its namespaces and its CPU capacity. */
   async exec(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-    return run(await this.execArgv(argv), options);
+    return run(await this.execArgv(argv), { cleanEnvironment: true, ...options });
   }
 
   async execArgv(argv: readonly string[]): Promise<string[]> {

@@ -5,6 +5,7 @@ import { LabError } from './errors.ts';
 import { openLab } from './lab.ts';
 import { LAB_DEFAULTS, checkName, parsePlacement } from './options.ts';
 import type { LabMode, LabOptions } from './options.ts';
+import { ROOT_PATH } from './process.ts';
 import { holderOf, labNames } from './record.ts';
 import { labStatus, printStatus } from './status.ts';
 import { labUp } from './up.ts';
@@ -45,7 +46,7 @@ interface UpFlags {
   placement?: string;
 }
 
-function optionsOf(flags: UpFlags): LabOptions {
+function optionsOf(flags: UpFlags): Partial<LabOptions> {
   return {
     name: flags.name,
     hosts: flags.hosts,
@@ -83,7 +84,10 @@ async function status(flags: { name?: string; output: string }): Promise<void> {
 async function shell(hostName: string, command: readonly string[], flags: { name: string }): Promise<void> {
   const host = (await openLab(flags.name)).host(hostName);
   const argv = await host.machine.execArgv(command.length > 0 ? command : ['bash', '--norc', '-i']);
-  const child = spawn(argv[0] ?? '', argv.slice(1), { stdio: 'inherit', env: { ...process.env, PS1: `${flags.name}/${hostName}# ` } });
+  const child = spawn(argv[0] ?? '', argv.slice(1), {
+    stdio: 'inherit',
+    env: { ...process.env, PATH: ROOT_PATH, PS1: `${flags.name}/${hostName}# ` },
+  });
   // The terminal sends Ctrl-C to the command too; this process only waits.
   process.on('SIGINT', () => undefined);
   const { promise, resolve, reject } = Promise.withResolvers<number>();

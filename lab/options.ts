@@ -1,3 +1,4 @@
+import type { ControllerConfigFile } from '#wire/controller-config.ts';
 import { LabError } from './errors.ts';
 
 export type LabMode = 'observe' | 'approve' | 'automatic';
@@ -15,10 +16,18 @@ export interface LabOptions {
   readonly coresPerHost: number;
   readonly memoryPerHostMib: number;
   readonly mode: LabMode;
+  /** Undefined: the product's own defaults. */
+  readonly planIntervalMs: number | undefined;
+  readonly sampleIntervalMs: number | undefined;
+  /** Keys of the controller's policy that differ from their defaults. */
+  readonly policy: NonNullable<ControllerConfigFile['policy']>;
   /** False: no controller and no agents; the lab makes the hosts' certificates itself. */
   readonly plimsoll: boolean;
   /** Guest name to host name; guests that are not named go round robin. */
   readonly placement: Readonly<Record<string, string>>;
+  /** Further keys of controller.yaml and agent.yaml, over what the lab writes there. */
+  readonly controllerConfig: Readonly<Record<string, unknown>>;
+  readonly agentConfig: Readonly<Record<string, unknown>>;
 }
 
 export const LAB_DEFAULTS: LabOptions = {
@@ -32,8 +41,13 @@ export const LAB_DEFAULTS: LabOptions = {
   coresPerHost: 1,
   memoryPerHostMib: 2048,
   mode: 'observe',
+  planIntervalMs: undefined,
+  sampleIntervalMs: undefined,
+  policy: {},
   plimsoll: true,
   placement: {},
+  controllerConfig: {},
+  agentConfig: {},
 };
 
 const GUEST_MEMORY_OVERHEAD_MIB = 56; // measured: what Debian's cloud kernel and the workload need beside the working set
@@ -64,6 +78,7 @@ export function checkOptions(given: Partial<LabOptions>): LabOptions {
     isWhole(o.workingSetMib, 0, o.guestMemoryMib - GUEST_MEMORY_OVERHEAD_MIB),
     `a working set of ${o.workingSetMib} MiB does not fit a guest of ${o.guestMemoryMib} MiB: leave ${GUEST_MEMORY_OVERHEAD_MIB} MiB`,
   );
+  need(['observe', 'approve', 'automatic'].includes(o.mode), `--mode ${o.mode}: use observe, approve or automatic`);
   for (const [guest, host] of Object.entries(o.placement)) {
     need(guestNames(o.guests).includes(guest), `--placement names guest '${guest}', but the guests are vm1 to vm${o.guests}`);
     need(hostNames(o.hosts).includes(host), `--placement names host '${host}', but the hosts are host1 to host${o.hosts}`);

@@ -24,6 +24,9 @@ function controllerConfig(lab: Layout, record: LabRecord): object {
     listen: { address: underlayAddress(lab, CONTROLLER_LAST), port: CONTROLLER_PORT },
     socket: controllerSocket(lab),
     mode: record.options.mode,
+    ...(record.options.planIntervalMs === undefined ? {} : { planIntervalMs: record.options.planIntervalMs }),
+    policy: record.options.policy,
+    ...record.options.controllerConfig,
   };
 }
 
@@ -34,10 +37,12 @@ function agentConfig(roots: CgroupRoots, lab: Layout, record: LabRecord, host: H
     controller: `https://${underlayAddress(lab, CONTROLLER_LAST)}:${CONTROLLER_PORT}`,
     identityDir: HOST_PKI,
     stateDir: '/var/lib/plimsoll',
+    ...(record.options.sampleIntervalMs === undefined ? {} : { sampleIntervalMs: record.options.sampleIntervalMs }),
     libvirt: { socket: '/run/libvirt/libvirt-sock', uri: 'qemu:///system' },
     ipsec: { viciSocket: '/run/charon.vici' },
     addresses: { underlay: host.underlay, protected: host.protected, interface: 'eth0' },
-    capacity: { cgroup: { cpu, pressure: unified }, memoryBytes: record.options.memoryPerHostMib * 2 ** 20 },
+    capacity: { cgroup: { cpuDirectory: cpu, pressureDirectory: unified }, memoryBytes: record.options.memoryPerHostMib * 2 ** 20 },
+    ...record.options.agentConfig,
   };
 }
 

@@ -7,6 +7,8 @@ export interface RunOptions {
   readonly timeoutMs?: number | undefined;
   readonly input?: string | undefined;
   readonly env?: Readonly<Record<string, string>> | undefined;
+  /** Start from a login's few variables instead of this process's own (a test runner's would reach every daemon). */
+  readonly cleanEnvironment?: boolean;
 }
 
 export interface RunResult {
@@ -32,7 +34,7 @@ export function run(argv: readonly string[], options: RunOptions = {}): Promise<
   if (options.signal?.aborted === true) return Promise.reject(aborted(argv));
   const child = spawn(file, args, {
     stdio: ['pipe', 'pipe', 'pipe'],
-    env: { ...process.env, PATH: ROOT_PATH, LC_ALL: 'C.UTF-8', ...options.env },
+    env: { ...(options.cleanEnvironment === true ? { HOME: '/root' } : process.env), PATH: ROOT_PATH, LC_ALL: 'C.UTF-8', ...options.env },
   });
   let failure: LabError | undefined;
   const kill = (error: LabError): void => {

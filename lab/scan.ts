@@ -1,11 +1,12 @@
 import { createReadStream } from 'node:fs';
 import { LabError } from './errors.ts';
+import { MIGRATION_PORT_MAX, MIGRATION_PORT_MIN } from './layout.ts';
 
 /** What a capture holds: packets by kind, and how often each marker was readable on the wire. */
 export interface ScanResult {
   readonly packets: number;
   readonly bytes: number;
-  /** 'esp-in-udp', 'ike', 'esp', 'ah', 'tcp/PORT' (the smaller port), 'udp/PORT', 'arp', 'other'. */
+  /** 'esp-in-udp', 'ike', 'esp', 'ah', 'tcp/PORT' (of the service), 'udp/PORT', 'arp', 'other'. */
   readonly kinds: Readonly<Record<string, number>>;
   /** Occurrences per marker; a marker cut by a packet's end is not counted. */
   readonly markers: Readonly<Record<string, number>>;
@@ -15,15 +16,24 @@ const FILE_HEADER_BYTES = 24;
 const PACKET_HEADER_BYTES = 16;
 const ETHERNET_BYTES = 14;
 const MAGIC_LITTLE_ENDIAN_US = 0xa1b2c3d4;
+/** iSCSI, libvirt with TLS and without, the controller. */
+const SERVICE_PORTS = new Set([3260, 16_514, 16_509, 7443]);
 const PACKET_BYTES_MAX = 1 << 18;
 
 /** RFC 3948: IKE on port 4500 starts with four zero bytes where ESP has its SPI; one byte 0xff keeps a NAT open. */
 function udpKind(packet: Buffer, at: number): string {
   const ports = [packet.readUInt16BE(at), packet.readUInt16BE(at + 2)];
   if (ports.includes(500)) return 'ike';
-  if (!ports.includes(4500)) return `udp/${Math.min(...ports)}`;
+  if (!ports.includes(4500)) return `udp/${servicePort(ports)}`;
   if (packet.length < at + 12) return 'nat-keepalive';
   return packet.readUInt32BE(at + 8) === 0 ? 'ike' : 'esp-in-udp';
+}
+
+/** The port that names the service: one the lab knows, else the smaller one. */
+function servicePort(ports: readonly number[]): number {
+  const known =
+    ports.find((port) => SERVICE_PORTS.has(port)) ?? ports.find((port) => port >= MIGRATION_PORT_MIN && port <= MIGRATION_PORT_MAX);
+  return known ?? Math.min(...ports);
 }
 
 export function packetKind(packet: Buffer): string {
@@ -38,7 +48,7 @@ export function packetKind(packet: Buffer): string {
   if (protocol === 50) return 'esp';
   if (protocol === 51) return 'ah';
   if (packet.length < at + 8) return 'other';
-  if (protocol === 6) return `tcp/${Math.min(packet.readUInt16BE(at), packet.readUInt16BE(at + 2))}`;
+  if (protocol === 6) return `tcp/${servicePort([packet.readUInt16BE(at), packet.readUInt16BE(at + 2)])}`;
   return protocol === 17 ? udpKind(packet, at) : 'other';
 }
 

@@ -5,7 +5,7 @@ export const story = {
   placement: { vm1: 'host1', vm2: 'host1', vm3: 'host1', vm4: 'host2', vm5: 'host3', vm6: 'host3' },
   hotHost: 'host1',
   hotGuests: ['vm1', 'vm2', 'vm3'],
-  hotCpuPercent: 29,
+  hotCpuPercent: 40,
   calmCpuPercent: 6,
   dirtyMbPerSecond: 2,
   diskWritesPerSecond: 4,

@@ -20,7 +20,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-enum { CONTROL_PORT = 7000, COLLECTOR_PORT = 7001, BEATS_PER_SECOND = 20 };
+enum { CONTROL_PORT = 7000, COLLECTOR_PORT = 7001 };
 
 static uint32_t boot_id;
 
@@ -72,9 +72,10 @@ static void send_beat(int fd, const struct sockaddr_in *collector, uint64_t sequ
 }
 
 static int beat_timer(void) {
-  struct itimerspec every = {.it_interval.tv_nsec = 1000000000 / BEATS_PER_SECOND, .it_value.tv_nsec = 1};
+  struct itimerspec every = {.it_interval.tv_nsec = BEAT_NS, .it_value.tv_nsec = BEAT_NS};
   int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-  timerfd_settime(fd, 0, &every, NULL);
+  /* From a multiple of the interval since boot, so that the other threads can wake at the same moments. */
+  timerfd_settime(fd, TFD_TIMER_ABSTIME, &every, NULL);
   return fd;
 }
 

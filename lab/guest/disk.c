@@ -80,7 +80,8 @@ void disk_write(void) {
   struct record *written = (struct record *)scan, *read_back = (struct record *)(scan + RECORD_BYTES);
   shared.disk_records = number;
   for (uint64_t next = monotonic_ns() + TICK_NS;; next += TICK_NS) {
-    sleep_until_ns(shared.disk_writes_per_second ? next : next + IDLE_NS);
+    if (shared.disk_writes_per_second) sleep_until_ns(next);
+    else sleep_until_tick(next + IDLE_NS);
     uint64_t now = monotonic_ns();
     if (!shared.disk_writes_per_second || now > next + 1000000000ULL) next = now;
     owed_ns += (uint64_t)shared.disk_writes_per_second * TICK_NS;

@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 
 enum { BODY_WORDS = (PAGE_BYTES - 128) / 8, TICK_NS = 20000000, PAGES_PER_MIB = 256 };
-/* A thread with nothing to do looks for new orders this often: each wake-up of an idle guest costs the emulator. */
+/* A thread with nothing to do looks for new orders this often. */
 enum { IDLE_NS = 250000000 };
 
 struct page {
@@ -58,7 +58,8 @@ static void dirty_next(void) {
 void memory_dirty(void) {
   uint64_t owed_page_ns = 0;
   for (uint64_t next = monotonic_ns() + TICK_NS; page_count; next += TICK_NS) {
-    sleep_until_ns(shared.dirty_mib_per_second ? next : next + IDLE_NS);
+    if (shared.dirty_mib_per_second) sleep_until_ns(next);
+    else sleep_until_tick(next + IDLE_NS);
     uint64_t now = monotonic_ns();
     /* Late by more than a second: the host is over its line. Do not try to catch up for ever. */
     if (!shared.dirty_mib_per_second || now > next + 1000000000ULL) next = now;
@@ -85,7 +86,7 @@ void memory_verify(void) {
     }
     uint64_t now = monotonic_ns();
     if (now > next + ROUND_NS) next = now;
-    sleep_until_ns(next + ROUND_NS);
+    sleep_until_tick(next + ROUND_NS);
   }
 }
 
@@ -97,6 +98,7 @@ void cpu_burn(void) {
     uint64_t until = period + (uint64_t)shared.cpu_percent * (PERIOD_NS / 100);
     for (volatile unsigned spin = 0; monotonic_ns() < until;)
       for (int i = 0; i < 2000; i++) spin++;
-    sleep_until_ns(shared.cpu_percent ? period + PERIOD_NS : period + IDLE_NS);
+    if (shared.cpu_percent) sleep_until_ns(period + PERIOD_NS);
+    else sleep_until_tick(period + IDLE_NS);
   }
 }

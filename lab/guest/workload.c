@@ -24,6 +24,8 @@ void sleep_until_ns(uint64_t when) {
   while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) != 0) continue;
 }
 
+void sleep_until_tick(uint64_t when) { sleep_until_ns((when + BEAT_NS - 1) / BEAT_NS * BEAT_NS); }
+
 /* splitmix64's finalizer: one cheap step that spreads every input bit. */
 uint64_t mix(uint64_t x) {
   x ^= x >> 30;

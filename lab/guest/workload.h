@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-enum { PAGE_BYTES = 4096, MARKER_BYTES_MAX = 64, RECORD_BYTES = 512 };
+enum { PAGE_BYTES = 4096, MARKER_BYTES_MAX = 64, RECORD_BYTES = 512, BEAT_NS = 50000000 };
 
 /* From the kernel command line: plimsoll.name= .ip= .collector= .marker= .workingset= (MiB). */
 struct settings {
@@ -24,6 +24,8 @@ extern struct settings settings;
 extern struct shared shared;
 
 uint64_t monotonic_ns(void);
+/* Wakes at the next tick of 50 ms at or after `when`, together with the beat: each wake-up of its own costs the emulator. */
+void sleep_until_tick(uint64_t when);
 void sleep_until_ns(uint64_t when);
 uint64_t mix(uint64_t x);
 /* Runs `body` in a thread of its own; nice 0..19. */

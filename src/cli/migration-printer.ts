@@ -28,7 +28,7 @@ export function printMigration(migration: MigrationResource, nowMs: number): str
     ['from', request.fromHostId],
     ['to', request.toHostId],
     ['asked', `${formatTime(request.askedAtMs)} by ${request.askedBy}${request.planId === null ? '' : `, plan ${request.planId}`}`],
-    ['phase', `${migration.phase} for ${formatDuration((migration.endedAtMs ?? nowMs) - migration.phaseSinceMs)}${abortNote(migration)}`],
+    ['phase', phaseText(migration, nowMs)],
     ['took', formatDuration(elapsedMs(migration, nowMs))],
     ...progressFields(migration),
     ...outcomeFields(migration),
@@ -80,6 +80,11 @@ export function isOver(migration: MigrationResource): boolean {
 
 function phaseOf(migration: MigrationResource): string {
   return migration.failure === null ? migration.phase : `${migration.phase} (${migration.failure.code})`;
+}
+
+function phaseText(migration: MigrationResource, nowMs: number): string {
+  if (migration.endedAtMs !== null) return `${migration.phase} at ${formatTime(migration.endedAtMs)}`;
+  return `${migration.phase} for ${formatDuration(nowMs - migration.phaseSinceMs)}${abortNote(migration)}`;
 }
 
 function abortNote(migration: MigrationResource): string {

@@ -7,6 +7,7 @@ export interface Column<Row> {
 }
 
 const gap = '  ';
+const graphemes = new Intl.Segmenter('en');
 
 /** Rows under their titles, each column as wide as its widest cell, without trailing blanks. `whenEmpty` replaces a table without rows. */
 export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[], whenEmpty: string): string {
@@ -36,5 +37,5 @@ function pad(cell: string, width: number, align: 'left' | 'right'): string {
 }
 
 function widthOf(text: string): number {
-  return [...text].length;
+  return /^[ -~]*$/.test(text) ? text.length : [...graphemes.segment(text)].length;
 }

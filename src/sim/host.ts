@@ -51,7 +51,7 @@ export class SimHost {
 
   /** Every change of what runs here goes through this, so that CPU is counted up to it at the old rates. */
   change(act: () => void): void {
-    this.#accrue();
+    this.accrue();
     act();
     this.#changed();
   }
@@ -66,7 +66,7 @@ export class SimHost {
 
   /** CPU used since the beginning, in core-seconds. */
   get busyCoreSeconds(): number {
-    this.#accrue();
+    this.accrue();
     return this.#busyCoreSeconds;
   }
 
@@ -85,7 +85,7 @@ export class SimHost {
   }
 
   /** Counts CPU up to now. */
-  #accrue(): void {
+  accrue(): void {
     const seconds = (this.#time.elapsedMs - this.#accruedAtMs) / 1000;
     if (seconds <= 0) return;
     this.#accruedAtMs = this.#time.elapsedMs;

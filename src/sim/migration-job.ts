@@ -112,6 +112,7 @@ export class MigrationJob {
   }
 
   #tick(): void {
+    if (this.#stage === 'transfer' && this.#remainingBytes <= 0) this.#endRound();
     if (this.#stage === 'switch-over') {
       this.#handOver();
       return;
@@ -125,7 +126,6 @@ export class MigrationJob {
     }
     this.#remainingBytes -= bytes;
     this.#dirtiedBytes = Math.min(this.guest.workingSetBytes, this.#dirtiedBytes + this.guest.dirtyBytesPerSecond * seconds);
-    if (this.#remainingBytes <= 0) this.#endRound();
     this.#later(Math.max(1, seconds * 1000));
   }
 

@@ -94,8 +94,8 @@ function isClose(known: string, written: string): boolean {
   const b = written.toLowerCase().replaceAll(/[-_]/g, '');
   if (a === b) return true;
   if (Math.abs(a.length - b.length) > 1) return false;
-  const start = [...a].findIndex((letter, index) => letter !== b[index]);
-  const same = start === -1 ? a.length : start;
+  let same = 0;
+  while (same < a.length && a[same] === b[same]) same += 1;
   const restA = a.slice(same);
   const restB = b.slice(same);
   const swapped = restA.length > 1 && restB === `${restA[1] ?? ''}${restA[0] ?? ''}${restA.slice(2)}`;
@@ -138,10 +138,11 @@ function describeValue(value: unknown): string {
 }
 
 function valueIn(params: object, key: string): string {
-  return String(memberOf(params, key) ?? '');
+  const value = memberOf(params, key);
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 function listOf(params: object, key: string): string {
   const list = memberOf(params, key);
-  return Array.isArray(list) ? list.join(', ') : String(list ?? '');
+  return Array.isArray(list) ? list.join(', ') : valueIn(params, key);
 }

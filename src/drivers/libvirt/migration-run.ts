@@ -81,17 +81,25 @@ export class MigrationRun {
     const giveUp = new AbortController();
     const startedMs = performance.now();
     const figures = this.#finalFigures(await this.#watch(signal));
-    const side = [this.#reportProgress(onProgress, over.signal), this.#abortWhenAsked(signal, over.signal, giveUp)];
+    // Settled at once, so that a listener that throws cannot change what the migration came to.
+    const side = Promise.allSettled([this.#reportProgress(onProgress, over.signal), this.#abortWhenAsked(signal, over.signal, giveUp)]);
     try {
       await this.#work.migrate(this.#perform, { deadlineMs: this.#options.migrationDeadlineMs, signal: giveUp.signal });
       return await this.#outcome(figures.outcome, performance.now() - startedMs);
     } catch (error) {
-      throw signal.aborted && !giveUp.signal.aborted ? abortedBy(error) : error;
+      throw giveUp.signal.aborted ? this.#notEnded(error) : error;
     } finally {
       figures.stop();
       over.abort();
-      await Promise.all(side);
+      await side;
     }
+  }
+
+  /** Not `aborted`: that would promise that the VM runs here, and nobody knows. */
+  #notEnded(cause: unknown): LibvirtError {
+    const advice = 'ask both hosts where the VM runs';
+    const message = `libvirt did not end the migration within ${this.#options.abortDeadlineMs} ms of the abort; ${advice}`;
+    return new LibvirtError('deadline-exceeded', message, { cause });
   }
 
   async #reportProgress(onProgress: (progress: Progress) => void, over: AbortSignal): Promise<void> {
@@ -146,10 +154,6 @@ export class MigrationRun {
     if (job !== null && job.type === jobType.completed) return readOutcome(job.params);
     return outcomeOfProgress(this.#lastProgress, Math.round(elapsedMs));
   }
-}
-
-function abortedBy(cause: unknown): LibvirtError {
-  return new LibvirtError('aborted', 'the migration was aborted; the VM stays on this host', { cause });
 }
 
 /** True after `durationMs`, false as soon as the signal aborts. */

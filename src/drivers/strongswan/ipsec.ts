@@ -161,10 +161,17 @@ class StrongswanIpsec implements Ipsec {
 
   #connected(): void {
     this.#watch.refresh();
-    void this.#prepared.restore(this.#ended.signal).catch((error: unknown) => {
-      if (!this.#ended.signal.aborted)
-        this.#log?.warn('ipsec: a connection could not be loaded again', { reason: portError(error).message });
-    });
+    for (const peerHostId of this.#prepared.hostIds()) void this.#restore(peerHostId);
+  }
+
+  async #restore(peerHostId: HostId): Promise<void> {
+    const { signal } = this.#ended;
+    try {
+      await this.#lock.run(peerHostId, signal, () => this.#prepared.restore(peerHostId, signal));
+    } catch (error) {
+      if (!signal.aborted)
+        this.#log?.warn('ipsec: a connection could not be loaded again', { peerHostId, reason: portError(error).message });
+    }
   }
 
   #upDown(connection: string, up: boolean): void {

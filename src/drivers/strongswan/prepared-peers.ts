@@ -18,7 +18,7 @@ const loadAttemptsMax = 3;
 
 /**
  * The peers that were prepared, kept so that a restarted daemon gets their connections and our key again. The key is
- * unloaded with the last peer that uses it.
+ * unloaded with the last peer that uses it. Callers hold the lock of the peer they name.
  */
 export class PreparedPeers {
   readonly #client: ViciClient;
@@ -31,9 +31,17 @@ export class PreparedPeers {
   }
 
   async add(peer: ChannelPeer, identity: HostIdentity, signal: AbortSignal): Promise<void> {
+    const before = this.#peers.get(peer.peerHostId);
     const prepared: Prepared = { peer, identity, loadedGeneration: -1 };
-    await this.#load(prepared, signal);
+    // Known before it is loaded, or a simultaneous clean-up would take its key for unused.
     this.#peers.set(peer.peerHostId, prepared);
+    try {
+      await this.#load(prepared, signal);
+    } catch (error) {
+      if (before === undefined) this.#peers.delete(peer.peerHostId);
+      else this.#peers.set(peer.peerHostId, before);
+      throw error;
+    }
     await this.#unloadUnusedKeys(signal);
   }
 
@@ -49,16 +57,14 @@ export class PreparedPeers {
     if (!(await this.#isLoaded(prepared, signal))) await this.#load(prepared, signal);
   }
 
-  /** Loads again what a restarted daemon has lost. Rejects with the first failure, after all were tried. */
-  async restore(signal: AbortSignal): Promise<void> {
-    const failures: unknown[] = [];
-    for (const [peerHostId, prepared] of this.#peers) {
-      if (prepared.loadedGeneration === this.#client.generation) continue;
-      await this.#load(prepared, signal).catch((error: unknown) => failures.push(error));
-      // Taken away while it was loading: the one who took it may have looked before the load was done.
-      if (this.#peers.get(peerHostId) !== prepared) await this.#unload(peerHostId, signal);
-    }
-    if (failures.length > 0) throw failures[0];
+  hostIds(): readonly HostId[] {
+    return [...this.#peers.keys()];
+  }
+
+  /** Loads again what a restarted daemon has lost; nothing when the peer was removed, or prepared again, meanwhile. */
+  async restore(peerHostId: HostId, signal: AbortSignal): Promise<void> {
+    const prepared = this.#peers.get(peerHostId);
+    if (prepared !== undefined && prepared.loadedGeneration !== this.#client.generation) await this.#load(prepared, signal);
   }
 
   /** Unloads the peer's connection, also one that an earlier process loaded. SAs that are up stay. */

@@ -178,6 +178,12 @@ for (const kind of kinds) {
       expect(await idle.hostname()).toMatch(/./u);
     });
 
+    it('answers the pings of the daemon', async () => {
+      site.source.ping();
+      await until('a ping is answered', () => client.counters.pingsAnswered > 0);
+      expect(await client.hostname()).toMatch(/./u);
+    });
+
     it('fails the calls under way when the daemon dies', async () => {
       const doomed = await open();
       site.source.stall();

@@ -106,7 +106,7 @@ export class RealLibvirtd {
     await until('libvirtd has a socket again', () => existsSync(this.socketPath));
   }
 
-  /** Ends everything inside and removes its folder. */
+  /** Ends everything inside; its folder goes too. */
   async stop(): Promise<void> {
     this.#child.stdin?.end();
     await until('the namespaces are gone', () => this.#child.exitCode !== null || this.#child.signalCode !== null);
@@ -123,7 +123,8 @@ export class RealLibvirtd {
   }
 }
 
-// PID 1 inside. `wait` also reaps the orphans of daemons; the `cat` ends when our end of the pipe closes, and with PID 1 everything does.
+// PID 1 inside. `wait` also reaps the orphans of daemons; the `cat` ends when our end of the pipe closes, even by our death, and
+// with PID 1 everything does.
 const initScript = `
 set -e
 folder=$1
@@ -143,7 +144,9 @@ mount --bind /etc/libvirt/group /etc/group
 virtlogd -d
 libvirtd -l -d
 cat <&3 >/dev/null &
-wait $!
+wait $! || true
+kill -9 -1 || true
+rm -rf "$folder"
 `;
 
 function writeConfiguration(folder: string, options: RealLibvirtdOptions): void {

@@ -17,6 +17,8 @@ export interface Daemon {
   /** The daemon stops to answer, and goes on later. */
   stall(): void;
   unstall(): void;
+  /** Makes the daemon ping its clients; a real one does so by itself after a second of silence. */
+  ping(): void;
 }
 
 /** Two daemons that can migrate to each other. */
@@ -70,6 +72,7 @@ function fakeDaemon(fake: FakeLibvirtd, address: string): Daemon {
     unstall: () => {
       fake.mood = 'answer';
     },
+    ping: () => fake.ping(),
   };
 }
 
@@ -103,6 +106,7 @@ function realDaemon(real: RealLibvirtd, address: string, pkiPath: string): Daemo
     revive: async () => real.startDaemon(),
     stall: () => real.signalDaemon('STOP'),
     unstall: () => real.signalDaemon('CONT'),
+    ping: () => undefined,
   };
 }
 

@@ -9,11 +9,13 @@ import { until } from './until.ts';
 
 const run = promisify(execFile);
 const charonPath = '/usr/lib/ipsec/charon';
+const pluginPath = '/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so';
 
 /** Why the real daemon cannot be used here; undefined when it can. */
 export function whyNoRealCharon(): string | undefined {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'needs root on Linux';
-  if (!existsSync(charonPath)) return 'needs strongSwan (Debian packages strongswan-charon, libcharon-extra-plugins)';
+  if (!existsSync(charonPath)) return 'needs strongSwan (Debian package strongswan-charon)';
+  if (!existsSync(pluginPath)) return 'needs kernel-libipsec (Debian package libcharon-extra-plugins)';
   if (!existsSync('/dev/net/tun')) return 'needs /dev/net/tun';
   for (const tool of ['unshare', 'nsenter', 'setpriv', 'ip']) {
     try {

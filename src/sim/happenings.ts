@@ -1,0 +1,134 @@
+/** Makes the events of a scenario happen: to the world, to processes, or as an operator's command. */
+import type { Controller } from '#controller/controller.ts';
+import { refusalOf } from '#core/model/result.ts';
+import type { Actors } from './actors.ts';
+import type { DecisionLog } from './decision-log.ts';
+import { controllerNode } from './network.ts';
+import type { ScenarioEvent } from './scenario.ts';
+import type { World } from './world.ts';
+
+const defaultOperator = 'operator';
+
+export class Happenings {
+  readonly #world: World;
+  readonly #actors: Actors;
+  readonly #log: DecisionLog;
+
+  constructor(world: World, actors: Actors, log: DecisionLog) {
+    this.#world = world;
+    this.#actors = actors;
+    this.#log = log;
+  }
+
+  apply(event: ScenarioEvent): void {
+    this.#world.touch();
+    switch (event.do) {
+      case 'demand':
+        this.#note(`${event.vm} now asks for ${event.cores} cores`);
+        this.#changeGuest(event.vm, () => {
+          this.#world.guest(event.vm).demandCores = event.cores;
+        });
+        return;
+      case 'dirty':
+        this.#note(`${event.vm} now writes ${event.mibPerSecond} MiB/s to its memory`);
+        this.#world.guest(event.vm).dirtyBytesPerSecond = event.mibPerSecond * 2 ** 20;
+        return;
+      case 'kill':
+      case 'start':
+        this.#note(`${event.do} ${event.what} on ${event.host}`);
+        this.#daemon(event.do, event.what, event.host);
+        return;
+      case 'kill-controller':
+        this.#note('kill the controller');
+        this.#actors.killController();
+        return;
+      case 'start-controller':
+        this.#note('start the controller');
+        this.#actors.startController();
+        return;
+      case 'kill-destination-qemu':
+        this.#killDestination(event.vm);
+        return;
+      case 'cut':
+      case 'heal':
+        this.#note(`${event.do} ${event.between[0]} and ${event.between[1]}`);
+        this.#world.network[event.do](...event.between);
+        return;
+      case 'isolate':
+      case 'rejoin':
+        this.#note(`${event.do} ${event.host}`);
+        this.#allLinks(event.host, event.do === 'isolate' ? 'cut' : 'heal');
+        return;
+      case 'guard':
+        this.#note(`the guard on ${event.host} is ${event.becomes}`);
+        this.#world.host(event.host).filter.condition = event.becomes;
+        return;
+      case 'migrate':
+        this.#migrate(event.vm, event.to, event.by ?? defaultOperator);
+        return;
+      case 'abort':
+        this.#command(`abort the migration of ${event.vm}`, async (controller) => {
+          const { migrationId } = await controller.vm(event.vm);
+          if (migrationId !== null) await controller.abortMigration(migrationId);
+        });
+        return;
+      case 'mode':
+        this.#command(`mode ${event.mode}`, (controller) => controller.setMode(event.mode));
+        return;
+      case 'approve':
+        this.#command(`${event.by ?? defaultOperator} approves the newest plan`, async (controller) => {
+          const plan = await controller.latestPlan();
+          if (plan !== null) await controller.applyPlan(plan.planId, event.by ?? defaultOperator);
+        });
+        return;
+      default:
+        event satisfies never;
+    }
+  }
+
+  #migrate(vm: string, to: string | undefined, by: string): void {
+    const target = to === undefined ? {} : { toHostId: to };
+    this.#command(`${by}: migrate ${vm}${to === undefined ? '' : ` to ${to}`}`, (controller) => controller.migrate({ vm, ...target }, by));
+  }
+
+  #daemon(what: 'kill' | 'start', daemon: 'agent' | 'libvirtd' | 'charon', hostId: string): void {
+    if (daemon !== 'agent') this.#world.host(hostId)[daemon][what]();
+    else if (what === 'kill') this.#actors.killAgent(hostId);
+    else this.#actors.startAgent(hostId);
+  }
+
+  #killDestination(vm: string): void {
+    const job = this.#world.jobOf(this.#world.guest(vm).vmId);
+    this.#note(job ? `kill the QEMU that receives ${vm} on ${job.destination.hostId}` : `nothing receives ${vm}, nothing to kill`);
+    job?.killDestination();
+  }
+
+  #allLinks(hostId: string, what: 'cut' | 'heal'): void {
+    const others = this.#world.hosts.map((host) => host.hostId).filter((other) => other !== hostId);
+    for (const node of [...others, controllerNode]) this.#world.network[what](hostId, node);
+  }
+
+  #changeGuest(name: string, act: () => void): void {
+    const { vmId } = this.#world.guest(name);
+    for (const { host } of this.#world.copiesOf(vmId)) host.accrue();
+    act();
+  }
+
+  /** An operator's command; its refusal is part of the story. */
+  #command(what: string, act: (controller: Controller) => Promise<unknown>): void {
+    this.#log.note('operator', what);
+    const { controller } = this.#actors;
+    if (controller === null) {
+      this.#log.note('operator', 'the controller does not answer');
+      return;
+    }
+    act(controller).catch((error: unknown) => {
+      const { code, message } = refusalOf(error);
+      this.#log.note('operator', `refused (${code}): ${message}`);
+    });
+  }
+
+  #note(sentence: string): void {
+    this.#log.note('event', sentence);
+  }
+}

@@ -1,0 +1,31 @@
+import type { HostReading } from '#core/model/sample.ts';
+import { bytes, cores } from '#core/model/units.ts';
+import type { HostMeter } from '#core/ports.ts';
+import type { SimHost } from './host.ts';
+import type { VirtualTime } from './virtual-time.ts';
+
+/** One agent's reading of its host's own load. */
+export class SimHostMeter implements HostMeter {
+  readonly #time: VirtualTime;
+  readonly #host: SimHost;
+  #previous: { readonly atMs: number; readonly busyCoreSeconds: number } | null = null;
+
+  constructor(time: VirtualTime, host: SimHost) {
+    this.#time = time;
+    this.#host = host;
+  }
+
+  read(_signal: AbortSignal): Promise<HostReading> {
+    const atMs = this.#time.elapsedMs;
+    const { busyCoreSeconds, spec } = this.#host;
+    const previous = this.#previous;
+    const seconds = previous ? (atMs - previous.atMs) / 1000 : 0;
+    this.#previous = { atMs, busyCoreSeconds };
+    return Promise.resolve({
+      cpuUsedCores: previous && seconds > 0 ? cores(Math.max(0, (busyCoreSeconds - previous.busyCoreSeconds) / seconds)) : null,
+      memoryUsedBytes: bytes(this.#host.memoryUsedBytes),
+      capacity: { cpuCores: cores(spec.cpuCores), memoryBytes: bytes(spec.memoryBytes) },
+      pressure: { cpuSomePercent: this.#host.cpuPressurePercent, memorySomePercent: 0, ioSomePercent: 0 },
+    });
+  }
+}

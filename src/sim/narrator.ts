@@ -1,0 +1,104 @@
+/** Turns what becomes durable, and what the hypervisors do, into lines of the decision log. */
+import type { Envelope } from '#core/access/envelope.ts';
+import { decodeBase64 } from '#core/access/base64.ts';
+import type { ReceiptStatement } from '#core/migration/receipt.ts';
+import type { LedgerEntry } from '#core/model/ledger.ts';
+import type { Migration } from '#core/model/migration.ts';
+import type { Plan } from '#core/model/plan.ts';
+import type { StoredReceipt } from '#core/store.ts';
+import type { DecisionLog } from './decision-log.ts';
+import type { MigrationJob, Stage } from './migration-job.ts';
+import type { StoreWatcher } from './store.ts';
+
+const mebibyte = 2 ** 20;
+
+export class Narrator implements StoreWatcher {
+  readonly #log: DecisionLog;
+  readonly #phases = new Map<string, string>();
+  #planTold = '';
+
+  constructor(log: DecisionLog) {
+    this.#log = log;
+  }
+
+  /** A plan that says what the one before it said is one line. */
+  readonly onPlan = (plan: Plan): void => {
+    this.#log.note('plan', `${plan.verdict}: ${plan.summary}`);
+    const content = JSON.stringify([
+      plan.moves.map((move) => [move.vmName, move.fromHostId, move.toHostId]),
+      plan.skipped.map((skip) => [skip.hostId, skip.vmName, skip.code]),
+    ]);
+    if (content === this.#planTold) return;
+    this.#planTold = content;
+    for (const move of plan.moves) this.#log.note('  move', `${move.vmName} ${move.fromHostId} -> ${move.toHostId}: ${move.reason}`);
+    for (const skip of plan.skipped) this.#log.note('  stays', `${skip.vmName ?? `all of ${skip.hostId}`} (${skip.code}): ${skip.reason}`);
+  };
+
+  readonly onMigration = (migration: Migration): void => {
+    const { request, phase, failure, endedAtMs } = migration;
+    const told = this.#phases.get(request.migrationId);
+    if (told === phase) return;
+    this.#phases.set(request.migrationId, phase);
+    const who = `${request.vmName} ${request.fromHostId} -> ${request.toHostId}`;
+    if (told === undefined) this.#log.note('migration', `${who}: asked by ${request.askedBy} (${request.cause})`);
+    else this.#log.note('migration', `${who}: ${phase}${failure && endedAtMs !== null ? ` (${failure.code}): ${failure.message}` : ''}`);
+  };
+
+  readonly onReceipt = (receipt: StoredReceipt): void => {
+    const statement = statementOf(receipt);
+    const { channel, transfer } = statement;
+    const parts = [
+      `${statement.vmName} ${statement.outcome}`,
+      ...(transfer
+        ? [
+            `${mebibytes(transfer.hypervisorBytes)} in ${(transfer.totalMs / 1000).toFixed(1)} s`,
+            `stopped for ${transfer.downtimeMs ?? 'an unknown number of'} ms`,
+          ]
+        : []),
+      ...(channel
+        ? [
+            `${channel.encryption}, SPI ${channel.spiSourceToDestination}`,
+            channel.espBytes === null ? 'ESP bytes unknown' : `${mebibytes(channel.espBytes)} inside ESP`,
+          ]
+        : ['no channel was proven']),
+    ];
+    this.#log.note('receipt', `${statement.sequence}: ${parts.join(', ')}`);
+  };
+
+  readonly onLedger = (entry: LedgerEntry): void => {
+    const failure = entry.failureCode === null ? '' : ` (${entry.failureCode})`;
+    this.#log.note('ledger', `${entry.fromHostId} -> ${entry.toHostId}, ${entry.cause}: ${entry.outcome}${failure}`);
+  };
+
+  readonly onStage = (job: MigrationJob, stage: Stage): void => {
+    const { name } = job.guest;
+    const [from, to] = [job.source.hostId, job.destination.hostId];
+    switch (stage) {
+      case 'transfer':
+        this.#log.note('hypervisor', `${name}: transfer begins, ${from} -> ${to}`);
+        return;
+      case 'switch-over':
+        this.#log.note('hypervisor', `${name}: stopped on ${from} after ${job.progress.iteration} rounds, the rest crosses`);
+        return;
+      case 'confirm':
+        this.#log.note('hypervisor', `${name}: runs on ${to}`);
+        return;
+      case 'moved':
+        return;
+      case 'stayed':
+        this.#log.note('hypervisor', `${name}: the job has ended, the copy on ${from} stays`);
+        return;
+      default:
+        stage satisfies never;
+    }
+  };
+}
+
+export function statementOf(receipt: StoredReceipt): ReceiptStatement {
+  const envelope = JSON.parse(receipt.envelope) as Envelope;
+  return JSON.parse(new TextDecoder().decode(decodeBase64(envelope.payload) ?? new Uint8Array())) as ReceiptStatement;
+}
+
+function mebibytes(value: number): string {
+  return `${(value / mebibyte).toFixed(0)} MiB`;
+}

@@ -1,0 +1,194 @@
+import type { HostId } from '#core/model/host.ts';
+import type { LedgerEntry } from '#core/model/ledger.ts';
+import type { Migration } from '#core/model/migration.ts';
+import type { Plan } from '#core/model/plan.ts';
+import type { Mode } from '#core/model/policy.ts';
+import { PlimsollError } from '#core/model/result.ts';
+import type { Sample } from '#core/model/sample.ts';
+import { percentOf } from '#core/model/units.ts';
+import type { VmId } from '#core/model/vm.ts';
+import type { HistoryPoint, HostRecord, JoinToken, Store, StoredReceipt } from '#core/store.ts';
+import type { VirtualTime } from './virtual-time.ts';
+
+const syncMs = 1;
+
+/** What a harness wants to see as it becomes durable. */
+export interface StoreWatcher {
+  readonly onPlan: (plan: Plan) => void;
+  readonly onReceipt: (receipt: StoredReceipt) => void;
+  readonly onLedger: (entry: LedgerEntry) => void;
+  readonly onMigration: (migration: Migration) => void;
+}
+
+/**
+ * The controller's disk, with the rules of the real store: a plan and a receipt are written once, the ledger
+ * takes each outcome of a migration once. Everything is copied in and out. As in SimAgentMemory, a write is
+ * durable when it begins and acknowledged a moment later. Outlives the controllers that use it.
+ */
+export class SimStore implements Store {
+  readonly #time: VirtualTime;
+  readonly #watcher: StoreWatcher;
+  readonly #hosts = new Map<HostId, HostRecord>();
+  readonly #tokens = new Map<string, JoinToken>();
+  readonly #vmEpochs = new Map<VmId, number>();
+  readonly #migrations = new Map<string, Migration>();
+  readonly #plans = new Map<string, Plan>();
+  readonly #receipts = new Map<string, StoredReceipt>();
+  #history: HistoryPoint[] = [];
+  #ledger: readonly LedgerEntry[] = [];
+  #controllerEpoch = 0;
+  #mode: Mode | null = null;
+
+  constructor(time: VirtualTime, watcher: StoreWatcher) {
+    this.#time = time;
+    this.#watcher = watcher;
+  }
+
+  nextControllerEpoch(): Promise<number> {
+    this.#controllerEpoch += 1;
+    return this.#written(this.#controllerEpoch);
+  }
+
+  nextVmEpoch(vmId: VmId): Promise<number> {
+    const epoch = (this.#vmEpochs.get(vmId) ?? 0) + 1;
+    this.#vmEpochs.set(vmId, epoch);
+    return this.#written(epoch);
+  }
+
+  hosts(): Promise<readonly HostRecord[]> {
+    return read([...this.#hosts.values()]);
+  }
+
+  saveHost(host: HostRecord): Promise<void> {
+    this.#hosts.set(host.hostId, structuredClone(host));
+    return this.#written(undefined);
+  }
+
+  saveToken(token: JoinToken): Promise<void> {
+    this.#tokens.set(token.tokenHash, structuredClone(token));
+    return this.#written(undefined);
+  }
+
+  useToken(tokenHash: string, atMs: number): Promise<JoinToken | null> {
+    const before = this.#tokens.get(tokenHash) ?? null;
+    if (before !== null && before.usedAtMs === null) this.#tokens.set(tokenHash, { ...before, usedAtMs: atMs });
+    return this.#written(before);
+  }
+
+  appendSamples(samples: readonly Sample[]): Promise<void> {
+    const points = samples.flatMap(({ hostId, takenAtMs, host }): HistoryPoint[] => {
+      if (host.cpuUsedCores === null) return [];
+      const cpuPercent = percentOf(host.cpuUsedCores, host.capacity.cpuCores);
+      return [{ hostId, atMs: takenAtMs, cpuPercent, memoryPercent: percentOf(host.memoryUsedBytes, host.capacity.memoryBytes) }];
+    });
+    this.#history.push(...points);
+    return this.#written(undefined);
+  }
+
+  history(hostId: HostId, sinceMs: number, limit: number): Promise<readonly HistoryPoint[]> {
+    return read(this.#history.filter((point) => point.hostId === hostId && point.atMs >= sinceMs).slice(-limit));
+  }
+
+  trimHistory(beforeMs: number): Promise<void> {
+    this.#history = this.#history.filter((point) => point.atMs >= beforeMs);
+    return this.#written(undefined);
+  }
+
+  saveMigration(migration: Migration): Promise<void> {
+    this.#migrations.set(migration.request.migrationId, structuredClone(migration));
+    this.#watcher.onMigration(migration);
+    return this.#written(undefined);
+  }
+
+  migration(migrationId: string): Promise<Migration | null> {
+    return read(this.#migrations.get(migrationId) ?? null);
+  }
+
+  migrations(filter: { readonly open?: boolean; readonly limit: number }): Promise<readonly Migration[]> {
+    const wanted = this.allMigrations().filter(({ endedAtMs }) => filter.open === undefined || (endedAtMs === null) === filter.open);
+    return read(wanted.toReversed().slice(0, filter.limit));
+  }
+
+  appendLedger(entry: LedgerEntry): Promise<void> {
+    const again = this.#ledger.some(({ migrationId, outcome }) => migrationId === entry.migrationId && outcome === entry.outcome);
+    if (!again) {
+      this.#ledger = [...this.#ledger, structuredClone(entry)];
+      this.#watcher.onLedger(entry);
+    }
+    return this.#written(undefined);
+  }
+
+  ledgerSince(sinceMs: number): Promise<readonly LedgerEntry[]> {
+    return read(this.#ledger.filter((entry) => entry.endedAtMs >= sinceMs));
+  }
+
+  savePlan(plan: Plan): Promise<void> {
+    if (this.#plans.has(plan.planId)) return Promise.reject(writtenTwice('plan', plan.planId));
+    this.#plans.set(plan.planId, structuredClone(plan));
+    this.#watcher.onPlan(plan);
+    return this.#written(undefined);
+  }
+
+  plan(planId: string): Promise<Plan | null> {
+    return read(this.#plans.get(planId) ?? null);
+  }
+
+  latestPlan(): Promise<Plan | null> {
+    return read([...this.#plans.values()].at(-1) ?? null);
+  }
+
+  saveReceipt(receipt: StoredReceipt): Promise<void> {
+    const taken = this.allReceipts().some(({ sequence }) => sequence === receipt.sequence);
+    if (taken || this.#receipts.has(receipt.migrationId)) return Promise.reject(writtenTwice('receipt', receipt.migrationId));
+    this.#receipts.set(receipt.migrationId, structuredClone(receipt));
+    this.#watcher.onReceipt(receipt);
+    return this.#written(undefined);
+  }
+
+  receipt(migrationId: string): Promise<StoredReceipt | null> {
+    return read(this.#receipts.get(migrationId) ?? null);
+  }
+
+  lastReceipt(): Promise<StoredReceipt | null> {
+    return read(this.allReceipts().at(-1) ?? null);
+  }
+
+  mode(): Promise<Mode | null> {
+    return read(this.#mode);
+  }
+
+  saveMode(mode: Mode): Promise<void> {
+    this.#mode = mode;
+    return this.#written(undefined);
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** In the order they were asked for. */
+  allMigrations(): readonly Migration[] {
+    return [...this.#migrations.values()];
+  }
+
+  allReceipts(): readonly StoredReceipt[] {
+    return [...this.#receipts.values()];
+  }
+
+  allLedger(): readonly LedgerEntry[] {
+    return this.#ledger;
+  }
+
+  async #written<Value>(value: Value): Promise<Value> {
+    await this.#time.sleep(syncMs);
+    return structuredClone(value);
+  }
+}
+
+function read<Value>(value: Value): Promise<Value> {
+  return Promise.resolve(structuredClone(value));
+}
+
+function writtenTwice(what: string, id: string): PlimsollError {
+  return new PlimsollError('internal', `${what} ${id} was written before; it never changes`);
+}
