@@ -92,6 +92,19 @@ export class MigrationEffects {
     const ticket = issueTicket(this.#parts, request, this.#epoch);
     await this.#command(toHostId, 'ticket.accept', { ticket }, quickMs);
     await this.#command(fromHostId, 'ticket.accept', { ticket }, quickMs);
+    try {
+      return await this.#openChannel(source, destination);
+    } catch (error) {
+      if (!mayBeStale(refusalOf(error).code)) throw error;
+      this.#parts.log.warn('the channel is not proven, it is made anew once', { ...refusalOf(error) });
+      await this.closeChannel(request);
+      return this.#openChannel(source, destination);
+    }
+  }
+
+  async #openChannel(source: Peer, destination: Peer): Promise<Proof> {
+    const fromHostId = source.hostId;
+    const toHostId = destination.hostId;
     await this.#command(toHostId, 'channel.prepare', { peer: source }, channelMs);
     await this.#command(fromHostId, 'channel.prepare', { peer: destination }, channelMs);
     await this.#command(fromHostId, 'channel.establish', { peer: destination }, channelMs);
@@ -214,6 +227,11 @@ function eventOf(status: CommandReply<'transfer.status'>['status']): MigrationEv
     default:
       return status satisfies never;
   }
+}
+
+/** An SA whose other end died (its charon was killed) still looks good on this end: a fresh one settles it. */
+function mayBeStale(code: string): boolean {
+  return code === 'proof-failed' || code === 'ipsec-failed';
 }
 
 /** With these the agent may have begun although we heard no yes. */

@@ -2,8 +2,8 @@
 import type { Clock } from '#core/ports.ts';
 
 /**
- * Resolves when all promise reactions that are due have run: one turn of the real event loop, which its host
- * hands in (`setImmediate` under Node). It is the only real waiting in a simulation.
+ * Resolves when all promise reactions that are due have run. Only the host of a simulation can tell (under Node
+ * `setImmediate`, or `process.nextTick` from within a reaction), so it is handed in; it is the only real waiting.
  */
 export type Drain = () => Promise<void>;
 

@@ -86,7 +86,7 @@ export class World {
     const packets = Math.ceil(bytes / packetBytes);
     const sa = this.saPair(from, to);
     if (sa) {
-      count(sa, packets, bytes + packets * espOverheadBytes);
+      count(sa, packets, Math.round(bytes) + packets * espOverheadBytes);
       return 'carried';
     }
     if (from.filter.drops) {
