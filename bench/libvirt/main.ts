@@ -40,14 +40,20 @@ async function virsh(socketPath: string, ...command: readonly string[]): Promise
   await promise;
 }
 
-/** Client and virsh in turns, so that a busy moment of the machine hits both; the median round counts. */
-async function compare(name: string, rounds: number, client: () => Promise<unknown>, spawned: () => Promise<unknown>): Promise<Timing> {
+/** Client and virsh in turns, so that a busy moment of the machine hits both; the median round counts. Both are warm. */
+async function compare(
+  name: string,
+  rounds: number,
+  clientCalls: number,
+  client: () => Promise<unknown>,
+  spawned: () => Promise<unknown>,
+): Promise<Timing> {
   const clientMs: number[] = [];
   const virshMs: number[] = [];
-  await meanMs(20, client);
+  await meanMs(clientCalls, client);
   for (let round = 0; round < rounds; round += 1) {
-    clientMs.push(await meanMs(100, client));
-    virshMs.push(await meanMs(5, spawned));
+    clientMs.push(await meanMs(clientCalls, client));
+    virshMs.push(await meanMs(4, spawned));
   }
   return { name, clientMs: median(clientMs), virshMs: median(virshMs) };
 }
@@ -69,11 +75,11 @@ function daemonCpuMs(daemon: RealLibvirtd): number {
 
 /** Mean CPU of one `sampleVms`, ours and the daemon's, and how long it takes. */
 async function measureSamples(daemon: RealLibvirtd, guests: number): Promise<void> {
-  const samples = 100;
+  const samples = 40;
   const signal = AbortSignal.timeout(300_000);
   const hypervisor = createLibvirtHypervisor({ socketPath: daemon.socketPath, uri, pkiPath: '/nonexistent' });
   try {
-    for (let index = 0; index < 20; index += 1) await hypervisor.sampleVms(signal);
+    for (let index = 0; index < 5; index += 1) await hypervisor.sampleVms(signal);
     const daemonBeforeMs = daemonCpuMs(daemon);
     const before = process.cpuUsage();
     let seen = 0;
@@ -113,9 +119,11 @@ async function bench(daemon: RealLibvirtd, guests: number, rounds: number): Prom
   const hostname = async (): Promise<unknown> => client.hostname();
   const stats = async (): Promise<unknown> => client.allDomainStats({ stats: sampleGroups, flags: statsFlag.active });
   const groups = ['--state', '--cpu-total', '--balloon', '--vcpu', '--interface', '--block'];
-  printTiming(await compare('hostname', rounds, hostname, async () => virsh(daemon.socketPath, 'hostname')));
+  printTiming(await compare('hostname', rounds, 200, hostname, async () => virsh(daemon.socketPath, 'hostname')));
   printTiming(
-    await compare('statistics of all guests', rounds, stats, async () => virsh(daemon.socketPath, 'domstats', '--list-active', ...groups)),
+    await compare('statistics of all guests', rounds, 8, stats, async () =>
+      virsh(daemon.socketPath, 'domstats', '--list-active', ...groups),
+    ),
   );
   const pipelinedMs = await meanMs(50, async () => Promise.all(Array.from({ length: 40 }, hostname)));
   print(`hostname, four calls in flight: ${Math.round(40_000 / pipelinedMs)} calls/s`);

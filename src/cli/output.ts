@@ -80,7 +80,9 @@ export class LiveLine {
 
   update(key: string, text: string): void {
     if (process.stderr.isTTY) {
-      process.stderr.write(`${clearLine}${text.slice(0, Math.max(20, process.stderr.columns - 1))}`);
+      // A pseudo-terminal whose size was never set says 0 columns.
+      const columns = process.stderr.columns > 0 ? process.stderr.columns : 80;
+      process.stderr.write(`${clearLine}${text.slice(0, columns - 1)}`);
       this.#open = true;
     } else if (key !== this.#key) {
       writeNote(text);

@@ -2,11 +2,13 @@ import type { Log, LogFields } from '#core/ports.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
 const subjectWidth = 12;
+const repeatedShown = 40;
 
 /** The story of a run: one line per decision, virtual seconds first. The same seed gives the same bytes. */
 export class DecisionLog {
   readonly #time: VirtualTime;
   readonly #lines: string[] = [];
+  readonly #last = new Map<string, { readonly sentence: string; again: number }>();
 
   constructor(time: VirtualTime) {
     this.#time = time;
@@ -20,21 +22,35 @@ export class DecisionLog {
     return this.#lines;
   }
 
-  note(subject: string, sentence: string): void {
-    const seconds = (this.#time.elapsedMs / 1000).toFixed(1).padStart(7);
-    this.#lines.push(`${seconds}  ${subject.padEnd(subjectWidth)} ${sentence}`);
-  }
-
-  /** The Log port of one process. `told` may claim a message that another line tells better. */
+  /**
+   * The Log port of one process. `told` may claim a message that another line tells better. What is said again and
+   * again is told once, and how often it was said when something else follows.
+   */
   port(subject: string, told: (message: string, fields: LogFields) => boolean): Log {
     const write = (mark: string, message: string, fields: LogFields = {}) => {
-      if (!told(message, fields)) this.note(subject, `${mark}${message}${fieldsText(fields)}`);
+      if (!told(message, fields)) this.#noteOnce(subject, `${mark}${message}${fieldsText(fields)}`);
     };
     return {
       info: (message, fields) => write('', message, fields),
       warn: (message, fields) => write('! ', message, fields),
       error: (message, fields) => write('!! ', message, fields),
     };
+  }
+
+  note(subject: string, sentence: string): void {
+    const seconds = (this.#time.elapsedMs / 1000).toFixed(1).padStart(7);
+    this.#lines.push(`${seconds}  ${subject.padEnd(subjectWidth)} ${sentence}`);
+  }
+
+  #noteOnce(subject: string, sentence: string): void {
+    const last = this.#last.get(subject);
+    if (last?.sentence === sentence) {
+      last.again += 1;
+      return;
+    }
+    if (last && last.again > 0) this.note(subject, `(said ${last.again} times more: ${last.sentence.slice(0, repeatedShown)}...)`);
+    this.#last.set(subject, { sentence, again: 0 });
+    this.note(subject, sentence);
   }
 }
 

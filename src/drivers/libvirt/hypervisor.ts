@@ -121,7 +121,7 @@ class LibvirtHypervisor implements Hypervisor {
       }
       const persistent = await watch.isPersistent(domain, { signal });
       // QEMU keeps the value until the next migration, so it is in force from the first iteration on.
-      await watch.migrateSetMaxDowntime(domain, request.downtimeMsMax, { signal });
+      await watch.migrateSetMaxDowntime(domain, request.downtimeMsMax, { signal }).catch(unlessUnsupported);
       const destinationUri = (this.#options.destinationUri ?? this.#tlsUri)(request);
       const perform = migrateArguments(domain, request, { persistent, destinationUri });
       const run = new MigrationRun({ work, watch: async (wait) => this.#watch.client(wait) }, perform, {
@@ -241,6 +241,8 @@ async function jobOf(client: LibvirtClient, domain: DomainRef, wait: Wait): Prom
   } catch (error) {
     if (!(error instanceof LibvirtError)) throw error;
     if (error.server?.code === serverFault.operationUnsupported) return 'incoming';
+    // libvirt could not even look, for a job that does not let go.
+    if (error.code === 'vm-busy') return 'active';
     // It stopped or left in between, or this hypervisor has no jobs.
     if (error.code === 'invalid-state' || error.code === 'no-such-vm' || error.code === 'unsupported') return 'none';
     throw error;

@@ -21,12 +21,12 @@ function agreeable(): { readonly ours: Duplex; readonly end: () => void } {
   return { ours, end: () => theirs.end() };
 }
 
-function link(openStream: LinkOptions['openStream'], log: string[] = []): Link {
+function link(openStream: LinkOptions['openStream'], log: string[] = [], connectDeadlineMs = 1_000): Link {
   return new Link({
     uri: 'qemu:///system',
     openStream,
     backoffMs: { first: 1, max: 4 },
-    connectDeadlineMs: 1_000,
+    connectDeadlineMs,
     prepare: async () => undefined,
     onUp: () => log.push('up'),
     onDown: (reason) => log.push(`down: ${reason.code}`),
@@ -75,8 +75,14 @@ describe('a link', () => {
     const stuck = link(async () => duplexPair()[0]);
     const waiting = stuck.client(signal).catch((error: unknown) => error);
     await stuck.close();
-    expect(await waiting).toMatchObject({ code: 'aborted' });
+    expect(await waiting).toMatchObject({ code: 'connection-closed' });
     await expect(stuck.client(signal)).rejects.toMatchObject({ code: 'connection-closed' });
+  });
+
+  it('gives an attempt up at its deadline, and that is a failure to connect', async () => {
+    const stuck = link(async () => duplexPair()[0], [], 10);
+    await expect(stuck.client(signal)).rejects.toMatchObject({ code: 'connect-failed' });
+    await stuck.close();
   });
 
   it('lets a caller give up waiting for an attempt', async () => {

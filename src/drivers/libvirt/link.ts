@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Duplex } from 'node:stream';
 
 import { LibvirtClient, type ClientOptions } from './client.ts';
+import { withDeadline } from './deadline.ts';
 import { LibvirtError } from './errors.ts';
 
 export interface LinkOptions extends ClientOptions {
@@ -77,7 +78,7 @@ export class Link {
       this.#settled = null;
       if (!this.#stop.signal.aborted) this.#attempt = this.#connect();
     }
-    const closed = new LibvirtError('connection-closed', 'this link to libvirtd was closed by us');
+    const closed = closedByUs();
     this.#settled = closed;
     this.#attempt = Promise.resolve(closed);
   }
@@ -94,16 +95,28 @@ export class Link {
 
   /** Never rejects: the failure is the value. */
   async #connect(): Promise<LibvirtClient | LibvirtError> {
-    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(this.#options.connectDeadlineMs)]);
-    let client: LibvirtClient | null = null;
+    const deadlineMs = this.#options.connectDeadlineMs;
     try {
-      client = await LibvirtClient.open(await this.#options.openStream(signal), this.#options, signal);
-      await this.#options.prepare(client, signal);
-      return client;
+      return await withDeadline({ deadlineMs, signal: this.#stop.signal }, async (signal) => this.#open(signal));
     } catch (cause) {
-      client?.abandon();
-      if (cause instanceof LibvirtError) return cause;
-      return new LibvirtError('connect-failed', 'libvirtd could not be reached; check that it runs', { cause });
+      if (this.#stop.signal.aborted) return closedByUs(cause);
+      if (cause instanceof LibvirtError && cause.code !== 'aborted') return cause;
+      return new LibvirtError('connect-failed', `libvirtd could not be reached within ${deadlineMs} ms; check that it runs`, { cause });
     }
   }
+
+  async #open(signal: AbortSignal): Promise<LibvirtClient> {
+    const client = await LibvirtClient.open(await this.#options.openStream(signal), this.#options, signal);
+    try {
+      await this.#options.prepare(client, signal);
+      return client;
+    } catch (error) {
+      client.abandon();
+      throw error;
+    }
+  }
+}
+
+function closedByUs(cause?: unknown): LibvirtError {
+  return new LibvirtError('connection-closed', 'this link to libvirtd was closed by us', { cause });
 }

@@ -110,7 +110,7 @@ export class RealLibvirtd {
   async stop(): Promise<void> {
     this.#child.stdin?.end();
     await until('the namespaces are gone', () => this.#child.exitCode !== null || this.#child.signalCode !== null);
-    rmSync(this.folder, { recursive: true, force: true });
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
 
   #isAlive(pid: number): boolean {
