@@ -1,8 +1,9 @@
-import { rm, rmdir } from 'node:fs/promises';
+import { readdir, rm, rmdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { findCgroupRoots, killGroups, removeGroups } from './cgroup.ts';
-import { DATA_ROOT, RUN_ROOT, layoutOf } from './layout.ts';
+import { DATA_ROOT, NAMESPACE_FOLDER, RUN_ROOT, layoutOf } from './layout.ts';
 import { removeNetwork } from './network.ts';
+import { run } from './process.ts';
 import { labNames, releaseIndex } from './record.ts';
 
 /** Removes what lies outside the lab's own folder in /run: processes, namespaces, control groups, data. */
@@ -29,7 +30,24 @@ export async function removeLab(name: string): Promise<void> {
 
 /** The folders above belong to all labs (and perhaps to an installed agent): only empty ones go. */
 async function removeSharedFolders(): Promise<void> {
-  for (const folder of [DATA_ROOT, RUN_ROOT, dirname(RUN_ROOT)]) await rmdir(folder).catch(() => undefined);
+  const remove = (folder: string): Promise<boolean> =>
+    rmdir(folder).then(
+      () => true,
+      () => false,
+    );
+  await remove(DATA_ROOT);
+  const wasLast = await remove(RUN_ROOT);
+  await remove(dirname(RUN_ROOT));
+  if (wasLast) await removeNamespaceFolder();
+}
+
+/** `ip netns add` makes /run/netns a mount of its own; whoever needs it next makes it again. */
+async function removeNamespaceFolder(): Promise<void> {
+  const entries = await readdir(NAMESPACE_FOLDER).catch(() => undefined);
+  if (entries?.length !== 0) return;
+  // -n: umount would make a folder of its own in /run for its table.
+  await run(['umount', '-n', NAMESPACE_FOLDER], { timeoutMs: 10_000 });
+  await rmdir(NAMESPACE_FOLDER).catch(() => undefined);
 }
 
 export async function removeAllLabs(log: (line: string) => void): Promise<void> {

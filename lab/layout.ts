@@ -5,6 +5,8 @@ import { join } from 'node:path';
 export const RUN_ROOT = '/run/plimsoll/lab';
 /** Disks and captures: too large for /run, which is in memory on most machines. */
 export const DATA_ROOT = '/var/lib/plimsoll-lab';
+/** Where `ip netns` keeps names. */
+export const NAMESPACE_FOLDER = '/run/netns';
 export const LABS_MAX = 64;
 
 export const CHECKOUT = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
@@ -37,7 +39,7 @@ export function layoutOf(name: string, index: number): Layout {
 export const recordPath = (name: string): string => join(RUN_ROOT, name, 'lab.json');
 export const hostDirectory = (lab: Layout, host: string): string => join(lab.runDirectory, 'hosts', host);
 export const netNamespace = (lab: Layout, machine: string): string => `plimsoll.${lab.name}.${machine}`;
-export const netNamespacePath = (lab: Layout, machine: string): string => `/run/netns/${netNamespace(lab, machine)}`;
+export const netNamespacePath = (lab: Layout, machine: string): string => join(NAMESPACE_FOLDER, netNamespace(lab, machine));
 export const controllerSocket = (lab: Layout): string => join(lab.runDirectory, 'controller.sock');
 export const clientSocket = (lab: Layout): string => join(lab.runDirectory, 'client.sock');
 export const tgtSocket = (lab: Layout): string => join(lab.runDirectory, 'tgt.sock');

@@ -44,6 +44,7 @@ interface UpFlags {
   mode: LabMode;
   plimsoll: boolean;
   placement?: string;
+  keepFailed?: boolean;
 }
 
 function optionsOf(flags: UpFlags): Partial<LabOptions> {
@@ -65,7 +66,7 @@ function optionsOf(flags: UpFlags): Partial<LabOptions> {
 
 async function up(flags: UpFlags): Promise<void> {
   const startedMs = performance.now();
-  const lab = await labUp(optionsOf(flags), { signal: cancelOnSignal(), log: progress });
+  const lab = await labUp(optionsOf(flags), { signal: cancelOnSignal(), log: progress, keepFailed: flags.keepFailed === true });
   progress(`'${lab.name}' is up after ${((performance.now() - startedMs) / 1000).toFixed(1)} s`);
   const named = lab.name === LAB_DEFAULTS.name ? '' : ` --name ${lab.name}`;
   console.log(`Look around:  plimsoll lab status${named}  |  plimsoll lab shell${named} host1`);
@@ -121,6 +122,7 @@ function program(): Command {
     .option('--placement <list>', 'first host of VMs, for example vm1=host1,vm2=host1 (default: round robin)')
     .option('--mode <mode>', 'observe, approve or automatic', LAB_DEFAULTS.mode)
     .option('--no-plimsoll', 'only the hosts: no controller, no agents')
+    .option('--keep-failed', 'leave a lab whose start failed as it is, to look at its logs')
     .action(up);
   root
     .command('status')

@@ -30,6 +30,8 @@ export interface UpControl {
   readonly signal?: AbortSignal | undefined;
   /** One line of progress. */
   readonly log?: (line: string) => void;
+  /** Leave a lab whose start failed as it is, to look at its logs; the next start of that name removes it. */
+  readonly keepFailed?: boolean;
 }
 
 /** What the steps of one `up` share. */
@@ -135,8 +137,14 @@ export async function labUp(given: Partial<LabOptions>, control: UpControl = {})
     await writeRecord(ready);
     return new Lab(b.roots, ready);
   } catch (error) {
+    if (control.keepFailed === true && signal?.aborted !== true) {
+      log(`left as it is: logs below ${b.lab.runDirectory}`);
+      throw error;
+    }
     log(`taking down the half-built lab '${record.name}'`);
     await removeLab(record.name);
+    if (signal?.aborted === true)
+      throw new LabError('lab-aborted', `the start of lab '${record.name}' was cancelled; nothing of it is left`, error);
     throw error;
   }
 }

@@ -6,6 +6,7 @@ import type { Sample } from '#core/model/sample.ts';
 import type { SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
 import type { Cores } from '#core/model/units.ts';
 import type { VmId } from '#core/model/vm.ts';
+import { compareText } from '#core/planner/cool-down.ts';
 import { isAbove, loadOf, nextRoundsOverLine, startLimit } from '#core/planner/line.ts';
 import type { HostRecord } from '#core/store.ts';
 import type { AgentFacts } from './agent-lines.ts';
@@ -116,17 +117,18 @@ export class ClusterView {
     return this.#snapshotHost(host, nowMs);
   }
 
-  /** Each VM once: during a migration the copy that runs counts, not the one that waits for memory. */
+  /** Each VM once: a running copy before one that waits for memory, and among equals the newest word. */
   vms(): readonly SnapshotVm[] {
-    const byId = new Map<VmId, SnapshotVm>();
-    for (const host of this.#hosts.values()) {
-      if (host.load === null) continue;
-      for (const vm of snapshotVmsOf(host.load)) {
-        const other = byId.get(vm.vmId);
-        if (!other || (other.state !== 'running' && vm.state === 'running')) byId.set(vm.vmId, vm);
+    const best = new Map<VmId, { readonly vm: SnapshotVm; readonly sampledAtMs: number }>();
+    for (const { load } of this.#hosts.values()) {
+      if (load === null) continue;
+      const sampledAtMs = load.mark.takenAtMs;
+      for (const vm of snapshotVmsOf(load)) {
+        const other = best.get(vm.vmId);
+        if (!other || isBetterWord(vm, sampledAtMs, other.vm, other.sampledAtMs)) best.set(vm.vmId, { vm, sampledAtMs });
       }
     }
-    return [...byId.values()].toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.vmId < b.vmId ? -1 : 1));
+    return [...best.values()].map(({ vm }) => vm).toSorted((a, b) => compareText(a.name, b.name) || compareText(a.vmId, b.vmId));
   }
 
   #snapshotHost(host: HostView, nowMs: number): SnapshotHost | null {
@@ -154,4 +156,9 @@ export class ClusterView {
     const host = this.#hosts.get(hostId);
     if (host) this.#hosts.set(hostId, change(host));
   }
+}
+
+function isBetterWord(vm: SnapshotVm, atMs: number, other: SnapshotVm, otherAtMs: number): boolean {
+  const running = vm.state === 'running';
+  return running === (other.state === 'running') ? atMs > otherAtMs : running;
 }

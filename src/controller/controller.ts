@@ -203,7 +203,8 @@ export class Controller implements ControllerService {
     return migration;
   }
 
-  async abortMigration(migrationId: string): Promise<MigrationResource> {
+  async abortMigration(migrationId: string, askedBy: string): Promise<MigrationResource> {
+    this.#rooms.parts.log.info('abort asked for', { migrationId, askedBy });
     const migration = await this.migration(migrationId);
     return migration.endedAtMs === null ? this.#rooms.executor.abort(migrationId) : migration;
   }
@@ -212,11 +213,13 @@ export class Controller implements ControllerService {
     return this.#rooms.receipts.read(migrationId);
   }
 
-  createToken(hostId: HostId, lifetimeMs: number): Promise<TokenResource> {
+  createToken(hostId: HostId, lifetimeMs: number, askedBy: string): Promise<TokenResource> {
+    this.#rooms.parts.log.info('join token made', { hostId, askedBy });
     return this.#rooms.joining.createToken(hostId, lifetimeMs);
   }
 
-  async setMode(mode: Mode): Promise<StatusResource> {
+  async setMode(mode: Mode, askedBy: string): Promise<StatusResource> {
+    this.#rooms.parts.log.info('mode set', { mode, askedBy });
     await this.#rooms.planning.setMode(mode);
     return this.status();
   }

@@ -54,7 +54,6 @@ export class Planning {
   async setMode(mode: Mode): Promise<void> {
     await this.#parts.store.saveMode(mode);
     this.#mode = mode;
-    this.#parts.log.info('mode changed', { mode });
   }
 
   latest(): Plan | null {

@@ -40,9 +40,9 @@ export interface ControllerService {
   /** `migration-unknown` */
   migration(migrationId: string): Promise<MigrationResource>;
   /** Asks for an abort; the migration then ends as `failed` with code `aborted` unless it was already too late. */
-  abortMigration(migrationId: string): Promise<MigrationResource>;
+  abortMigration(migrationId: string, askedBy: string): Promise<MigrationResource>;
   /** `receipt-unknown` */
   receipt(migrationId: string): Promise<ReceiptResource>;
-  createToken(hostId: HostId, lifetimeMs: number): Promise<TokenResource>;
-  setMode(mode: Mode): Promise<StatusResource>;
+  createToken(hostId: HostId, lifetimeMs: number, askedBy: string): Promise<TokenResource>;
+  setMode(mode: Mode, askedBy: string): Promise<StatusResource>;
 }

@@ -65,13 +65,14 @@ export class Actors {
   async boot(): Promise<void> {
     const controller = await this.#startController();
     for (const { hostId, spec } of this.#parts.world.hosts) {
-      const { token } = await controller.createToken(hostId, tokenLifetimeMs);
+      const { token } = await controller.createToken(hostId, tokenLifetimeMs, 'operator');
       await controller.admit({ token, hostId, addresses: spec.addresses });
     }
     for (const { hostId } of this.#parts.world.hosts) this.startAgent(hostId);
   }
 
   startController(): void {
+    if (this.#running !== null) return;
     void this.#startController().catch((error: unknown) => this.#parts.onCrash('controller', error));
   }
 

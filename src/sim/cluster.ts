@@ -70,13 +70,16 @@ export class SimCluster {
     }
     const narrator = new Narrator(this.log);
     this.store = new SimStore(this.time, {
-      ...narrator,
+      onPlan: narrator.onPlan,
+      onReceipt: narrator.onReceipt,
+      onLedger: narrator.onLedger,
       onMigration: (migration) => {
         this.world.touch();
         narrator.onMigration(migration);
         this.#reached(migration.request.vmName, migration.phase);
       },
     });
+    this.world.onAct((sentence) => this.log.note('hypervisor', sentence));
     this.world.onStage((job, stage) => {
       narrator.onStage(job, stage);
       this.#reached(job.guest.name, stage);

@@ -24,6 +24,6 @@ export class Daemon {
   #set(alive: boolean): void {
     if (this.#alive === alive) return;
     this.#alive = alive;
-    for (const listener of [...this.#listeners]) listener(alive);
+    for (const listener of Array.from(this.#listeners)) listener(alive);
   }
 }

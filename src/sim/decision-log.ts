@@ -2,13 +2,14 @@ import type { Log, LogFields } from '#core/ports.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
 const subjectWidth = 12;
-const repeatedShown = 40;
+/** What a process repeats is told once in this time. */
+const quietMs = 60_000;
 
 /** The story of a run: one line per decision, virtual seconds first. The same seed gives the same bytes. */
 export class DecisionLog {
   readonly #time: VirtualTime;
   readonly #lines: string[] = [];
-  readonly #last = new Map<string, { readonly sentence: string; again: number }>();
+  readonly #said = new Map<string, { readonly atMs: number; again: number }>();
 
   constructor(time: VirtualTime) {
     this.#time = time;
@@ -24,7 +25,7 @@ export class DecisionLog {
 
   /**
    * The Log port of one process. `told` may claim a message that another line tells better. What is said again and
-   * again is told once, and how often it was said when something else follows.
+   * again is told once a minute, and how often it was said in between.
    */
   port(subject: string, told: (message: string, fields: LogFields) => boolean): Log {
     const write = (mark: string, message: string, fields: LogFields = {}) => {
@@ -43,14 +44,17 @@ export class DecisionLog {
   }
 
   #noteOnce(subject: string, sentence: string): void {
-    const last = this.#last.get(subject);
-    if (last?.sentence === sentence) {
-      last.again += 1;
+    const key = `${subject} ${sentence}`;
+    const said = this.#said.get(key);
+    if (said && this.#time.elapsedMs - said.atMs < quietMs) {
+      said.again += 1;
       return;
     }
-    if (last && last.again > 0) this.note(subject, `(said ${last.again} times more: ${last.sentence.slice(0, repeatedShown)}...)`);
-    this.#last.set(subject, { sentence, again: 0 });
-    this.note(subject, sentence);
+    this.note(
+      subject,
+      said && said.again > 0 ? `${sentence} (${said.again} times more since ${(said.atMs / 1000).toFixed(1)} s)` : sentence,
+    );
+    this.#said.set(key, { atMs: this.#time.elapsedMs, again: 0 });
   }
 }
 

@@ -69,11 +69,11 @@ export class Happenings {
       case 'abort':
         this.#command(`abort the migration of ${event.vm}`, async (controller) => {
           const { migrationId } = await controller.vm(event.vm);
-          if (migrationId !== null) await controller.abortMigration(migrationId);
+          if (migrationId !== null) await controller.abortMigration(migrationId, defaultOperator);
         });
         return;
       case 'mode':
-        this.#command(`mode ${event.mode}`, (controller) => controller.setMode(event.mode));
+        this.#command(`mode ${event.mode}`, (controller) => controller.setMode(event.mode, defaultOperator));
         return;
       case 'approve':
         this.#command(`${event.by ?? defaultOperator} approves the newest plan`, async (controller) => {

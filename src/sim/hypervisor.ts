@@ -90,6 +90,7 @@ export class SimHypervisor implements Hypervisor {
     return this.#call(signal, () => {
       const copy = this.#mustHave(vmId);
       if (copy.state !== 'paused') return;
+      this.#world.act(`${copy.guest.name}: resumed on ${this.#host.hostId}`);
       this.#host.change(() => {
         copy.state = 'running';
       });
@@ -97,7 +98,11 @@ export class SimHypervisor implements Hypervisor {
   }
 
   destroy(vmId: VmId, signal: AbortSignal): Promise<void> {
-    return this.#call(signal, () => this.#host.remove(this.#mustHave(vmId)));
+    return this.#call(signal, () => {
+      const copy = this.#mustHave(vmId);
+      this.#world.act(`${copy.guest.name}: the ${copy.state} copy on ${this.#host.hostId} is removed`);
+      this.#host.remove(copy);
+    });
   }
 
   onEvent(listener: (event: HypervisorEvent) => void): () => void {

@@ -88,7 +88,9 @@ function records({ store }: Watched): readonly Breach[] {
       const entries = store.allLedger().filter(({ migrationId }) => migrationId === request.migrationId).length;
       return [
         ...(entries === 1 ? [] : [breach('ledger-incomplete', `the ended migration of ${request.vmName} has ${entries} ledger entries`)]),
-        ...(receipts.has(request.migrationId) ? [] : [breach('receipt-missing', `the ended migration of ${request.vmName} has no receipt`)]),
+        ...(receipts.has(request.migrationId)
+          ? []
+          : [breach('receipt-missing', `the ended migration of ${request.vmName} has no receipt`)]),
       ];
     }),
   ];

@@ -38,7 +38,19 @@ export const ClusterSchema = Type.Object(
 );
 
 /** `copying` is the controller's phase; `transfer`, `switch-over` and `confirm` are the hypervisor's stages. */
-const moments = ['asked', 'checked', 'secured', 'copying', 'resolving', 'verifying', 'done', 'failed', 'transfer', 'switch-over', 'confirm'];
+const moments = [
+  'asked',
+  'checked',
+  'secured',
+  'copying',
+  'resolving',
+  'verifying',
+  'done',
+  'failed',
+  'transfer',
+  'switch-over',
+  'confirm',
+];
 const MomentSchema = Type.Object(
   {
     vm: NameSchema,
@@ -49,10 +61,8 @@ const MomentSchema = Type.Object(
 );
 
 const when = { at: Type.Union([Amount, MomentSchema], { description: 'Seconds, or a moment of the next migration of a VM' }) };
-const processes = Type.Union(['agent', 'libvirtd', 'charon'].map((name) => Type.Literal(name as 'agent' | 'libvirtd' | 'charon')));
-const guards = Type.Union(
-  ['installed', 'absent', 'broken', 'leaky'].map((name) => Type.Literal(name as 'installed' | 'absent' | 'broken' | 'leaky')),
-);
+const ProcessSchema = Type.Union([Type.Literal('agent'), Type.Literal('libvirtd'), Type.Literal('charon')]);
+const GuardSchema = Type.Union([Type.Literal('installed'), Type.Literal('absent'), Type.Literal('broken'), Type.Literal('leaky')]);
 
 const event = <Name extends string, Properties extends Record<string, TSchema>>(name: Name, properties: Properties) =>
   Type.Object({ ...when, do: Type.Literal(name), ...properties }, strict);
@@ -63,8 +73,8 @@ export const eventSchemas = {
   demand: event('demand', { vm: NameSchema, cores: Amount }),
   /** A guest writes to its memory faster or slower. */
   dirty: event('dirty', { vm: NameSchema, mibPerSecond: Amount }),
-  kill: event('kill', { what: processes, host: HostIdSchema }),
-  start: event('start', { what: processes, host: HostIdSchema }),
+  kill: event('kill', { what: ProcessSchema, host: HostIdSchema }),
+  start: event('start', { what: ProcessSchema, host: HostIdSchema }),
   'kill-controller': event('kill-controller', {}),
   'start-controller': event('start-controller', {}),
   /** Kill -9 on the QEMU that receives this VM. */
@@ -75,7 +85,7 @@ export const eventSchemas = {
   /** Cuts, or heals, every link of a host. */
   isolate: event('isolate', { host: HostIdSchema }),
   rejoin: event('rejoin', { host: HostIdSchema }),
-  guard: event('guard', { host: HostIdSchema, becomes: guards }),
+  guard: event('guard', { host: HostIdSchema, becomes: GuardSchema }),
   /** An operator's commands. */
   migrate: event('migrate', { vm: NameSchema, to: Type.Optional(HostIdSchema), by: Type.Optional(NameSchema) }),
   abort: event('abort', { vm: NameSchema }),

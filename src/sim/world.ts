@@ -21,6 +21,7 @@ export class World {
   readonly guests: readonly Guest[];
   readonly hosts: readonly SimHost[];
   readonly jobs = new Set<MigrationJob>();
+  readonly #actListeners: ((sentence: string) => void)[] = [];
   readonly #stageListeners: ((job: MigrationJob, stage: Stage) => void)[] = [];
   #plainBytes = 0;
   #revision = 0;
@@ -66,6 +67,15 @@ export class World {
 
   jobOf(vmId: VmId): MigrationJob | undefined {
     return [...this.jobs].find((job) => job.guest.vmId === vmId);
+  }
+
+  /** What a hypervisor did to a copy outside a migration job. */
+  onAct(listener: (sentence: string) => void): void {
+    this.#actListeners.push(listener);
+  }
+
+  act(sentence: string): void {
+    for (const listener of this.#actListeners) listener(sentence);
   }
 
   onStage(listener: (job: MigrationJob, stage: Stage) => void): void {

@@ -1,4 +1,5 @@
 import { defaultPolicy, type Mode, type Policy } from '#core/model/policy.ts';
+import { PlimsollError } from '#core/model/result.ts';
 import { type Static, Type } from 'typebox';
 import { AddressSchema, strict } from './resources.ts';
 
@@ -42,7 +43,16 @@ export const ControllerConfigSchema = Type.Object(
     mode: Type.Optional(ModeSchema),
     planIntervalMs: Type.Optional(Type.Integer({ minimum: 200, maximum: 86_400_000 })),
     historyDays: Type.Optional(Type.Integer({ minimum: 1, maximum: 3650 })),
-    policy: Type.Optional(Type.Partial(PolicySchema, strict)),
+    policy: Type.Optional(
+      Type.Object(
+        {
+          ...Type.Partial(PolicySchema).properties,
+          cpuLine: Type.Optional(Type.Partial(Line, strict)),
+          memoryLine: Type.Optional(Type.Partial(Line, strict)),
+        },
+        strict,
+      ),
+    ),
   },
   strict,
 );
@@ -60,6 +70,7 @@ export interface ControllerConfig {
   readonly policy: Policy;
 }
 
+/** Throws `config-invalid` for figures that contradict each other. */
 export function controllerConfigOf(file: ControllerConfigFile): ControllerConfig {
   return {
     dataDir: file.dataDir,
@@ -68,6 +79,31 @@ export function controllerConfigOf(file: ControllerConfigFile): ControllerConfig
     mode: file.mode ?? 'observe',
     planIntervalMs: file.planIntervalMs ?? 10_000,
     historyDays: file.historyDays ?? 30,
-    policy: { ...defaultPolicy, ...file.policy },
+    policy: policyOf(file.policy ?? {}),
   };
+}
+
+function policyOf(given: NonNullable<ControllerConfigFile['policy']>): Policy {
+  const policy: Policy = {
+    ...defaultPolicy,
+    ...given,
+    cpuLine: { ...defaultPolicy.cpuLine, ...given.cpuLine },
+    memoryLine: { ...defaultPolicy.memoryLine, ...given.memoryLine },
+  };
+  for (const name of ['cpuLine', 'memoryLine'] as const) {
+    const { startPercent, stopPercent } = policy[name];
+    if (stopPercent >= startPercent) {
+      throw new PlimsollError(
+        'config-invalid',
+        `policy.${name}: stopPercent (${stopPercent}) must be below startPercent (${startPercent})`,
+      );
+    }
+  }
+  if (policy.coolDownMs > policy.coolDownMsMax) {
+    throw new PlimsollError(
+      'config-invalid',
+      `policy: coolDownMs (${policy.coolDownMs}) must not be above coolDownMsMax (${policy.coolDownMsMax})`,
+    );
+  }
+  return policy;
 }

@@ -3,7 +3,7 @@ import { HistoryPointSchema, HostSchema, ModeBodySchema, StatusSchema, TokenBody
 import { strict } from '#wire/resources.ts';
 import { Type } from 'typebox';
 import type { ApiServer } from './api.ts';
-import { answers, HostPathSchema, NoQuerySchema, VmPathSchema } from './route-schemas.ts';
+import { answers, askedBy, AskerHeadersSchema, HostPathSchema, NoQuerySchema, VmPathSchema } from './route-schemas.ts';
 
 const historyLimitMax = 10_000;
 const historyLimitDefault = 1000;
@@ -38,8 +38,15 @@ function addStatusRoutes(server: ApiServer, service: ControllerService): void {
   );
   server.put(
     '/v1/mode',
-    { schema: { summary: 'What the controller does with its plans', body: ModeBodySchema, response: answers({ 200: StatusSchema }) } },
-    (request) => service.setMode(request.body.mode),
+    {
+      schema: {
+        summary: 'What the controller does with its plans',
+        headers: AskerHeadersSchema,
+        body: ModeBodySchema,
+        response: answers({ 200: StatusSchema }),
+      },
+    },
+    (request) => service.setMode(request.body.mode, askedBy(request.headers)),
   );
 }
 
@@ -71,10 +78,17 @@ function addHostRoutes(server: ApiServer, service: ControllerService): void {
   );
   server.post(
     '/v1/tokens',
-    { schema: { summary: 'A one-time token with which a host may join', body: TokenBodySchema, response: answers({ 201: TokenSchema }) } },
+    {
+      schema: {
+        summary: 'A one-time token with which a host may join',
+        headers: AskerHeadersSchema,
+        body: TokenBodySchema,
+        response: answers({ 201: TokenSchema }),
+      },
+    },
     async (request, reply) => {
       const { hostId, lifetimeMs = tokenLifetimeMsDefault } = request.body;
-      return reply.code(201).send(await service.createToken(hostId, lifetimeMs));
+      return reply.code(201).send(await service.createToken(hostId, lifetimeMs, askedBy(request.headers)));
     },
   );
 }

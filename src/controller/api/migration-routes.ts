@@ -49,8 +49,15 @@ export function addMigrationRoutes(server: ApiServer, service: ControllerService
   );
   server.post(
     '/v1/migrations/:migrationId/abort',
-    { schema: { summary: 'Asks for an abort', params: MigrationPathSchema, response: answers({ 202: MigrationSchema }) } },
-    async (request, reply) => reply.code(202).send(await service.abortMigration(request.params.migrationId)),
+    {
+      schema: {
+        summary: 'Asks for an abort',
+        headers: AskerHeadersSchema,
+        params: MigrationPathSchema,
+        response: answers({ 202: MigrationSchema }),
+      },
+    },
+    async (request, reply) => reply.code(202).send(await service.abortMigration(request.params.migrationId, askedBy(request.headers))),
   );
   server.get(
     '/v1/receipts/:migrationId',

@@ -1,30 +1,42 @@
 import type { HostId } from '#core/model/host.ts';
-import type { Snapshot, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
+import type { Snapshot, SnapshotVm } from '#core/model/snapshot.ts';
+import { applyMove } from './apply-move.ts';
+import { type Cluster, clusterOf, findHost } from './cluster.ts';
 import { compareText } from './cool-down.ts';
 import { frozenHosts } from './freeze.ts';
-import { loadOf } from './line.ts';
+import { isAbove, type Load, loadOf, startLimit } from './line.ts';
+import { percent } from './words.ts';
 
-/** A destination for a VM that a person wants elsewhere without saying where. Null when no other host has the room. */
+/** A destination for a VM that a person wants elsewhere without saying where. */
 export interface Target {
   readonly hostId: HostId;
   readonly reason: string;
 }
 
-/** The host with the least CPU in use that has fresh samples and memory for the VM; ties by id. */
-export function chooseTarget(snapshot: Snapshot, vm: SnapshotVm): Target | null {
-  const frozen = frozenHosts(snapshot);
-  const reserved = (host: SnapshotHost) =>
-    snapshot.inFlight
-      .filter(({ toHostId, vmId }) => toHostId === host.hostId && vmId !== vm.vmId)
-      .reduce((sum, { vmId }) => sum + (snapshot.vms.find((other) => other.vmId === vmId)?.memoryBytes ?? 0), 0);
-  const fitting = snapshot.hosts
-    .filter((host) => host.hostId !== vm.hostId && !frozen.has(host.hostId))
-    .filter((host) => host.capacity.memoryBytes - host.memoryUsedBytes - reserved(host) >= vm.memoryBytes)
-    .toSorted((a, b) => loadOf(a).cpuPercent - loadOf(b).cpuPercent || compareText(a.hostId, b.hostId));
+/**
+ * The host with the least CPU in use after the move among those with fresh samples and room, hosts that stay
+ * under their line first; ties by id. Null when no other host can take the VM.
+ */
+export function chooseTarget(snapshot: Snapshot, vm: Pick<SnapshotVm, 'vmId' | 'hostId'>): Target | null {
+  const cluster = clusterOf(snapshot, frozenHosts(snapshot));
+  const limit = startLimit(snapshot.policy);
+  const fitting = cluster.hosts
+    .flatMap(({ hostId }) => {
+      const load = loadAfter(cluster, vm, hostId);
+      return load === null ? [] : [{ hostId, load, over: isAbove(load, limit) }];
+    })
+    .toSorted((a, b) => Number(a.over) - Number(b.over) || a.load.cpuPercent - b.load.cpuPercent || compareText(a.hostId, b.hostId));
   const best = fitting[0];
   if (!best) return null;
+  const warning = best.over ? ', and it will be over its line' : '';
   return {
     hostId: best.hostId,
-    reason: `${best.hostId} is the least loaded host with room (${Math.round(loadOf(best).cpuPercent)} % CPU)`,
+    reason: `${best.hostId} is the least loaded host with room: ${percent(best.load.cpuPercent)} CPU with it${warning}`,
   };
+}
+
+function loadAfter(cluster: Cluster, vm: Pick<SnapshotVm, 'vmId' | 'hostId'>, toHostId: HostId): Load | null {
+  const applied = applyMove(cluster, { vmId: vm.vmId, fromHostId: vm.hostId, toHostId });
+  const host = applied.ok ? findHost(applied.cluster, toHostId) : undefined;
+  return host === undefined ? null : loadOf(host);
 }

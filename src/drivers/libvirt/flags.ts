@@ -56,7 +56,7 @@ export const createFlag = { paused: 1 } as const;
 export const undefineFlag = { managedSave: 1, snapshotsMetadata: 2, nvram: 4 } as const;
 
 /** VIR_DRV_FEATURE_*: asking for this one makes the daemon start keep-alive on this connection. */
-export const feature = { programKeepAlive: 13 } as const;
+export const feature = { programKeepAlive: 10 } as const;
 
 /** virDomainEventID. */
 export const eventId = { lifecycle: 0, migrationIteration: 20, jobCompleted: 21 } as const;

@@ -35,7 +35,7 @@ export const fakeProcedures: ReadonlyMap<number, Run> = new Map<number, Run>([
   [33, ({ fake, args }) => fake.stopDomain(domainOf(fake, args), 0)],
   [34, suspend],
   [59, ({ body }) => void body.string('fake-libvirtd', max)],
-  [60, ({ args, body }) => void body.i32(args.i32() === 13 ? 1 : 0)],
+  [60, ({ args, body }) => void body.i32(args.i32() === 10 ? 1 : 0)],
   [66, ({ fake, body }) => void body.array(fake.authTypes, 20, (inner, type) => inner.u32(type))],
   [70, ({ body }) => void body.i32(1)],
   [102, ({ body }) => void body.u64(8n * 1024n ** 3n)],

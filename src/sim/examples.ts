@@ -1,0 +1,30 @@
+/** A small cluster for tests of the simulator itself. */
+import type { Surroundings } from './cluster.ts';
+import { hash } from './random.ts';
+import { type Scenario, scenarioOf } from './scenario.ts';
+
+export const surroundings: Surroundings = {
+  drain: () => new Promise((resolve) => setImmediate(resolve)),
+  sha256: (text) => hash(text, 0x811c_9dc5).toString(16),
+};
+
+/** Two hosts; `web` on the first, `mail` on the second; nothing moves by itself. */
+export function pairScenario(
+  options: { readonly seed?: number; readonly runForSeconds?: number; readonly events?: unknown } = {},
+): Scenario {
+  return scenarioOf(
+    {
+      seed: options.seed ?? 1,
+      runForSeconds: options.runForSeconds ?? 60,
+      mode: 'observe',
+      hosts: { host1: { cpuCores: 4, memoryGiB: 8 }, host2: { cpuCores: 4, memoryGiB: 8 } },
+      vms: {
+        web: { host: 'host1', vcpus: 2, memoryGiB: 1, demandCores: 0.5 },
+        mail: { host: 'host2', vcpus: 2, memoryGiB: 1, demandCores: 0.3 },
+      },
+    },
+    options.events ?? [],
+  );
+}
+
+export const migrateWeb = { at: 10, do: 'migrate', vm: 'web', to: 'host2', by: 'anna' } as const;

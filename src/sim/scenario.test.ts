@@ -1,0 +1,50 @@
+import { PlimsollError } from '#core/model/result.ts';
+import { describe, expect, test } from 'vitest';
+import { scenarioOf } from './scenario.ts';
+
+const cluster = {
+  seed: 1,
+  runForSeconds: 10,
+  mode: 'observe',
+  hosts: { host1: { cpuCores: 4, memoryGiB: 8 } },
+  vms: { web: { host: 'host1', vcpus: 2, memoryGiB: 1, demandCores: 0.5 } },
+};
+
+function fault(changed: object, events: unknown = []): string {
+  try {
+    scenarioOf({ ...cluster, ...changed }, events);
+  } catch (error) {
+    if (error instanceof PlimsollError && error.code === 'config-invalid') return error.message;
+    throw error;
+  }
+  return 'accepted';
+}
+
+describe('a scenario from files', () => {
+  test('is accepted when both files are right', () => {
+    expect(fault({}, [{ at: 1, do: 'demand', vm: 'web', cores: 1 }])).toBe('accepted');
+  });
+
+  test('is refused with the place and the fault of a wrong cluster', () => {
+    expect(fault({ mode: 'automagic' })).toMatch(/^cluster.yaml is not valid: \/mode/);
+    expect(fault({ policy: { coolDown: 3 } })).toMatch(/\/policy has unknown keys: coolDown/);
+    expect(fault({ vms: { web: { ...cluster.vms.web, host: 'host9' } } })).toBe(
+      'cluster.yaml: VM web is on host9, which is not among the hosts',
+    );
+  });
+
+  test('is refused with the number of the wrong event', () => {
+    expect(fault({}, [{ at: 1, do: 'explode' }])).toMatch(/^events.yaml, event 1: do is explode, it has to be one of demand, /);
+    expect(
+      fault({}, [
+        { at: 1, do: 'mode', mode: 'observe' },
+        { at: 2, do: 'demand', vm: 'web' },
+      ]),
+    ).toMatch(/event 2 \(demand\) is not valid: .*cores/);
+    expect(fault({}, [{ at: 1, do: 'kill', what: 'agent', host: 'host9' }])).toBe('events.yaml, event 1 (kill): there is no host host9');
+    expect(fault({}, [{ at: { vm: 'shop', reaches: 'copying' }, do: 'kill-controller' }])).toBe(
+      'events.yaml, event 1 (kill-controller): there is no VM shop',
+    );
+    expect(fault({}, { at: 1 })).toBe('events.yaml has to be a list of events');
+  });
+});
