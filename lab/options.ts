@@ -1,3 +1,4 @@
+import type { AgentConfigFile } from '#wire/agent-config.ts';
 import type { ControllerConfigFile } from '#wire/controller-config.ts';
 import { LabError } from './errors.ts';
 
@@ -16,18 +17,13 @@ export interface LabOptions {
   readonly coresPerHost: number;
   readonly memoryPerHostMib: number;
   readonly mode: LabMode;
-  /** Undefined: the product's own defaults. */
-  readonly planIntervalMs: number | undefined;
-  readonly sampleIntervalMs: number | undefined;
-  /** Keys of the controller's policy that differ from their defaults. */
-  readonly policy: NonNullable<ControllerConfigFile['policy']>;
   /** False: no controller and no agents; the lab makes the hosts' certificates itself. */
   readonly plimsoll: boolean;
   /** Guest name to host name; guests that are not named go round robin. */
   readonly placement: Readonly<Record<string, string>>;
   /** Further keys of controller.yaml and agent.yaml, over what the lab writes there. */
-  readonly controllerConfig: Readonly<Record<string, unknown>>;
-  readonly agentConfig: Readonly<Record<string, unknown>>;
+  readonly controllerConfig: Partial<ControllerConfigFile>;
+  readonly agentConfig: Partial<AgentConfigFile>;
 }
 
 export const LAB_DEFAULTS: LabOptions = {
@@ -41,9 +37,6 @@ export const LAB_DEFAULTS: LabOptions = {
   coresPerHost: 1,
   memoryPerHostMib: 2048,
   mode: 'observe',
-  planIntervalMs: undefined,
-  sampleIntervalMs: undefined,
-  policy: {},
   plimsoll: true,
   placement: {},
   controllerConfig: {},

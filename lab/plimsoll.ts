@@ -24,8 +24,6 @@ function controllerConfig(lab: Layout, record: LabRecord): object {
     listen: { address: underlayAddress(lab, CONTROLLER_LAST), port: CONTROLLER_PORT },
     socket: controllerSocket(lab),
     mode: record.options.mode,
-    ...(record.options.planIntervalMs === undefined ? {} : { planIntervalMs: record.options.planIntervalMs }),
-    policy: record.options.policy,
     ...record.options.controllerConfig,
   };
 }
@@ -37,7 +35,6 @@ function agentConfig(roots: CgroupRoots, lab: Layout, record: LabRecord, host: H
     controller: `https://${underlayAddress(lab, CONTROLLER_LAST)}:${CONTROLLER_PORT}`,
     identityDir: HOST_PKI,
     stateDir: '/var/lib/plimsoll',
-    ...(record.options.sampleIntervalMs === undefined ? {} : { sampleIntervalMs: record.options.sampleIntervalMs }),
     libvirt: { socket: '/run/libvirt/libvirt-sock', uri: 'qemu:///system' },
     ipsec: { viciSocket: '/run/charon.vici' },
     addresses: { underlay: host.underlay, protected: host.protected, interface: 'eth0' },

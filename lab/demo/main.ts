@@ -6,7 +6,7 @@
 import { ControllerClient } from '#cli/client.ts';
 import { printHosts } from '#cli/host-printer.ts';
 import { printPlan } from '#cli/plan-printer.ts';
-import { type Lab, LabError, labUp, waitFor } from '#lab/api.ts';
+import { type Lab, LabError, type LabOptions, labUp, waitFor } from '#lab/api.ts';
 import { runControlArm } from './control-arm.ts';
 import { Screen } from './screen.ts';
 import { story } from './story.ts';
@@ -110,7 +110,8 @@ async function main(args: readonly string[]): Promise<number> {
   const screen = new Screen();
   screen.heading('A lab: 3 hosts, each with its own namespaces, CPU share, libvirtd, charon and agent; 6 guests on iSCSI disks');
   const { labName: name, placement, planIntervalMs, sampleIntervalMs, smoothingHalfLifeMs } = story;
-  const options = { name, placement, mode: 'observe', planIntervalMs, sampleIntervalMs, policy: { smoothingHalfLifeMs } } as const;
+  const controllerConfig = { planIntervalMs, policy: { smoothingHalfLifeMs } };
+  const options: Partial<LabOptions> = { name, placement, mode: 'observe', controllerConfig, agentConfig: { sampleIntervalMs } };
   const lab = await labUp(options, { signal: stop.signal, log: (line) => screen.line(`   ${line}`) });
   const keep = args.includes('--keep');
   try {

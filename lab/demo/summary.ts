@@ -71,9 +71,13 @@ function channelOf(receipt: ReceiptResource | undefined): {
   const bytes = field(channel, 'espBytes');
   return {
     espBytes: typeof bytes === 'number' ? bytes : null,
-    spi: String(field(channel, 'spiSourceToDestination') ?? '-'),
-    algorithm: `${String(field(channel, 'encryption') ?? '-')} ${String(field(channel, 'keyExchange') ?? '')}`.trim(),
+    spi: text(field(channel, 'spiSourceToDestination')),
+    algorithm: `${text(field(channel, 'encryption'))} ${text(field(channel, 'keyExchange'))}`,
   };
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : '-';
 }
 
 function field(value: unknown, name: string): unknown {
@@ -83,7 +87,7 @@ function field(value: unknown, name: string): unknown {
 /** Everything the demo claims, each as a check that can fail. */
 export function checksOf(lab: Lab, found: Findings): readonly Check[] {
   const { after, beats, disks, receipts, watched, wire, control } = found;
-  const inClear = Object.values(wire.markers).reduce((sum, count) => sum + count, 0);
+  const inClear = Object.values(wire.markers).reduce((total, count) => total + count, 0);
   const covered = receipts.filter(
     (receipt) => receipt.valid && field(field(receipt.statement, 'channel'), 'coversHypervisorBytes') === true,
   );

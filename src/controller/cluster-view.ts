@@ -30,6 +30,8 @@ export type Ingest = { readonly ok: true } | { readonly ok: false; readonly reas
 export class ClusterView {
   readonly #policy: Policy;
   readonly #hosts = new Map<HostId, HostView>();
+  /** Where migrations have put VMs, until the samples say the same. */
+  readonly #placed = new Map<VmId, { readonly hostId: HostId; readonly atMs: number }>();
 
   constructor(policy: Policy) {
     this.#policy = policy;
@@ -72,6 +74,11 @@ export class ClusterView {
     const load = nextHostLoad(host.load, sample, this.#policy.smoothingHalfLifeMs, this.#carried(sample));
     this.#hosts.set(host.hostId, { ...host, load, samplesAccepted: host.samplesAccepted + 1 });
     return { ok: true };
+  }
+
+  /** A migration has ended here: known at once, though the next samples are seconds away. */
+  place(vmId: VmId, hostId: HostId, atMs: number): void {
+    this.#placed.set(vmId, { hostId, atMs });
   }
 
   /** One planning round: counts the rounds over the line and returns the planner's hosts and VMs. */
@@ -128,7 +135,16 @@ export class ClusterView {
         if (!other || isBetterWord(vm, sampledAtMs, other.vm, other.sampledAtMs)) best.set(vm.vmId, { vm, sampledAtMs });
       }
     }
-    return [...best.values()].map(({ vm }) => vm).toSorted((a, b) => compareText(a.name, b.name) || compareText(a.vmId, b.vmId));
+    const vms = [...best.values()].map(({ vm, sampledAtMs }) => this.#whereItIs(vm, sampledAtMs));
+    return vms.toSorted((a, b) => compareText(a.name, b.name) || compareText(a.vmId, b.vmId));
+  }
+
+  #whereItIs(vm: SnapshotVm, sampledAtMs: number): SnapshotVm {
+    const placed = this.#placed.get(vm.vmId);
+    if (!placed) return vm;
+    if (sampledAtMs <= placed.atMs) return { ...vm, hostId: placed.hostId };
+    this.#placed.delete(vm.vmId);
+    return vm;
   }
 
   #snapshotHost(host: HostView, nowMs: number): SnapshotHost | null {

@@ -43,13 +43,7 @@ export async function startController(
   const history = new History(parts, settings.historyMs);
   const lines = new AgentLines(parts, epoch, listener(parts, view, history));
   const receipts = new Receipts(parts);
-  const onChange = (migration: MigrationResource) =>
-    log.info('migration', {
-      migrationId: migration.request.migrationId,
-      vm: migration.request.vmName,
-      phase: migration.phase,
-      failure: migration.failure?.code,
-    });
+  const onChange = (migration: MigrationResource) => noteChange(parts, view, migration);
   const executor = new Executor({ parts, lines, policy: settings.policy, receipts, epoch, signal, onChange });
   const mode = (await store.mode()) ?? settings.mode;
   const planning = new Planning(parts, settings, view, executor, mode, await store.latestPlan());
@@ -69,6 +63,11 @@ export async function startController(
     joining: new Joining(parts, view, tokens),
     stopped,
   });
+}
+
+function noteChange(parts: ControllerParts, view: ClusterView, { request, phase, failure }: MigrationResource): void {
+  parts.log.info('migration', { migrationId: request.migrationId, vm: request.vmName, phase, failure: failure?.code });
+  if (phase === 'done') view.place(request.vmId, request.toHostId, parts.clock.nowMs());
 }
 
 function listener(parts: ControllerParts, view: ClusterView, history: History) {

@@ -46,7 +46,7 @@ describe('kill -9 in the middle of a migration', () => {
       name: 'e2e-kill',
       hosts: 2,
       guests: 1,
-      policy: { migrationBandwidthBytesPerSecond: bandwidthBytesPerSecond },
+      controllerConfig: { policy: { migrationBandwidthBytesPerSecond: bandwidthBytesPerSecond } },
     });
     await cluster.lab.guest('vm1').steer({ cpuPercent: 5, dirtyMbPerSecond: 2, diskWritesPerSecond: 5 });
   });
