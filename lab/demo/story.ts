@@ -1,11 +1,13 @@
 /** The demo's numbers in one place. */
 export const story = {
   labName: 'demo',
-  /** Three guests on the host that will be driven over its line. */
-  placement: { vm1: 'host1', vm2: 'host1', vm3: 'host1', vm4: 'host2', vm5: 'host3', vm6: 'host3' },
+  /** Four guests on the host that will be driven over its line. */
+  placement: { vm1: 'host1', vm2: 'host1', vm3: 'host1', vm4: 'host1', vm5: 'host2', vm6: 'host3' },
   hotHost: 'host1',
-  hotGuests: ['vm1', 'vm2', 'vm3'],
-  hotCpuPercent: 40,
+  hotGuests: ['vm1', 'vm2', 'vm3', 'vm4'],
+  /** What counts as quiet before the story begins. */
+  quietCpuPercentMax: 40,
+  hotCpuPercent: 28,
   calmCpuPercent: 6,
   dirtyMbPerSecond: 2,
   diskWritesPerSecond: 4,

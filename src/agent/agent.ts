@@ -13,6 +13,7 @@ import { Gate } from './gate.ts';
 import type { AgentParts, AgentSettings } from './parts.ts';
 import { Remembered } from './remembered.ts';
 import { Sampler } from './sampler.ts';
+import { shortRefusalOf } from './short-refusal.ts';
 import { Transfers } from './transfers.ts';
 
 const redialMsMin = 250;
@@ -21,6 +22,7 @@ const guardIntervalMs = 10_000;
 const commandsAtOnceMax = 32;
 const helloTimeoutMs = 3000;
 
+type Welcome = Extract<ToAgent, { type: 'welcome' }>;
 type Command = Extract<ToAgent, { type: 'command' }>;
 
 export async function runAgent(parts: AgentParts, settings: AgentSettings, signal: AbortSignal): Promise<void> {
@@ -69,18 +71,21 @@ class Agent {
   }
 
   async keepLine(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#parts;
     let waitMs = redialMsMin;
     while (!signal.aborted) {
       try {
         const line = await this.#parts.dialer.dial(signal);
-        waitMs = redialMsMin;
+        const openedAtMs = clock.monotonicMs();
         const reason = await this.#serve(line, signal);
+        // One that is closed at once is refused: dialling on at full speed would not help.
+        if (clock.monotonicMs() - openedAtMs > redialMsMax) waitMs = redialMsMin;
         this.#parts.log.warn('line to the controller closed', { reason });
       } catch (error) {
         if (signal.aborted) return;
         this.#parts.log.warn('controller not reached', { ...refusalOf(error) });
       }
-      await pause(this.#parts.clock, waitMs * (0.5 + this.#parts.random.fraction() / 2), signal);
+      await pause(clock, waitMs * (0.5 + this.#parts.random.fraction() / 2), signal);
       waitMs = Math.min(waitMs * 2, redialMsMax);
     }
   }
@@ -98,10 +103,14 @@ class Agent {
     line.onMessage((message) => void this.#receive(line, message, signal));
     const stop = () => line.close('agent stops');
     signal.addEventListener('abort', stop, { once: true });
-    this.#send(line, await this.#hello(whileOpen));
-    this.#parts.log.info('line to the controller is up');
-    await this.#sendSamples(line, whileOpen);
-    signal.removeEventListener('abort', stop);
+    try {
+      this.#send(line, await this.#hello(whileOpen));
+      this.#parts.log.info('line to the controller is up');
+      await this.#sendSamples(line, whileOpen);
+    } finally {
+      signal.removeEventListener('abort', stop);
+      stop();
+    }
     return reason;
   }
 
@@ -135,11 +144,23 @@ class Agent {
   async #receive(line: Line, message: unknown, signal: AbortSignal): Promise<void> {
     try {
       const order = parse(ToAgentSchema, message, 'a message from the controller');
-      if (order.type === 'welcome') await this.#gate.admitController(order.controllerEpoch);
+      if (order.type === 'welcome') await this.#meet(order);
       else await this.#obey(line, order, signal);
     } catch (error) {
-      this.#parts.log.error('message from the controller refused', { ...refusalOf(error) });
+      const refusal = refusalOf(error);
+      this.#parts.log.error('message from the controller refused', { ...refusal });
+      // Neither side can use such a line; the next dial may reach the controller that has taken over.
+      if (refusal.code === 'stale-epoch' || refusal.code === 'message-invalid') line.close(refusal.code);
     }
+  }
+
+  async #meet({ protocol, controllerEpoch }: Welcome): Promise<void> {
+    if (protocol !== protocolVersion)
+      throw new PlimsollError(
+        'message-invalid',
+        `the controller speaks protocol ${protocol}, this agent ${protocolVersion}: update the older one`,
+      );
+    await this.#gate.admitController(controllerEpoch);
   }
 
   async #obey(line: Line, command: Command, signal: AbortSignal): Promise<void> {
@@ -149,17 +170,19 @@ class Agent {
         throw new PlimsollError('migration-limit', 'this agent has too many commands under way');
       this.#commandsRunning += 1;
       try {
-        await this.#gate.admitController(command.controllerEpoch);
-        const value = await withDeadline(this.#parts.clock, command.timeoutMs, signal, (limited) =>
-          this.#commands.run(command.name, command.args, limited),
-        );
+        const value = await withDeadline(this.#parts.clock, command.timeoutMs, signal, async (limited) => {
+          await this.#gate.admitController(command.controllerEpoch);
+          limited.throwIfAborted();
+          return this.#commands.run(command.name, command.args, limited);
+        });
         this.#send(line, { type: 'reply', commandId, ok: true, value });
       } finally {
         this.#commandsRunning -= 1;
       }
     } catch (error) {
-      this.#parts.log.warn('command refused', { command: command.name, ...refusalOf(error) });
-      this.#send(line, { type: 'reply', commandId, ok: false, refusal: refusalOf(error) });
+      const refusal = shortRefusalOf(error);
+      this.#parts.log.warn('command refused', { command: command.name, ...refusal });
+      this.#send(line, { type: 'reply', commandId, ok: false, refusal });
     }
   }
 

@@ -55,13 +55,15 @@ export class Channels {
   }
 
   async listen(peer: Peer, nonce: string, signal: AbortSignal): Promise<void> {
-    await this.#closeOldHearings();
+    await this.#closeHearings((hearing) => hearing.expiresAtMs <= this.#parts.clock.monotonicMs());
     if (this.#hearings.size >= hearingsMax)
       throw new PlimsollError('migration-limit', 'too many proofs are under way on this host: try again');
     const { sa, guard } = await this.state(peer.hostId, signal);
     const listener = await this.#parts.prober.listen(this.#settings.addresses, nonce, signal);
     const expiresAtMs = this.#parts.clock.monotonicMs() + hearingLifetimeMs;
+    const former = this.#hearings.get(nonce);
     this.#hearings.set(nonce, { peer, listener, before: sa, guardBefore: guard, expiresAtMs });
+    await former?.listener.close();
   }
 
   async heard(nonce: string, signal: AbortSignal): Promise<ProofFacts> {
@@ -121,7 +123,8 @@ export class Channels {
     }
     const { sa, guard } = await this.state(peerHostId, signal);
     if (!guard.installed) throw new PlimsollError('guard-missing', 'the guard is gone from this host: nothing was sent');
-    if (sa === null || sa.spiOut !== proof.spiOut) {
+    // Asked again after the wait: another start may have used the proof, or the channel may have been closed.
+    if (sa === null || sa.spiOut !== proof.spiOut || this.#proofs.get(peerHostId) !== proof) {
       throw new PlimsollError('proof-missing', `the SA with ${peerHostId} is not the one that was proven: nothing was sent`);
     }
     this.#proofs.delete(peerHostId);
@@ -130,6 +133,7 @@ export class Channels {
 
   async close(peerHostId: string, signal: AbortSignal): Promise<void> {
     this.#proofs.delete(peerHostId);
+    await this.#closeHearings((hearing) => hearing.peer.hostId === peerHostId);
     await this.#parts.ipsec.remove(peerHostId, signal);
   }
 
@@ -139,10 +143,9 @@ export class Channels {
     return usable.toSorted((a, b) => Number(b.childUniqueId) - Number(a.childUniqueId))[0] ?? null;
   }
 
-  async #closeOldHearings(): Promise<void> {
-    const nowMs = this.#parts.clock.monotonicMs();
+  async #closeHearings(isOver: (hearing: Hearing) => boolean): Promise<void> {
     for (const [nonce, hearing] of this.#hearings) {
-      if (hearing.expiresAtMs > nowMs) continue;
+      if (!isOver(hearing)) continue;
       this.#hearings.delete(nonce);
       await hearing.listener.close();
     }

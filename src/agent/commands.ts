@@ -1,4 +1,5 @@
 import { PlimsollError } from '#core/model/result.ts';
+import type { Hypervisor } from '#core/ports.ts';
 import { type CommandArgs, type CommandName, type CommandReply, commandSchemas, isCommandName } from '#wire/agent-protocol.ts';
 import { parse } from '#wire/validate.ts';
 import type { Channels } from './channels.ts';
@@ -32,7 +33,7 @@ export function commandTable(
     },
     'vm.destroy-copy': async ({ vmId, vmEpoch }, signal) => {
       gate.admitVmOrder(vmId, vmEpoch);
-      await hypervisor.destroy(vmId, signal);
+      await destroyCopy(hypervisor, vmId, signal);
       return {};
     },
     'ticket.accept': async ({ ticket }) => {
@@ -60,6 +61,16 @@ export function commandTable(
     },
   };
   return { run: (name, args, signal) => dispatch(handlers, name, args, signal) };
+}
+
+/** Whatever the controller has seen a moment ago: a copy that runs, or has a job at work on it, is no orphan. */
+async function destroyCopy(hypervisor: Hypervisor, vmId: string, signal: AbortSignal): Promise<void> {
+  const copy = await hypervisor.findVm(vmId, signal);
+  if (copy === null) return;
+  if (copy.state === 'running' || copy.jobActive)
+    throw new PlimsollError('vm-busy', `this host's copy of ${copy.name} is at work, it is not destroyed: look on both hosts`);
+  signal.throwIfAborted();
+  await hypervisor.destroy(vmId, signal);
 }
 
 async function dispatch(handlers: Handlers, name: string, args: unknown, signal: AbortSignal): Promise<unknown> {

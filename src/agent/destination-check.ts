@@ -14,10 +14,11 @@ export async function checkDestination(
 ): Promise<CommandReply<'vm.check-destination'>> {
   const hypervisor = await parts.hypervisor.version(signal);
   const own = await parts.hypervisor.findVm(args.vmId, signal);
-  if (own !== null) {
+  // A definition that is shut off here is what an earlier migration left behind; the one that arrives replaces it.
+  if (own !== null && own.state !== 'shut-off') {
     return answer(hypervisor, {
       code: 'destination-has-vm',
-      message: `the destination has this VM already (${own.state}): undefine it there first`,
+      message: `the destination has this VM already (${own.state}): stop and undefine it there first`,
     });
   }
   if (host === null)

@@ -48,12 +48,13 @@ export class Gate {
   /** Checks signature, expiry, single use and epochs; from here on the ticket is used up, durably. */
   async accept(signed: SignedTicket, nowMs: number): Promise<void> {
     const ticket = this.#open(signed);
+    if (this.#held.size >= heldMax) this.#forgetExpired(nowMs);
+    if (this.#held.size >= heldMax) throw new PlimsollError('migration-limit', 'this host holds too many tickets: try again in two minutes');
     const verdict = await this.#remembered.update((state) => {
       const judged = acceptTicket(ticket, this.#hostId, state, nowMs);
       return { state: judged.ok ? judged.memory : null, outcome: judged };
     });
     if (!verdict.ok) throw new PlimsollError(verdict.refusal.code, verdict.refusal.message);
-    if (this.#held.size >= heldMax) this.#forgetExpired(nowMs);
     this.#held.set(ticket.migrationId, { ticket, role: verdict.role, spent: false });
   }
 

@@ -3,13 +3,16 @@ import { bytes } from '#core/model/units.ts';
 import type { VmSample } from '#core/model/vm.ts';
 import type { AgentParts, AgentSettings } from './parts.ts';
 
+/** An older reading says nothing of the room that there is now. */
+const newestAgeMsMax = 60_000;
+
 /** Reads the host and its VMs. */
 export class Sampler {
   readonly #parts: AgentParts;
   readonly #settings: AgentSettings;
   readonly #bootId: string;
   #sequence = 0;
-  #newest: HostReading | null = null;
+  #newest: { readonly host: HostReading; readonly atMs: number } | null = null;
 
   constructor(parts: AgentParts, settings: AgentSettings, bootId: string) {
     this.#parts = parts;
@@ -21,7 +24,7 @@ export class Sampler {
   async take(signal: AbortSignal): Promise<Sample> {
     const vms = await this.#parts.hypervisor.sampleVms(signal);
     const host = this.#offered(await this.#parts.hostMeter.read(signal), vms);
-    this.#newest = host;
+    this.#newest = { host, atMs: this.#parts.clock.monotonicMs() };
     this.#sequence += 1;
     return {
       hostId: this.#settings.hostId,
@@ -33,9 +36,10 @@ export class Sampler {
     };
   }
 
-  /** The host's newest reading; null before the first. The meter itself has one reader, as rates count from its last call. */
+  /** The host's newest reading; null before the first and when it is too old. The meter itself has one reader, as rates count from its last call. */
   get newest(): HostReading | null {
-    return this.#newest;
+    const newest = this.#newest;
+    return newest && this.#parts.clock.monotonicMs() - newest.atMs <= newestAgeMsMax ? newest.host : null;
   }
 
   /** A host that offers only a part of its memory counts what its VMs hold against that part. */

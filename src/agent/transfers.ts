@@ -1,11 +1,12 @@
-import type { SecurityAssociation } from '#core/model/channel.ts';
+import type { GuardState, SecurityAssociation } from '#core/model/channel.ts';
 import type { Progress } from '#core/model/migration.ts';
 import { PlimsollError, refusalOf } from '#core/model/result.ts';
-import { pause } from '#core/time.ts';
+import { pause, withDeadline } from '#core/time.ts';
 import type { CommandArgs, TransferStatus } from '#wire/agent-protocol.ts';
 import type { Channels } from './channels.ts';
 import type { Gate } from './gate.ts';
 import type { AgentParts } from './parts.ts';
+import { shortRefusalOf } from './short-refusal.ts';
 
 interface Transfer {
   readonly peerHostId: string;
@@ -14,6 +15,8 @@ interface Transfer {
 }
 
 const channelCheckIntervalMs = 500;
+/** A reading that takes longer has failed: a daemon that hangs is no better than one that is away. */
+const channelReadingMsMax = 2000;
 /** Readings in a row that may fail (a daemon that restarts) before the channel counts as lost. */
 const channelReadingsLostMax = 6;
 const finishedKeptMax = 64;
@@ -34,6 +37,8 @@ export class Transfers {
   /** Resolves with the proven SA once the transfer is under way; it then runs by itself. */
   async start(args: CommandArgs<'transfer.start'>, signal: AbortSignal): Promise<SecurityAssociation> {
     const sa = await this.#channels.provenSa(args.peer.hostId, signal);
+    // Whoever asked has been told by now that nothing began.
+    signal.throwIfAborted();
     this.#gate.spend(args.migrationId, args.vmId, args.peer.hostId, this.#parts.clock.nowMs());
     this.#forgetOldest();
     const transfer: Transfer = { peerHostId: args.peer.hostId, abort: new AbortController(), status: { kind: 'running', progress: null } };
@@ -74,7 +79,7 @@ export class Transfers {
       transfer.status = { kind: 'completed', outcome };
     } catch (error) {
       const reason: unknown = transfer.abort.signal.aborted ? transfer.abort.signal.reason : error;
-      transfer.status = { kind: 'failed', refusal: refusalOf(reason, 'hypervisor-failed') };
+      transfer.status = { kind: 'failed', refusal: shortRefusalOf(reason, 'hypervisor-failed') };
     } finally {
       ended.abort();
       await watching;
@@ -87,10 +92,9 @@ export class Transfers {
     let unread = 0;
     while (!ended.aborted) {
       if (!(await pause(this.#parts.clock, channelCheckIntervalMs, ended))) return;
-      const fault = await this.#channelFault(transfer.peerHostId, sa, ended).catch((error: unknown) => {
-        if (!ended.aborted) unread += 1;
-        return unread > channelReadingsLostMax ? `it cannot be read: ${refusalOf(error).message}` : null;
-      });
+      const reading = await this.#readChannel(transfer.peerHostId, sa, ended);
+      unread = reading.read ? 0 : unread + 1;
+      const fault = reading.read || unread > channelReadingsLostMax ? reading.fault : null;
       if (fault !== null && !ended.aborted) {
         this.#parts.log.error('channel lost during a transfer', { peer: transfer.peerHostId, fault });
         transfer.abort.abort(
@@ -101,11 +105,19 @@ export class Transfers {
     }
   }
 
-  async #channelFault(peerHostId: string, proven: SecurityAssociation, signal: AbortSignal): Promise<string | null> {
-    const { sa, guard } = await this.#channels.state(peerHostId, signal);
-    if (!guard.installed) return 'the guard is gone';
-    if (sa === null) return 'there is no SA any more';
-    return sa.peerHostId === proven.peerHostId ? null : 'the SA belongs to another peer';
+  async #readChannel(
+    peerHostId: string,
+    proven: SecurityAssociation,
+    ended: AbortSignal,
+  ): Promise<{ readonly read: boolean; readonly fault: string | null }> {
+    try {
+      const { sa, guard } = await withDeadline(this.#parts.clock, channelReadingMsMax, ended, (limited) =>
+        this.#channels.state(peerHostId, limited),
+      );
+      return { read: true, fault: channelFault(sa, guard, proven) };
+    } catch (error) {
+      return { read: false, fault: `it cannot be read: ${refusalOf(error).message}` };
+    }
   }
 
   #forgetOldest(): void {
@@ -116,4 +128,12 @@ export class Transfers {
       return;
     }
   }
+}
+
+function channelFault(sa: SecurityAssociation | null, guard: GuardState, proven: SecurityAssociation): string | null {
+  if (!guard.installed) return 'the guard is gone';
+  if (sa === null) return 'there is no SA any more';
+  // A rekey changes the SPIs and keeps the proposal.
+  const same = sa.encryption === proven.encryption && sa.mode === proven.mode;
+  return same ? null : `its SA is now ${sa.encryption} in ${sa.mode} mode, proven was ${proven.encryption} in ${proven.mode} mode`;
 }

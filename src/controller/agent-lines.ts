@@ -96,7 +96,10 @@ export class AgentLines {
     const open: OpenLine = { line, waiting: new Map(), facts: null };
     const former = this.#lines.get(hostId);
     this.#lines.set(hostId, open);
-    if (former) this.#drop(former, 'replaced by a newer line');
+    if (former) {
+      this.#drop(former, 'replaced by a newer line');
+      former.line.close('replaced');
+    }
     line.onMessage((message) => this.#receive(hostId, open, message));
     line.onClose((reason) => {
       this.#drop(open, reason);
@@ -108,6 +111,8 @@ export class AgentLines {
   }
 
   #receive(hostId: HostId, open: OpenLine, message: unknown): void {
+    // What a line still delivers after its end, or after its successor came, is of the past.
+    if (this.#lines.get(hostId) !== open) return;
     try {
       this.#handle(hostId, open, parse(FromAgentSchema, message, `a message from ${hostId}`));
     } catch (error) {
@@ -117,6 +122,8 @@ export class AgentLines {
   }
 
   #handle(hostId: HostId, open: OpenLine, message: FromAgent): void {
+    if ((message.type === 'hello') !== (open.facts === null))
+      throw new PlimsollError('message-invalid', `an agent says hello once, and before anything else; ${hostId} sent: ${message.type}`);
     switch (message.type) {
       case 'hello':
         if (message.protocol !== protocolVersion) {

@@ -3,6 +3,7 @@
  * Every migration of the cluster goes through here, whoever asked for it.
  */
 import type { HostId } from '#core/model/host.ts';
+import type { LedgerEntry } from '#core/model/ledger.ts';
 import type { Migration, MigrationRequest } from '#core/model/migration.ts';
 import type { Policy } from '#core/model/policy.ts';
 import { PlimsollError, refusalOf } from '#core/model/result.ts';
@@ -26,6 +27,8 @@ const reconnectPollMs = 100;
 interface Running {
   migration: Migration;
   done: Promise<void>;
+  /** One write at a time, so that an older record never comes after a newer one. */
+  saved: Promise<unknown>;
 }
 
 export class Executor {
@@ -37,6 +40,8 @@ export class Executor {
   readonly #signal: AbortSignal;
   readonly #running = new Map<string, Running>();
   readonly #onChange: (migration: Migration) => void;
+  /** Resolves at the next end of a migration, whatever the end. */
+  #nextEnd = Promise.withResolvers<void>();
 
   constructor(options: {
     readonly parts: ControllerParts;
@@ -80,7 +85,8 @@ export class Executor {
     const open = await this.#parts.store.migrations({ open: true, limit: openMigrationsRead });
     for (const migration of open) {
       this.#parts.log.warn('taking up a migration after a restart', { migrationId: migration.request.migrationId, phase: migration.phase });
-      this.#launch(migration, async () => {
+      const running: Running = { migration, done: Promise.resolve(), saved: Promise.resolve() };
+      this.#launch(running, async () => {
         await this.#awaitHosts(migration.request);
         return recover(migration, this.#parts.clock.nowMs());
       });
@@ -92,26 +98,33 @@ export class Executor {
     this.#checkLimits(wish);
     const migrationId = this.#parts.random.id().slice(0, shownIdLength);
     const placeholder = begin({ ...wish, migrationId, vmEpoch: 0, askedAtMs: this.#parts.clock.nowMs() });
-    const reserved: Running = { migration: placeholder.migration, done: Promise.resolve() };
-    this.#running.set(migrationId, reserved);
+    const reserved = Promise.withResolvers<void>();
+    const running: Running = { migration: placeholder.migration, done: reserved.promise, saved: reserved.promise };
+    this.#running.set(migrationId, running);
     try {
       const vmEpoch = await this.#parts.store.nextVmEpoch(wish.vmId);
       const first = begin({ ...placeholder.migration.request, vmEpoch });
       await this.#parts.store.saveMigration(first.migration);
-      this.#launch(first.migration, () => Promise.resolve(first));
+      running.migration = { ...first.migration, abortAsked: running.migration.abortAsked };
+      this.#launch(running, () => Promise.resolve(first));
       return first.migration;
     } catch (error) {
       this.#running.delete(migrationId);
+      this.#announceEnd();
       throw error;
+    } finally {
+      reserved.resolve();
     }
   }
 
-  /** Asks for an abort. Throws `migration-unknown` when it is not under way. */
+  /** Asks for an abort; one that has ended already stays as it is. Throws `migration-unknown` when it is not under way. */
   async abort(migrationId: string): Promise<Migration> {
     const running = this.#running.get(migrationId);
     if (!running) throw new PlimsollError('migration-unknown', `migration ${migrationId} is not under way: see 'plimsoll migration list'`);
-    running.migration = askAbort(running.migration);
-    await this.#parts.store.saveMigration(running.migration);
+    if (running.migration.endedAtMs === null) {
+      running.migration = askAbort(running.migration);
+      await this.#save(running);
+    }
     return running.migration;
   }
 
@@ -123,9 +136,8 @@ export class Executor {
 
   /** Resolves when any of the migrations under way has ended; with false when there is none, or the controller stops. */
   async nextEnd(): Promise<boolean> {
-    const running = [...this.#running.values()].map(({ done }) => done);
-    if (running.length === 0) return false;
-    await Promise.race(running);
+    if (this.#running.size === 0) return false;
+    await this.#nextEnd.promise;
     return !this.#signal.aborted;
   }
 
@@ -144,6 +156,14 @@ export class Executor {
         `${flights.length} migrations are under way, the policy allows no more: wait for one to end`,
       );
     }
+    // A pair of hosts has one channel, and the migration that ends first takes it down.
+    const paired = flights.some(({ fromHostId, toHostId }) => isPair(wish, fromHostId, toHostId) || isPair(wish, toHostId, fromHostId));
+    if (paired) {
+      throw new PlimsollError(
+        'migration-limit',
+        `a migration between ${wish.fromHostId} and ${wish.toHostId} is under way, they have one channel: wait for it to end`,
+      );
+    }
     for (const hostId of [wish.fromHostId, wish.toHostId]) {
       const here = flights.filter((flight) => flight.fromHostId === hostId || flight.toHostId === hostId).length;
       if (here >= this.#policy.migrationsPerHostMax) {
@@ -155,13 +175,19 @@ export class Executor {
     }
   }
 
-  #launch(migration: Migration, first: () => Promise<Step>): void {
-    const running: Running = { migration, done: Promise.resolve() };
-    this.#running.set(migration.request.migrationId, running);
-    running.done = this.#run(running, first).catch((error: unknown) => {
-      if (!this.#signal.aborted)
-        this.#parts.log.error('a migration could not go on', { migrationId: migration.request.migrationId, ...refusalOf(error) });
-    });
+  #launch(running: Running, first: () => Promise<Step>): void {
+    const { migrationId } = running.migration.request;
+    this.#running.set(migrationId, running);
+    running.done = this.#run(running, first)
+      .catch((error: unknown) => {
+        if (!this.#signal.aborted) this.#parts.log.error('a migration could not go on', { migrationId, ...refusalOf(error) });
+      })
+      .finally(() => this.#announceEnd());
+  }
+
+  #announceEnd(): void {
+    this.#nextEnd.resolve();
+    this.#nextEnd = Promise.withResolvers<void>();
   }
 
   async #run(running: Running, first: () => Promise<Step>): Promise<void> {
@@ -173,7 +199,7 @@ export class Executor {
       const event = await this.#effects.perform(effect, running.migration);
       ({ migration, effect } = step(running.migration, event, this.#parts.clock.nowMs(), limits));
     }
-    await this.#finish(running.migration);
+    await this.#finish(running);
     this.#running.delete(running.migration.request.migrationId);
   }
 
@@ -181,14 +207,23 @@ export class Executor {
   async #record(running: Running, migration: Migration): Promise<void> {
     const changed = running.migration.phase !== migration.phase;
     running.migration = { ...migration, abortAsked: migration.abortAsked || running.migration.abortAsked };
-    if (migration.phase !== 'done' && migration.phase !== 'failed') await this.#save(running.migration);
+    await this.#save(running);
     if (changed) this.#onChange(running.migration);
   }
 
-  async #save(migration: Migration): Promise<void> {
+  /** Saves the newest record in its turn. The end of a migration is not in it: `#finish` closes the record. */
+  async #save(running: Running): Promise<void> {
+    const saved = running.saved.then(async () => {
+      if (running.migration.endedAtMs === null) await this.#durably(() => this.#parts.store.saveMigration(running.migration));
+    });
+    running.saved = saved.catch(() => null);
+    await saved;
+  }
+
+  async #durably(write: () => Promise<void>): Promise<void> {
     for (;;) {
       try {
-        await this.#parts.store.saveMigration(migration);
+        await write();
         return;
       } catch (error) {
         this.#parts.log.error('a migration cannot be made durable; nothing more is done until it is', { ...refusalOf(error) });
@@ -198,13 +233,14 @@ export class Executor {
   }
 
   /** The record is closed last: a crash in here repeats it, and each part is done once. */
-  async #finish(migration: Migration): Promise<void> {
+  async #finish(running: Running): Promise<void> {
+    const { migration } = running;
     const { request } = migration;
     if (migration.phase === 'done' || migration.proof !== null || migration.phaseSinceMs > request.askedAtMs) {
       await this.#effects.closeChannel(request);
     }
-    await this.#receipts.write(migration);
-    await this.#parts.store.appendLedger({
+    await this.#durably(() => this.#receipts.write(migration));
+    const entry: LedgerEntry = {
       migrationId: request.migrationId,
       vmId: request.vmId,
       fromHostId: request.fromHostId,
@@ -214,8 +250,10 @@ export class Executor {
       endedAtMs: migration.endedAtMs ?? this.#parts.clock.nowMs(),
       outcome: outcomeOf(migration),
       failureCode: migration.failure?.code ?? null,
-    });
-    await this.#save(migration);
+    };
+    await this.#durably(() => this.#parts.store.appendLedger(entry));
+    await running.saved;
+    await this.#durably(() => this.#parts.store.saveMigration(migration));
   }
 
   async #awaitHosts(request: MigrationRequest): Promise<void> {
@@ -225,4 +263,8 @@ export class Executor {
       if (!(await pause(this.#parts.clock, reconnectPollMs, this.#signal))) return;
     }
   }
+}
+
+function isPair(wish: { readonly fromHostId: HostId; readonly toHostId: HostId }, one: HostId, other: HostId): boolean {
+  return wish.fromHostId === one && wish.toHostId === other;
 }

@@ -118,17 +118,19 @@ export class MigrationEffects {
   }
 
   async #startTransfer(request: MigrationRequest): Promise<MigrationEvent> {
-    const args: CommandArgs<'transfer.start'> = {
-      migrationId: request.migrationId,
-      vmId: request.vmId,
-      peer: this.#peer(request.toHostId),
-      bandwidthBytesPerSecond: this.#policy.migrationBandwidthBytesPerSecond,
-      downtimeMsMax: this.#policy.downtimeMsMax,
-    };
     try {
+      const args: CommandArgs<'transfer.start'> = {
+        migrationId: request.migrationId,
+        vmId: request.vmId,
+        peer: this.#peer(request.toHostId),
+        bandwidthBytesPerSecond: this.#policy.migrationBandwidthBytesPerSecond,
+        downtimeMsMax: this.#policy.downtimeMsMax,
+      };
       const { sa } = await this.#command(request.fromHostId, 'transfer.start', args, quickMs);
       return { kind: 'transfer-started', sa };
     } catch (error) {
+      // A controller that stops knows nothing of the answer: the next one takes the migration up.
+      this.#signal.throwIfAborted();
       const refusal = refusalOf(error);
       return answerWasLost(refusal.code) ? { kind: 'transfer-lost', refusal } : { kind: 'refused', refusal };
     }

@@ -15,6 +15,8 @@ import type { ControllerParts, ControllerSettings } from './parts.ts';
 /** Cool-downs look back this many maximum lengths: enough for the doubling to be counted. */
 const ledgerLookBack = 4;
 const shownIdLength = 12;
+/** More than one plan's lifetime can hold. */
+const migrationsRead = 1000;
 
 interface Wish {
   readonly planId: string;
@@ -29,7 +31,8 @@ export class Planning {
   readonly #executor: Executor;
   #mode: Mode;
   #latest: Plan | null = null;
-  readonly #applied = new Set<string>();
+  /** Approved plans, until they expire. */
+  readonly #applied = new Map<string, number>();
 
   constructor(
     parts: ControllerParts,
@@ -92,20 +95,30 @@ export class Planning {
       throw new PlimsollError('mode-forbids', "the mode is observe, nothing moves by plan: 'plimsoll mode approve' allows it");
     }
     const plan = await this.find(planId);
-    if (plan.expiresAtMs <= this.#parts.clock.nowMs() || this.#applied.has(planId)) {
+    if (!(await this.#useOnce(plan))) {
       throw new PlimsollError('plan-expired', `plan ${planId} has expired or was applied before: 'plimsoll plan new' makes a new one`);
     }
-    this.#applied.add(planId);
     const wish: Wish = { planId, askedBy, cause: 'operator' };
     const { started, limited } = await this.#startMoves(plan.moves, wish);
     if (limited.length > 0) void this.#carryOut(limited, wish, plan.expiresAtMs);
     return started;
   }
 
+  /** False for a plan that has expired or was used, also by a controller before this one: its migrations name it. */
+  async #useOnce({ planId, expiresAtMs }: Plan): Promise<boolean> {
+    const nowMs = this.#parts.clock.nowMs();
+    for (const [id, endMs] of this.#applied) if (endMs <= nowMs) this.#applied.delete(id);
+    if (expiresAtMs <= nowMs || this.#applied.has(planId)) return false;
+    this.#applied.set(planId, expiresAtMs);
+    const newest = await this.#parts.store.migrations({ limit: migrationsRead });
+    return !newest.some(({ request }) => request.planId === planId);
+  }
+
   /** The moves of an approved plan that had to wait for others, in their order, as long as the plan is valid. */
   async #carryOut(moves: readonly Move[], wish: Wish, expiresAtMs: number): Promise<void> {
     let waiting = moves;
-    while (waiting.length > 0 && (await this.#executor.nextEnd()) && this.#parts.clock.nowMs() < expiresAtMs) {
+    const isAllowed = () => this.#parts.clock.nowMs() < expiresAtMs && this.#mode !== 'observe';
+    while (waiting.length > 0 && (await this.#executor.nextEnd()) && isAllowed()) {
       ({ limited: waiting } = await this.#startMoves(waiting, wish));
     }
     if (waiting.length > 0)
@@ -115,7 +128,7 @@ export class Planning {
   async #round(): Promise<Plan> {
     const snapshot = await this.#snapshot(this.#view.nextRound(this.#parts.clock.nowMs()));
     const plan = this.#wrap(snapshot);
-    const news = this.#latest === null || plan.verdict !== this.#latest.verdict || plan.moves.length > 0;
+    const news = this.#latest === null || plan.moves.length > 0 || gistOf(plan) !== gistOf(this.#latest);
     if (news) await this.#keep(plan);
     else this.#latest = plan;
     return plan;
@@ -178,4 +191,9 @@ export class Planning {
     }
     return { started, limited };
   }
+}
+
+/** What a plan without moves says: its verdict, and which kinds of reasons it has for it. */
+function gistOf(plan: Plan): string {
+  return [plan.verdict, ...new Set(plan.skipped.map(({ code }) => code).toSorted())].join(' ');
 }

@@ -24,17 +24,17 @@ export class DecisionLog {
   }
 
   /**
-   * The Log port of one process. `told` may claim a message that another line tells better. What is said again and
-   * again is told once a minute, and how often it was said in between.
+   * The Log port of one process. `told` may claim a message that another line tells better. A complaint that comes
+   * again and again is told once a minute, with how often it came in between.
    */
   port(subject: string, told: (message: string, fields: LogFields) => boolean): Log {
-    const write = (mark: string, message: string, fields: LogFields = {}) => {
-      if (!told(message, fields)) this.#noteOnce(subject, `${mark}${message}${fieldsText(fields)}`);
+    const tell = (message: string, fields: LogFields, write: (text: string) => void) => {
+      if (!told(message, fields)) write(`${message}${fieldsText(fields)}`);
     };
     return {
-      info: (message, fields) => write('', message, fields),
-      warn: (message, fields) => write('! ', message, fields),
-      error: (message, fields) => write('!! ', message, fields),
+      info: (message, fields = {}) => tell(message, fields, (text) => this.note(subject, text)),
+      warn: (message, fields = {}) => tell(message, fields, (text) => this.#complain(subject, `! ${text}`)),
+      error: (message, fields = {}) => tell(message, fields, (text) => this.#complain(subject, `!! ${text}`)),
     };
   }
 
@@ -43,7 +43,7 @@ export class DecisionLog {
     this.#lines.push(`${seconds}  ${subject.padEnd(subjectWidth)} ${sentence}`);
   }
 
-  #noteOnce(subject: string, sentence: string): void {
+  #complain(subject: string, sentence: string): void {
     const key = `${subject} ${sentence}`;
     const said = this.#said.get(key);
     if (said && this.#time.elapsedMs - said.atMs < quietMs) {

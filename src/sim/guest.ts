@@ -25,7 +25,7 @@ export class Copy {
   cpuCoreSeconds = 0;
   delayCoreSeconds = 0;
 
-  constructor(guest: Guest, state: 'running' | 'incoming') {
+  constructor(guest: Guest, state: 'running' | 'incoming' | 'shut-off') {
     this.guest = guest;
     this.state = state;
     this.residentBytes = state === 'running' ? guest.memoryBytes : 0;

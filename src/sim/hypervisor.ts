@@ -3,7 +3,7 @@ import { PlimsollError } from '#core/model/result.ts';
 import { bytes, cores } from '#core/model/units.ts';
 import type { VmId, VmSample, VmView } from '#core/model/vm.ts';
 import type { Hypervisor, HypervisorEvent, MigrateRequest } from '#core/ports.ts';
-import type { Copy } from './guest.ts';
+import { Copy } from './guest.ts';
 import type { SimHost } from './host.ts';
 import { MigrationJob } from './migration-job.ts';
 import type { World } from './world.ts';
@@ -48,8 +48,9 @@ export class SimHypervisor implements Hypervisor {
     return this.#call(signal, () => {
       this.#host.accrue();
       const atMs = this.#world.time.elapsedMs;
-      const samples = this.#host.copies.map((copy) => sampleOf(copy, this.#previous.get(copy.guest.vmId), atMs));
-      this.#previous = new Map(this.#host.copies.map((copy) => [copy.guest.vmId, { copy, atMs, ...countersOf(copy) }]));
+      const active = this.#host.copies.filter(isActive);
+      const samples = active.map((copy) => sampleOf(copy, this.#previous.get(copy.guest.vmId), atMs));
+      this.#previous = new Map(active.map((copy) => [copy.guest.vmId, { copy, atMs, ...countersOf(copy) }]));
       return samples;
     });
   }
@@ -59,7 +60,7 @@ export class SimHypervisor implements Hypervisor {
     if (!destination.libvirtd.alive || !this.#world.network.reaches(source.hostId, destination.hostId)) {
       throw new PlimsollError('hypervisor-failed', `libvirtd on ${destination.hostId} does not answer`);
     }
-    if (destination.copy(request.vmId)) {
+    if (isActive(destination.copy(request.vmId))) {
       throw new PlimsollError('hypervisor-failed', `${destination.hostId} has a VM with this UUID already`);
     }
     const { promise, resolve, reject } = Promise.withResolvers<JobOutcome>();
@@ -102,6 +103,8 @@ export class SimHypervisor implements Hypervisor {
       const copy = this.#mustHave(vmId);
       this.#world.act(`${copy.guest.name}: the ${copy.state} copy on ${this.#host.hostId} is removed`);
       this.#host.remove(copy);
+      // An incoming copy has no definition yet; any other leaves its own behind.
+      if (copy.state !== 'incoming') this.#host.add(new Copy(copy.guest, 'shut-off'));
     });
   }
 
@@ -140,6 +143,10 @@ export class SimHypervisor implements Hypervisor {
     if (!this.#host.libvirtd.alive) throw new PlimsollError('hypervisor-unavailable', 'libvirtd does not answer: start it');
     return act();
   }
+}
+
+function isActive(copy: Copy | undefined): boolean {
+  return copy !== undefined && copy.state !== 'shut-off';
 }
 
 function viewOf(copy: Copy): VmView {

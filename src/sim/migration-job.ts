@@ -3,7 +3,7 @@
  * after the destination runs.
  *
  *   transfer --rest fits the downtime--> switch-over --> confirm --> ended: the VM is on the destination
- *      |                                      |              \ source's libvirtd dies: a paused copy stays there
+ *      |                                      |              \ the source does not hear of it: a paused copy stays there
  *      \__ failure or abort __________________/
  *          the source's copy runs on, the destination's is removed
  */
@@ -49,6 +49,7 @@ export class MigrationJob {
   #iteration = 1;
   #rateBytesPerSecond = 0;
   #pausedAtMs = 0;
+  #runsAtMs = 0;
   #carriedAtMs: number;
 
   constructor(
@@ -161,16 +162,27 @@ export class MigrationJob {
       this.#destinationCopy.jobActive = false;
       this.#destinationCopy.residentBytes = this.guest.memoryBytes;
     });
+    this.#runsAtMs = this.#world.time.elapsedMs;
     this.#stage = 'confirm';
     this.#world.enterStage(this, 'confirm');
     this.#cancelNext = this.#world.time.after(confirmMs, () => this.#confirm());
   }
 
+  /**
+   * The source lets go when it hears that the destination runs. Where it cannot hear, libvirt gives up and wants to
+   * resume the source; the storage lock, which the destination holds by then, keeps that copy paused.
+   */
   #confirm(): void {
+    if (!this.#world.network.reaches(this.source.hostId, this.destination.hostId)) {
+      const silentMs = this.#world.time.elapsedMs - this.#carriedAtMs;
+      if (silentMs < keepAliveMs) this.#cancelNext = this.#world.time.after(tickMs, () => this.#confirm());
+      else this.#end('moved', new PlimsollError('hypervisor-failed', 'the connection to the destination was lost in the last step'));
+      return;
+    }
     this.source.remove(this.#sourceCopy);
     const outcome: JobOutcome = {
       totalMs: this.#world.time.elapsedMs - this.#startedAtMs,
-      downtimeMs: this.#world.time.elapsedMs - confirmMs - this.#pausedAtMs,
+      downtimeMs: this.#runsAtMs - this.#pausedAtMs,
       memorySentBytes: Math.round(this.#sentBytes),
       iterations: this.#iteration,
     };

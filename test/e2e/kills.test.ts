@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { waitFor } from '#lab/api.ts';
+import { type Capture, waitFor } from '#lab/api.ts';
 import { allHostsUp, type Cluster, expectSound, hostOf, knownOn, otherHost, repetitions, startCluster, untilOver } from './cluster.ts';
 
 /** Slow enough that a kill lands in the middle of the copy. */
@@ -27,11 +27,17 @@ const killController: Kill = async ({ lab }) => {
   await lab.ctl.killService('controller');
 };
 
+const killCharon: Kill = async ({ lab }, { from }) => {
+  await lab.host(from).killService('charon');
+};
+
 const victims: readonly (readonly [victim: string, kill: Kill, ends: readonly string[]])[] = [
   ['destination QEMU', killDestinationQemu, ['failed']],
   ['source agent', killAgent('from'), ['done', 'failed']],
   ['destination agent', killAgent('to'), ['done', 'failed']],
   ['controller', killController, ['done', 'failed']],
+  // The channel is gone: the VM stays where it is, and not a byte goes on in plain text.
+  ["source's charon", killCharon, ['failed']],
 ];
 
 const cases = victims.flatMap(([victim, kill, ends]) =>
@@ -40,6 +46,7 @@ const cases = victims.flatMap(([victim, kill, ends]) =>
 
 describe('kill -9 in the middle of a migration', () => {
   let cluster: Cluster;
+  let capture: Capture;
 
   beforeAll(async () => {
     cluster = await startCluster({
@@ -48,6 +55,7 @@ describe('kill -9 in the middle of a migration', () => {
       guests: 1,
       controllerConfig: { policy: { migrationBandwidthBytesPerSecond: bandwidthBytesPerSecond } },
     });
+    capture = await cluster.lab.startCapture('kills');
     await cluster.lab.guest('vm1').steer({ cpuPercent: 5, dirtyMbPerSecond: 2, diskWritesPerSecond: 5 });
   });
   afterAll(() => cluster?.lab.down());
@@ -67,6 +75,18 @@ describe('kill -9 in the middle of a migration', () => {
     await expectSound(guest);
     await allHostsUp(cluster);
     await nextMigrationWorks(cluster, guest.name);
+  });
+
+  it.each(['libvirtd', 'charon', 'agent'])('of %s on every host while nothing moves: the next migration works', async (service) => {
+    for (const host of cluster.lab.hosts) await host.killService(service);
+    await allHostsUp(cluster);
+    await nextMigrationWorks(cluster, 'vm1');
+  });
+
+  it('and through all of it nothing of the guest was readable on the wire', async () => {
+    const scan = await cluster.lab.scan(await capture.stop());
+    expect(scan.kinds['esp-in-udp']).toBeGreaterThan(1000);
+    expect(scan.markers[cluster.lab.guest('vm1').marker]).toBe(0);
   });
 
   async function nextMigrationWorks(own: Cluster, name: string): Promise<void> {

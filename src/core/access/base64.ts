@@ -14,7 +14,7 @@ export function encodeBase64(data: Uint8Array): string {
   return text;
 }
 
-/** Strict RFC 4648 section 4; null for anything that is not base64. */
+/** Strict RFC 4648 section 4; null for anything that is not base64, also when unused bits are set (section 3.5). */
 export function decodeBase64(text: string): Uint8Array | null {
   if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text)) return null;
   const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0;
@@ -30,5 +30,5 @@ export function decodeBase64(text: string): Uint8Array | null {
     data[position] = (bits >> bitCount) & 0xff;
     position += 1;
   }
-  return data;
+  return (bits & ((1 << bitCount) - 1)) === 0 ? data : null;
 }

@@ -57,6 +57,9 @@ export function judgeOwnEnd(facts: ProofFacts): string | null {
 function endFault(facts: ProofFacts): string | null {
   if (!facts.guardBefore.installed || !facts.guardAfter.installed) return `the guard is not installed on ${facts.hostId}`;
   if (facts.before === null || facts.after === null) return `${facts.hostId} has no SA with ${facts.peerHostId}`;
+  // Counters of two SAs say nothing about each other.
+  if (facts.before.spiOut !== facts.after.spiOut || facts.before.spiIn !== facts.after.spiIn)
+    return `the SA on ${facts.hostId} was replaced during the proof`;
   if (facts.after.state !== 'installed' && facts.after.state !== 'rekeying') return `the SA on ${facts.hostId} is ${facts.after.state}`;
   if (!acceptedEncryption.includes(facts.after.encryption))
     return `${facts.hostId} negotiated ${facts.after.encryption}, which is not accepted`;

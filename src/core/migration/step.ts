@@ -192,6 +192,7 @@ function decide(migration: Migration, verdict: TruthVerdict, nowMs: number, limi
     case 'destroy-source-copy':
     case 'destroy-destination-copy':
       if (confirmations < confirmationsNeeded) return askAgain(counted);
+      if (isOverdue(counted, nowMs, limits)) return fail(counted, leftAsItIs(verdict.kind), nowMs);
       return { migration: counted, effect: { kind: verdict.kind } };
     case 'unclear':
       if (confirmations < confirmationsBeforeAlarm) return askAgain(counted);
@@ -202,9 +203,12 @@ function decide(migration: Migration, verdict: TruthVerdict, nowMs: number, limi
 }
 
 function waitForTruth(migration: Migration, why: string, nowMs: number, limits: StepLimits, sourceMoving: boolean): Step {
-  if (sourceMoving && migration.abortAsked) return { migration, effect: { kind: 'abort-transfer' } };
-  const sinceMs = migration.resolution?.sinceMs ?? nowMs;
-  if (!sourceMoving && nowMs - sinceMs > limits.truthWaitMsMax) {
+  if (sourceMoving) {
+    // The transfer may take as long as it needs: the wait for the truth begins when it is over.
+    const moving = { ...migration, resolution: migration.resolution && { ...migration.resolution, sinceMs: nowMs } };
+    return migration.abortAsked ? { migration: moving, effect: { kind: 'abort-transfer' } } : askAgain(moving);
+  }
+  if (isOverdue(migration, nowMs, limits)) {
     return fail(
       migration,
       { code: 'truth-unknown', message: `where the VM runs could not be established: ${why}; look on both hosts` },
@@ -212,6 +216,15 @@ function waitForTruth(migration: Migration, why: string, nowMs: number, limits: 
     );
   }
   return askAgain(migration);
+}
+
+function isOverdue({ resolution }: Migration, nowMs: number, limits: StepLimits): boolean {
+  return resolution !== null && nowMs - resolution.sinceMs > limits.truthWaitMsMax;
+}
+
+/** What the hosts refuse to put right again and again is a person's. */
+function leftAsItIs(correction: string): Refusal {
+  return { code: 'truth-unknown', message: `the hosts do not carry out '${correction}', where the VM runs is not settled; look on both hosts` };
 }
 
 function countVerdict(migration: Migration, verdict: TruthVerdict, nowMs: number): Migration {

@@ -1,0 +1,10 @@
+import { type Refusal, type RefusalCode, refusalOf } from '#core/model/result.ts';
+
+/** What the wire carries of a refusal's sentence; a longer one would cost the whole message, and the line. */
+const sentenceLengthMax = 4096;
+
+/** As `refusalOf`, with a sentence that fits the wire. */
+export function shortRefusalOf(error: unknown, fallback: RefusalCode = 'internal'): Refusal {
+  const { code, message } = refusalOf(error, fallback);
+  return { code, message: message.slice(0, sentenceLengthMax) };
+}
