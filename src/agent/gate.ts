@@ -49,7 +49,8 @@ export class Gate {
   async accept(signed: SignedTicket, nowMs: number): Promise<void> {
     const ticket = this.#open(signed);
     if (this.#held.size >= heldMax) this.#forgetExpired(nowMs);
-    if (this.#held.size >= heldMax) throw new PlimsollError('migration-limit', 'this host holds too many tickets: try again in two minutes');
+    if (this.#held.size >= heldMax)
+      throw new PlimsollError('migration-limit', 'this host holds too many tickets: try again in two minutes');
     const verdict = await this.#remembered.update((state) => {
       const judged = acceptTicket(ticket, this.#hostId, state, nowMs);
       return { state: judged.ok ? judged.memory : null, outcome: judged };

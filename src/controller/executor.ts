@@ -199,7 +199,7 @@ export class Executor {
       const event = await this.#effects.perform(effect, running.migration);
       ({ migration, effect } = step(running.migration, event, this.#parts.clock.nowMs(), limits));
     }
-    await this.#finish(running);
+    await this.#finish(running.migration);
     this.#running.delete(running.migration.request.migrationId);
   }
 
@@ -213,11 +213,15 @@ export class Executor {
 
   /** Saves the newest record in its turn. The end of a migration is not in it: `#finish` closes the record. */
   async #save(running: Running): Promise<void> {
-    const saved = running.saved.then(async () => {
-      if (running.migration.endedAtMs === null) await this.#durably(() => this.#parts.store.saveMigration(running.migration));
-    });
+    const saved = running.saved.then(() => this.#saveOpen(running));
     running.saved = saved.catch(() => null);
     await saved;
+  }
+
+  async #saveOpen(running: Running): Promise<void> {
+    const { migration } = running;
+    const isOpen = migration.endedAtMs === null && this.#running.get(migration.request.migrationId) === running;
+    if (isOpen) await this.#durably(() => this.#parts.store.saveMigration(migration));
   }
 
   async #durably(write: () => Promise<void>): Promise<void> {
@@ -233,8 +237,7 @@ export class Executor {
   }
 
   /** The record is closed last: a crash in here repeats it, and each part is done once. */
-  async #finish(running: Running): Promise<void> {
-    const { migration } = running;
+  async #finish(migration: Migration): Promise<void> {
     const { request } = migration;
     if (migration.phase === 'done' || migration.proof !== null || migration.phaseSinceMs > request.askedAtMs) {
       await this.#effects.closeChannel(request);
@@ -252,7 +255,6 @@ export class Executor {
       failureCode: migration.failure?.code ?? null,
     };
     await this.#durably(() => this.#parts.store.appendLedger(entry));
-    await running.saved;
     await this.#durably(() => this.#parts.store.saveMigration(migration));
   }
 

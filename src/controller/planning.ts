@@ -108,10 +108,11 @@ export class Planning {
   async #useOnce({ planId, expiresAtMs }: Plan): Promise<boolean> {
     const nowMs = this.#parts.clock.nowMs();
     for (const [id, endMs] of this.#applied) if (endMs <= nowMs) this.#applied.delete(id);
-    if (expiresAtMs <= nowMs || this.#applied.has(planId)) return false;
-    this.#applied.set(planId, expiresAtMs);
+    if (expiresAtMs <= nowMs) return false;
     const newest = await this.#parts.store.migrations({ limit: migrationsRead });
-    return !newest.some(({ request }) => request.planId === planId);
+    if (this.#applied.has(planId) || newest.some(({ request }) => request.planId === planId)) return false;
+    this.#applied.set(planId, expiresAtMs);
+    return true;
   }
 
   /** The moves of an approved plan that had to wait for others, in their order, as long as the plan is valid. */

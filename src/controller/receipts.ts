@@ -1,5 +1,5 @@
 import { decodeBase64, encodeBase64 } from '#core/access/base64.ts';
-import { type Envelope, preAuthenticationEncoding, receiptPayloadType } from '#core/access/envelope.ts';
+import { type Envelope, parseEnvelope, parseJson, preAuthenticationEncoding, receiptPayloadType } from '#core/access/envelope.ts';
 import { receiptOf } from '#core/migration/receipt.ts';
 import type { Migration } from '#core/model/migration.ts';
 import { PlimsollError } from '#core/model/result.ts';
@@ -22,17 +22,23 @@ export class Receipts {
     return written;
   }
 
+  /** `valid` only for the very bytes that were signed as the receipt of this migration. Throws `receipt-unknown`. */
   async read(migrationId: string): Promise<ReceiptResource> {
     const stored = await this.#parts.store.receipt(migrationId);
     if (!stored)
       throw new PlimsollError('receipt-unknown', `there is no receipt of migration ${migrationId}: see 'plimsoll migration list'`);
-    const envelope = JSON.parse(stored.envelope) as Envelope;
-    const payload = decodeBase64(envelope.payload);
+    const envelope = parseEnvelope(stored.envelope);
+    const payload = decodeBase64(envelope?.payload ?? '') ?? new Uint8Array();
+    const statement = parseJson(new TextDecoder().decode(payload));
+    const valid = envelope !== null && this.#isSigned(envelope, payload) && isAbout(statement, migrationId);
+    return { migrationId, valid, keyId: envelope?.signatures[0]?.keyid ?? '', statement, envelope: envelope ?? stored.envelope };
+  }
+
+  #isSigned(envelope: Envelope, payload: Uint8Array): boolean {
     const signature = decodeBase64(envelope.signatures[0]?.sig ?? '');
-    const signed = preAuthenticationEncoding(envelope.payloadType, payload ?? new Uint8Array());
-    const valid = payload !== null && signature !== null && this.#parts.verifier.verify(signed, signature);
-    const statement: unknown = payload === null ? null : JSON.parse(new TextDecoder().decode(payload));
-    return { migrationId, valid, keyId: envelope.signatures[0]?.keyid ?? '', statement, envelope };
+    // The same key signs tickets: the type keeps one from passing for the other.
+    if (signature === null || envelope.payloadType !== receiptPayloadType) return false;
+    return this.#parts.verifier.verify(preAuthenticationEncoding(receiptPayloadType, payload), signature);
   }
 
   async #write(migration: Migration): Promise<void> {
@@ -50,4 +56,9 @@ export class Receipts {
     };
     await store.saveReceipt({ migrationId, sequence, createdAtMs: clock.nowMs(), envelope: JSON.stringify(envelope) });
   }
+}
+
+/** A receipt that was put in another one's place is signed too. */
+function isAbout(statement: unknown, migrationId: string): boolean {
+  return typeof statement === 'object' && statement !== null && 'migrationId' in statement && statement.migrationId === migrationId;
 }

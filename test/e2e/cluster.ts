@@ -25,10 +25,12 @@ export async function startCluster(options: Partial<LabOptions>): Promise<Cluste
   return { lab, client };
 }
 
+/** Every host has sent a sample from now on: its agent lives, and so does its libvirtd, without which there is none. */
 export async function allHostsUp({ lab, client }: Cluster): Promise<void> {
+  const sinceMs = Date.now();
   const up = async () => {
     const hosts = await client.hosts().catch(() => []);
-    return hosts.length === lab.hosts.length && hosts.every((host) => host.status === 'up');
+    return hosts.length === lab.hosts.length && hosts.every((host) => host.status === 'up' && (host.lastSampleAtMs ?? 0) > sinceMs);
   };
   await waitFor(up, { what: 'all hosts to be up', timeoutMs: 60_000 });
 }

@@ -29,3 +29,13 @@ describe.each(await scenarioNames())('scenario %s', (name) => {
     expect(log, 'the decision log; UPDATE=1 accepts it as it is').toBe(await readFile(scenarioFile(name, 'expected.log'), 'utf8'));
   });
 });
+
+test('the story of the demo, more than an hour long, takes less than a second of CPU', async () => {
+  const scenario = await loadScenario('demo-story');
+  await logOf(scenario);
+  const before = process.cpuUsage();
+  await logOf(scenario);
+  const { user, system } = process.cpuUsage(before);
+  expect(scenario.cluster.runForSeconds).toBeGreaterThanOrEqual(3600);
+  expect((user + system) / 1000, 'milliseconds of CPU').toBeLessThan(1000);
+});

@@ -24,5 +24,30 @@ export interface Envelope {
   readonly signatures: readonly { readonly keyid: string; readonly sig: string }[];
 }
 
+/** Reads a stored envelope; null for what is none. */
+export function parseEnvelope(text: string): Envelope | null {
+  const value = parseJson(text);
+  if (!isRecord(value) || typeof value['payloadType'] !== 'string' || typeof value['payload'] !== 'string') return null;
+  const { payloadType, payload, signatures } = value;
+  return Array.isArray(signatures) && signatures.every(isSignature) ? { payloadType, payload, signatures } : null;
+}
+
+/** The value of a JSON text; null for what is no JSON. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+function isSignature(value: unknown): value is Envelope['signatures'][number] {
+  return isRecord(value) && typeof value['keyid'] === 'string' && typeof value['sig'] === 'string';
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
+}
+
 export const ticketPayloadType = 'application/vnd.plimsoll.ticket+json';
 export const receiptPayloadType = 'application/vnd.plimsoll.receipt+json';

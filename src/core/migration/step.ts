@@ -224,7 +224,10 @@ function isOverdue({ resolution }: Migration, nowMs: number, limits: StepLimits)
 
 /** What the hosts refuse to put right again and again is a person's. */
 function leftAsItIs(correction: string): Refusal {
-  return { code: 'truth-unknown', message: `the hosts do not carry out '${correction}', where the VM runs is not settled; look on both hosts` };
+  return {
+    code: 'truth-unknown',
+    message: `the hosts do not carry out '${correction}', where the VM runs is not settled; look on both hosts`,
+  };
 }
 
 function countVerdict(migration: Migration, verdict: TruthVerdict, nowMs: number): Migration {

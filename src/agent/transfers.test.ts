@@ -1,0 +1,181 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { PlimsollError } from '#core/model/result.ts';
+import { Channels } from './channels.ts';
+import { association, type FakeWorld, fakeWorld, otherPeer, peer, settings, signed, startArgs, ticketOf, vmId } from './fakes.ts';
+import { Gate } from './gate.ts';
+import { Remembered } from './remembered.ts';
+import { Transfers } from './transfers.ts';
+
+interface Source extends FakeWorld {
+  readonly channels: Channels;
+  readonly gate: Gate;
+  readonly transfers: Transfers;
+}
+
+const going = new AbortController().signal;
+const outcome = { totalMs: 1, downtimeMs: 1, memorySentBytes: 1, iterations: 1 };
+
+beforeEach(() => void vi.useFakeTimers({ now: 10 }));
+afterEach(() => void vi.useRealTimers());
+
+/** A source with its ticket accepted and its channel proven: all good. */
+async function readySource(): Promise<Source> {
+  const world = fakeWorld();
+  const channels = new Channels(world.parts, settings);
+  const gate = new Gate('a', await Remembered.load(world.memory), world.parts.ticketVerifier);
+  await gate.accept(signed(ticketOf()), 10);
+  await channels.probe(peer, 'n1', going);
+  return { ...world, channels, gate, transfers: new Transfers(world.parts, channels, gate) };
+}
+
+async function startedSource(): Promise<Source> {
+  const source = await readySource();
+  await source.transfers.start(startArgs, going);
+  return source;
+}
+
+describe('the start of a transfer', () => {
+  it('sends the VM once when all is good', async () => {
+    const source = await startedSource();
+    expect(source.hypervisor.migrations).toMatchObject([{ vmId, peerHostId: 'b', peerProtectedAddress: '10.1.0.2' }]);
+    source.hypervisor.complete(outcome);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(source.transfers.status('m1')).toEqual({ kind: 'completed', outcome });
+  });
+
+  const broken: readonly (readonly [story: string, spoil: (source: Source) => unknown, code: string])[] = [
+    ['the channel was closed after its proof', ({ channels }) => channels.close('b', going), 'proof-missing'],
+    ['the proof is old', () => vi.advanceTimersByTimeAsync(30_001), 'proof-missing'],
+    ['the guard is gone', ({ guard }) => (guard.installed = false), 'guard-missing'],
+    ['the SA is gone', ({ ipsec }) => (ipsec.sas = []), 'proof-missing'],
+    ['the SA is another one than was proven', ({ ipsec }) => (ipsec.sas = [association({ spiOut: 'cc' })]), 'proof-missing'],
+    ['a newer SA stands beside the proven one', ({ ipsec }) => addNewerSa(ipsec), 'proof-missing'],
+    ['the SA is being deleted', ({ ipsec }) => (ipsec.sas = [association({ state: 'deleting' })]), 'proof-missing'],
+    ['charon is away', ({ ipsec }) => (ipsec.fault = new PlimsollError('ipsec-unavailable', 'away')), 'ipsec-unavailable'],
+  ];
+
+  it.each(broken)('sends nothing when %s', async (_story, spoil, code) => {
+    const source = await readySource();
+    await spoil(source);
+    await expect(source.transfers.start(startArgs, going)).rejects.toMatchObject({ code });
+    expect(source.hypervisor.migrations).toEqual([]);
+    expect(source.transfers.status('m1')).toEqual({ kind: 'unknown' });
+  });
+
+  const wrongArgs: readonly (readonly [story: string, changes: object, code: string])[] = [
+    ['the ticket is of another migration', { migrationId: 'm2' }, 'ticket-invalid'],
+    ['the ticket is for another VM', { vmId: '00000000-0000-4000-8000-000000000002' }, 'ticket-invalid'],
+    ['another peer was proven', { peer: otherPeer }, 'proof-missing'],
+  ];
+
+  it.each(wrongArgs)('sends nothing when %s', async (_story, changes, code) => {
+    const source = await readySource();
+    await expect(source.transfers.start({ ...startArgs, ...changes }, going)).rejects.toMatchObject({ code });
+    expect(source.hypervisor.migrations).toEqual([]);
+  });
+
+  it('sends nothing without any proof, or after one that failed', async () => {
+    const source = await readySource();
+    source.parts.prober.sendProtected = () => Promise.resolve(0);
+    await source.channels.probe(peer, 'n2', going);
+    await expect(source.transfers.start(startArgs, going)).rejects.toMatchObject({ code: 'proof-missing' });
+    expect(source.hypervisor.migrations).toEqual([]);
+  });
+
+  it('sends once when it is asked twice, one after the other or both at once', async () => {
+    const source = await startedSource();
+    await source.channels.probe(peer, 'n2', going);
+    await expect(source.transfers.start(startArgs, going)).rejects.toMatchObject({ code: 'ticket-used' });
+    const atOnce = await readySource();
+    await atOnce.gate.accept(signed(ticketOf({ ticketId: 't2', migrationId: 'm2', vmEpoch: 4 })), 10);
+    const again = { ...startArgs, migrationId: 'm2' };
+    await Promise.allSettled([atOnce.transfers.start(again, going), atOnce.transfers.start(again, going)]);
+    expect(source.hypervisor.migrations).toHaveLength(1);
+    expect(atOnce.hypervisor.migrations).toHaveLength(1);
+  });
+
+  it('sends nothing when the order ran out of time, or the channel was closed, while the proof was looked at', async () => {
+    const late = await readySource();
+    const order = new AbortController();
+    const start = late.transfers.start(startArgs, order.signal);
+    order.abort(new PlimsollError('command-timeout', 'late'));
+    await expect(start).rejects.toMatchObject({ code: 'command-timeout' });
+    const closed = await readySource();
+    const { sas } = closed.ipsec;
+    const started = closed.transfers.start(startArgs, going);
+    const close = closed.channels.close('b', going);
+    closed.ipsec.sas = sas;
+    await expect(started).rejects.toMatchObject({ code: 'proof-missing' });
+    await close;
+    expect([...late.hypervisor.migrations, ...closed.hypervisor.migrations]).toEqual([]);
+  });
+});
+
+function addNewerSa(ipsec: FakeWorld['ipsec']): void {
+  ipsec.sas = [...ipsec.sas, association({ childUniqueId: '2', spiOut: 'cc', spiIn: 'dd' })];
+}
+
+describe('a transfer under way', () => {
+  const lost: readonly (readonly [story: string, spoil: (source: Source) => unknown])[] = [
+    ['the guard', ({ guard }) => (guard.installed = false)],
+    ['the SA', ({ ipsec }) => (ipsec.sas = [])],
+    ['the strong cipher', ({ ipsec }) => (ipsec.sas = [association({ encryption: '3DES_CBC' })])],
+  ];
+
+  it.each(lost)('is aborted when %s is lost; the VM stays', async (_story, spoil) => {
+    const source = await startedSource();
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(source.transfers.status('m1')).toMatchObject({ kind: 'running' });
+    spoil(source);
+    await vi.advanceTimersByTimeAsync(600);
+    expect(source.transfers.status('m1')).toMatchObject({ kind: 'failed', refusal: { code: 'channel-failed' } });
+  });
+
+  it('goes on when its SA is rekeyed', async () => {
+    const source = await startedSource();
+    source.ipsec.sas = [association({ childUniqueId: '2', spiOut: 'cc', spiIn: 'dd' })];
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(source.transfers.status('m1')).toMatchObject({ kind: 'running' });
+  });
+
+  it('goes on when a daemon cannot be read for a moment, however often that happens', async () => {
+    const source = await startedSource();
+    for (let time = 0; time < 5; time += 1) {
+      source.ipsec.fault = new PlimsollError('ipsec-unavailable', 'restarting');
+      await vi.advanceTimersByTimeAsync(2000);
+      source.ipsec.fault = null;
+      await vi.advanceTimersByTimeAsync(1000);
+    }
+    expect(source.transfers.status('m1')).toMatchObject({ kind: 'running' });
+  });
+
+  it('is aborted when charon stays away, and when it hangs without a word', async () => {
+    const away = await startedSource();
+    away.ipsec.fault = new PlimsollError('ipsec-unavailable', 'away');
+    await vi.advanceTimersByTimeAsync(4000);
+    expect(away.transfers.status('m1')).toMatchObject({ kind: 'failed', refusal: { code: 'channel-failed' } });
+    const hung = await startedSource();
+    hung.ipsec.hangs = true;
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(hung.transfers.status('m1')).toMatchObject({ kind: 'failed', refusal: { code: 'channel-failed' } });
+  });
+
+  it('is aborted on request; one that another agent process began, by the job of the hypervisor', async () => {
+    const source = await startedSource();
+    await source.transfers.abort('m1', vmId, going);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(source.transfers.status('m1')).toMatchObject({ kind: 'failed', refusal: { code: 'aborted' } });
+    await source.transfers.abort('m0', vmId, going);
+    expect(source.hypervisor.done).toEqual(['abort-job']);
+  });
+
+  it('ends with a sentence that fits the wire, however long the hypervisor complains', async () => {
+    const source = await readySource();
+    source.hypervisor.migrate = () => Promise.reject(new Error('x'.repeat(10_000)));
+    await source.transfers.start(startArgs, going);
+    await vi.advanceTimersByTimeAsync(0);
+    const status = source.transfers.status('m1');
+    expect(status).toMatchObject({ kind: 'failed', refusal: { code: 'hypervisor-failed' } });
+    expect(status.kind === 'failed' && status.refusal.message.length).toBe(4096);
+  });
+});
