@@ -1,4 +1,7 @@
-/** What `npm test` runs: the static checks, then every vitest project this machine can run. Ends with one line of counts. */
+/**
+ * What `npm test` runs: the static checks, then every vitest project this machine can run; with names as
+ * arguments, those projects alone. Ends with one line of counts.
+ */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -69,8 +72,9 @@ function countsOf(report: unknown): Counts {
 }
 
 const labMissing = process.env['PLIMSOLL_LAB_MISSING'];
+const wanted = process.argv.slice(2);
 const startedAt = performance.now();
-const all = [await runChecks(), await runVitest(projects(labMissing))];
+const all = wanted.length > 0 ? [await runVitest(wanted)] : [await runChecks(), await runVitest(projects(labMissing))];
 const sum = (name: keyof Counts) => all.reduce((total, counts) => total + counts[name], 0);
 if (labMissing !== undefined) process.stdout.write(`not run here: the end-to-end tests (${labMissing})\n`);
 process.stdout.write(`took ${Math.round((performance.now() - startedAt) / 1000)} s\n`);

@@ -269,4 +269,3 @@ export class FakeLine implements Line {
     return this.sent.filter(({ type }) => type === 'reply');
   }
 }
-
