@@ -1,5 +1,5 @@
 import { judgeOwnEnd, proofPolicy } from '#core/channel/proof.ts';
-import type { GuardState, ProofFacts, SecurityAssociation } from '#core/model/channel.ts';
+import type { GuardState, IpsecBackend, ProofFacts, SecurityAssociation } from '#core/model/channel.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import type { ChannelPeer, ProbeListener } from '#core/ports.ts';
 import type { Peer } from '#wire/agent-protocol.ts';
@@ -28,6 +28,7 @@ export class Channels {
   readonly #settings: AgentSettings;
   readonly #proofs = new Map<string, OwnProof>();
   readonly #hearings = new Map<string, Hearing>();
+  #backend: IpsecBackend | null = null;
 
   constructor(parts: AgentParts, settings: AgentSettings) {
     this.#parts = parts;
@@ -36,8 +37,19 @@ export class Channels {
 
   /** The guard goes in before anything else and stays when this process dies. */
   async installGuard(signal: AbortSignal): Promise<void> {
-    const backend = await this.#parts.ipsec.backend(signal);
+    const backend = await this.#knownBackend(signal);
     await this.#parts.guard.install({ addresses: this.#settings.addresses, backend }, signal);
+  }
+
+  /** A charon that is away must not keep the guard from being repaired: what it said last still holds. */
+  async #knownBackend(signal: AbortSignal): Promise<IpsecBackend> {
+    try {
+      this.#backend = await this.#parts.ipsec.backend(signal);
+      return this.#backend;
+    } catch (error) {
+      if (this.#backend === null || signal.aborted) throw error;
+      return this.#backend;
+    }
   }
 
   async prepare(peer: Peer, signal: AbortSignal): Promise<string> {

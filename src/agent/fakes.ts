@@ -252,7 +252,8 @@ export class FakeLine implements Line {
   }
 
   onClose(listener: (reason: string) => void): void {
-    this.#close = listener;
+    if (this.closedFor === null) this.#close = listener;
+    else listener(this.closedFor);
   }
 
   close(reason: string): void {

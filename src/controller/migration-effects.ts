@@ -27,6 +27,8 @@ export class MigrationEffects {
   readonly #policy: Policy;
   readonly #epoch: number;
   readonly #signal: AbortSignal;
+  /** Hosts that did not answer when last asked: said once, not once a second. */
+  readonly #silent = new Set<HostId>();
 
   constructor(parts: ControllerParts, lines: AgentLines, policy: Policy, epoch: number, signal: AbortSignal) {
     this.#parts = parts;
@@ -54,19 +56,39 @@ export class MigrationEffects {
       case 'ask-truth':
         return this.#askTruth(request, effect.delayMs);
       case 'resume-source':
-        await this.#tryCommand(request.fromHostId, 'vm.resume', { vmId: request.vmId, vmEpoch: request.vmEpoch });
-        return { kind: 'corrected' };
+        return this.#correct(
+          request,
+          request.fromHostId,
+          'vm.resume',
+          'both hosts agree that the VM is halted on its source: it is resumed',
+        );
       case 'destroy-source-copy':
-        await this.#tryCommand(request.fromHostId, 'vm.destroy-copy', { vmId: request.vmId, vmEpoch: request.vmEpoch });
-        return { kind: 'corrected' };
+        return this.#correct(
+          request,
+          request.fromHostId,
+          'vm.destroy-copy',
+          'the VM runs on its destination: the halted copy on its source is removed',
+        );
       case 'destroy-destination-copy':
-        await this.#tryCommand(request.toHostId, 'vm.destroy-copy', { vmId: request.vmId, vmEpoch: request.vmEpoch });
-        return { kind: 'corrected' };
+        return this.#correct(
+          request,
+          request.toHostId,
+          'vm.destroy-copy',
+          'the source keeps the VM: the halted copy on the destination is removed',
+        );
       case 'verify':
         return { kind: 'verified', saAfter: await this.#saOf(request) };
       default:
         return effect satisfies never;
     }
+  }
+
+  /** What is done to a copy is in the log before it is done. Whether it worked, the next question to both hosts tells. */
+  async #correct(request: MigrationRequest, hostId: HostId, name: 'vm.resume' | 'vm.destroy-copy', why: string): Promise<MigrationEvent> {
+    const { migrationId, vmId, vmName, vmEpoch } = request;
+    this.#parts.log.warn(why, { migrationId, vm: vmName, hostId });
+    await this.#tryCommand(hostId, name, { vmId, vmEpoch });
+    return { kind: 'corrected' };
   }
 
   /** All checks before anything is touched; also the dry run. Throws the refusal. */
@@ -165,10 +187,12 @@ export class MigrationEffects {
   async #truthOn(hostId: HostId, vmId: string): Promise<VmTruth> {
     try {
       const { vm } = await this.#command(hostId, 'vm.find', { vmId }, quickMs);
+      this.#silent.delete(hostId);
       return vm === null ? { kind: 'absent' } : { kind: 'present', state: vm.state, jobActive: vm.jobActive };
     } catch (error) {
       this.#signal.throwIfAborted();
-      this.#parts.log.warn('a host does not say where the VM is', { hostId, vmId, ...refusalOf(error) });
+      if (!this.#silent.has(hostId)) this.#parts.log.warn('a host does not say where the VM is', { hostId, vmId, ...refusalOf(error) });
+      this.#silent.add(hostId);
       return { kind: 'unreachable' };
     }
   }

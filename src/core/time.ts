@@ -10,7 +10,12 @@ export function pause(clock: Clock, durationMs: number, signal: AbortSignal): Pr
   );
 }
 
-/** Runs `work` for at most `limitMs`; then its signal aborts and the call rejects with `command-timeout`. */
+/**
+ * Runs `work` for at most `limitMs`; then its signal aborts and the call rejects with `command-timeout`.
+ *
+ * The caller's signal may live as long as the process, so what is hung on it here is taken off again:
+ * `AbortSignal.any` would leave something of each call behind.
+ */
 export async function withDeadline<Value>(
   clock: Clock,
   limitMs: number,
@@ -18,14 +23,16 @@ export async function withDeadline<Value>(
   work: (signal: AbortSignal) => Promise<Value>,
 ): Promise<Value> {
   signal.throwIfAborted();
+  const limited = new AbortController();
   const ended = new AbortController();
-  const late = new AbortController();
-  const limited = AbortSignal.any([signal, late.signal]);
-  void abortWhenLate(clock, limitMs, late, ended.signal);
+  const forward = () => limited.abort(signal.reason);
+  signal.addEventListener('abort', forward, { once: true });
+  void abortWhenLate(clock, limitMs, limited, ended.signal);
   try {
-    return await Promise.race([work(limited), rejectWhenAborted(limited)]);
+    return await Promise.race([work(limited.signal), rejectWhenAborted(limited.signal)]);
   } finally {
     ended.abort();
+    signal.removeEventListener('abort', forward);
   }
 }
 

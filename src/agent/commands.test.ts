@@ -1,0 +1,138 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { PlimsollError } from '#core/model/result.ts';
+import { Channels } from './channels.ts';
+import { type CommandTable, commandTable } from './commands.ts';
+import { type FakeWorld, fakeWorld, peer, runningVm, settings, signed, startArgs, ticketOf, vmId } from './fakes.ts';
+import { Gate } from './gate.ts';
+import { Remembered } from './remembered.ts';
+import { Sampler } from './sampler.ts';
+import { Transfers } from './transfers.ts';
+
+const going = new AbortController().signal;
+const gibibyte = 2 ** 30;
+
+beforeEach(() => void vi.useFakeTimers({ now: 10 }));
+afterEach(() => void vi.useRealTimers());
+
+async function newTable(): Promise<FakeWorld & { readonly table: CommandTable; readonly sampler: Sampler }> {
+  const world = fakeWorld();
+  const { parts } = world;
+  const channels = new Channels(parts, settings);
+  const gate = new Gate('a', await Remembered.load(parts.memory), parts.ticketVerifier);
+  const sampler = new Sampler(parts, settings, 'boot1');
+  const transfers = new Transfers(parts, channels, gate);
+  return { ...world, sampler, table: commandTable(parts, { gate, channels, transfers, sampler }) };
+}
+
+describe('a command', () => {
+  const malformed: readonly (readonly [story: string, name: string, args: unknown])[] = [
+    ['is unknown', 'host.reboot', {}],
+    ['is named as something every object has', 'constructor', {}],
+    ['has no arguments', 'vm.find', undefined],
+    ['has no VM id', 'vm.find', { vmId: 'web1' }],
+    ['has more arguments than it knows', 'vm.find', { vmId, force: true }],
+    ['has a negative epoch', 'vm.resume', { vmId, vmEpoch: -1 }],
+    ['has an epoch that is no integer', 'vm.destroy-copy', { vmId, vmEpoch: 1.5 }],
+    ['has a ticket as long as a book', 'ticket.accept', { ticket: { payload: 'A'.repeat(8196), signature: '' } }],
+    ['names a peer that is none', 'channel.prepare', { peer: { ...peer, hostId: '../b' } }],
+    [
+      'has an address that is none',
+      'transfer.start',
+      { ...startArgs, peer: { ...peer, addresses: { ...peer.addresses, protected: 'b;x' } } },
+    ],
+    ['has a bandwidth that is none', 'transfer.start', { ...startArgs, bandwidthBytesPerSecond: null }],
+  ];
+
+  it.each(malformed)('that %s is refused and touches nothing', async (_story, name, args) => {
+    const { table, hypervisor } = await newTable();
+    await expect(table.run(name, args, going)).rejects.toMatchObject({ code: 'message-invalid' });
+    expect([...hypervisor.done, ...hypervisor.migrations]).toEqual([]);
+  });
+
+  it('about an unknown VM is answered, not failed', async () => {
+    const { table, hypervisor } = await newTable();
+    hypervisor.vm = null;
+    expect(await table.run('vm.find', { vmId }, going)).toEqual({ vm: null });
+  });
+
+  it('is refused with the reason of the daemon that is away', async () => {
+    const { table, hypervisor } = await newTable();
+    hypervisor.fault = new PlimsollError('hypervisor-unavailable', 'libvirtd is away');
+    await expect(table.run('vm.find', { vmId }, going)).rejects.toMatchObject({ code: 'hypervisor-unavailable' });
+  });
+});
+
+describe('a destination', () => {
+  const check = (memoryBytes = gibibyte) => ['vm.check-destination', { vmId, memoryBytes }, going] as const;
+
+  it('with room that does not have the VM takes it', async () => {
+    const { table, hypervisor, sampler } = await newTable();
+    hypervisor.vm = null;
+    await sampler.take(going);
+    expect(await table.run(...check(3 * gibibyte))).toEqual({ refusal: null, hypervisor: 'fake 1.0' });
+  });
+
+  it('without room says how much there is', async () => {
+    const { table, hypervisor, sampler } = await newTable();
+    hypervisor.vm = null;
+    await sampler.take(going);
+    const answer = await table.run(...check(3 * gibibyte + 1));
+    expect(answer).toMatchObject({ refusal: { code: 'no-memory', message: expect.stringContaining('3.00 GiB free') } });
+  });
+
+  it.each(['running', 'paused', 'incoming', 'crashed'] as const)('that has the VM already, %s, refuses it', async (state) => {
+    const { table, hypervisor, sampler } = await newTable();
+    hypervisor.vm = runningVm({ state });
+    await sampler.take(going);
+    expect(await table.run(...check())).toMatchObject({ refusal: { code: 'destination-has-vm' } });
+  });
+
+  it('with a definition that an earlier migration left behind, shut off, takes it', async () => {
+    const { table, hypervisor, sampler } = await newTable();
+    hypervisor.vm = runningVm({ state: 'shut-off' });
+    await sampler.take(going);
+    expect(await table.run(...check())).toMatchObject({ refusal: null });
+  });
+
+  it('that has not measured itself, or not for long, refuses it', async () => {
+    const { table, hypervisor, sampler } = await newTable();
+    hypervisor.vm = null;
+    expect(await table.run(...check())).toMatchObject({ refusal: { code: 'host-down' } });
+    await sampler.take(going);
+    await vi.advanceTimersByTimeAsync(60_001);
+    expect(await table.run(...check())).toMatchObject({ refusal: { code: 'host-down' } });
+  });
+});
+
+describe('an order to put a copy right', () => {
+  const order = (name: 'vm.resume' | 'vm.destroy-copy', vmEpoch: number) => [name, { vmId, vmEpoch }, going] as const;
+
+  it('is carried out on a halted copy', async () => {
+    const { table, hypervisor } = await newTable();
+    hypervisor.vm = runningVm({ state: 'paused' });
+    await table.run(...order('vm.resume', 1));
+    await table.run(...order('vm.destroy-copy', 1));
+    expect(hypervisor.done).toEqual(['resume', 'destroy']);
+  });
+
+  it('never destroys a copy that runs or has a job at work on it, and has nothing to do where there is none', async () => {
+    const { table, hypervisor } = await newTable();
+    await expect(table.run(...order('vm.destroy-copy', 1))).rejects.toMatchObject({ code: 'vm-busy' });
+    hypervisor.vm = runningVm({ state: 'incoming', jobActive: true });
+    await expect(table.run(...order('vm.destroy-copy', 1))).rejects.toMatchObject({ code: 'vm-busy' });
+    hypervisor.vm = null;
+    expect(await table.run(...order('vm.destroy-copy', 1))).toEqual({});
+    expect(hypervisor.done).toEqual([]);
+  });
+
+  it('of a migration that a newer one has overtaken is refused', async () => {
+    const { table, hypervisor } = await newTable();
+    await table.run('ticket.accept', { ticket: signed(ticketOf({ vmEpoch: 3 })) }, going);
+    hypervisor.vm = runningVm({ state: 'paused' });
+    await expect(table.run(...order('vm.resume', 2))).rejects.toMatchObject({ code: 'stale-epoch' });
+    await expect(table.run(...order('vm.destroy-copy', 2))).rejects.toMatchObject({ code: 'stale-epoch' });
+    expect(hypervisor.done).toEqual([]);
+    await table.run(...order('vm.destroy-copy', 3));
+    expect(hypervisor.done).toEqual(['destroy']);
+  });
+});
