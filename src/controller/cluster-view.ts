@@ -3,11 +3,11 @@ import { cpuUsedCores, type HostLoad, nextHostLoad, snapshotHostOf, snapshotVmsO
 import type { HostAddresses, HostId, HostStatus } from '#core/model/host.ts';
 import type { Policy } from '#core/model/policy.ts';
 import type { Sample } from '#core/model/sample.ts';
-import type { SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
+import type { Relief, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
 import type { Cores } from '#core/model/units.ts';
 import type { VmId } from '#core/model/vm.ts';
 import { compareText } from '#core/planner/cool-down.ts';
-import { isAbove, loadOf, nextRoundsOverLine, startLimit } from '#core/planner/line.ts';
+import { isAbove, loadOf, nextRelief, nextRoundsOverLine, noRelief, startLimit } from '#core/planner/line.ts';
 import type { HostRecord } from '#core/store.ts';
 import type { AgentFacts } from './agent-lines.ts';
 
@@ -20,6 +20,7 @@ export interface HostView {
   readonly load: HostLoad | null;
   readonly connected: boolean;
   readonly roundsOverLine: number;
+  readonly relieving: Relief;
   readonly samplesAccepted: number;
   readonly samplesRejected: number;
 }
@@ -45,6 +46,7 @@ export class ClusterView {
         load: null,
         connected: false,
         roundsOverLine: 0,
+        relieving: noRelief,
         samplesAccepted: 0,
         samplesRejected: 0,
       }),
@@ -59,7 +61,7 @@ export class ClusterView {
   }
 
   disconnect(hostId: HostId): void {
-    this.#change(hostId, (host) => ({ ...host, connected: false, roundsOverLine: 0 }));
+    this.#change(hostId, (host) => ({ ...host, connected: false, roundsOverLine: 0, relieving: noRelief }));
   }
 
   /** Takes in a sample, or counts it as rejected and says why. */
@@ -86,7 +88,8 @@ export class ClusterView {
     for (const host of this.#hosts.values()) {
       const seen = this.#snapshotHost(host, nowMs);
       const roundsOverLine = seen === null ? 0 : nextRoundsOverLine(host.roundsOverLine, seen, this.#policy);
-      this.#hosts.set(host.hostId, { ...host, roundsOverLine });
+      const relieving = seen === null ? noRelief : nextRelief(host.relieving, { ...seen, roundsOverLine }, this.#policy);
+      this.#hosts.set(host.hostId, { ...host, roundsOverLine, relieving });
     }
     return this.snapshot(nowMs);
   }
@@ -148,7 +151,10 @@ export class ClusterView {
   }
 
   #snapshotHost(host: HostView, nowMs: number): SnapshotHost | null {
-    return host.load && snapshotHostOf(host.load, { status: this.status(host, nowMs), roundsOverLine: host.roundsOverLine });
+    return (
+      host.load &&
+      snapshotHostOf(host.load, { status: this.status(host, nowMs), roundsOverLine: host.roundsOverLine, relieving: host.relieving })
+    );
   }
 
   /** The smoothed CPU of the sample's VMs that another host knows better. */

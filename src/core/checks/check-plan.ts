@@ -135,10 +135,13 @@ function checkSource({ hosts, policy }: Snapshot, move: Move): readonly PlanViol
   const found: PlanViolation[] = [];
   const cpu = (100 * host.cpuUsedCores) / host.capacity.cpuCores;
   const memory = (100 * host.memoryUsedBytes) / host.capacity.memoryBytes;
-  if (!(cpu > policy.cpuLine.startPercent || memory > policy.memoryLine.startPercent)) {
+  const { relieving } = host;
+  const over = cpu > policy.cpuLine.startPercent || memory > policy.memoryLine.startPercent;
+  const onItsWay = (relieving.cpu && cpu > policy.cpuLine.stopPercent) || (relieving.memory && memory > policy.memoryLine.stopPercent);
+  if (!over && !onItsWay) {
     found.push(violation('source-not-over-line', `${host.hostId} is at ${cpu} % CPU and ${memory} % memory`, move, host.hostId));
   }
-  if (!(host.roundsOverLine >= policy.sustainedRounds)) {
+  if (!relieving.cpu && !relieving.memory && !(host.roundsOverLine >= policy.sustainedRounds)) {
     found.push(violation('source-not-sustained', `${host.hostId} is over its line for ${host.roundsOverLine} rounds`, move, host.hostId));
   }
   return found;

@@ -1,6 +1,6 @@
 import type { HostCapacity, HostId, HostStatus } from '#core/model/host.ts';
 import type { Pressure, Sample } from '#core/model/sample.ts';
-import type { SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
+import type { Relief, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
 import { bytes, cores } from '#core/model/units.ts';
 import type { Cores } from '#core/model/units.ts';
 import type { VmId, VmSample } from '#core/model/vm.ts';
@@ -90,7 +90,7 @@ export function vmCpuCores(load: HostLoad): ReadonlyMap<VmId, Cores> {
 /** The host as the planner sees it; null while its CPU is not known. */
 export function snapshotHostOf(
   load: HostLoad,
-  facts: { readonly status: HostStatus; readonly roundsOverLine: number },
+  facts: { readonly status: HostStatus; readonly roundsOverLine: number; readonly relieving: Relief },
 ): SnapshotHost | null {
   const cpu = cpuUsedCores(load);
   if (cpu === null) return null;
@@ -105,6 +105,7 @@ export function snapshotHostOf(
     pressure: load.pressure,
     sampledAtMs: load.mark.takenAtMs,
     roundsOverLine: facts.roundsOverLine,
+    relieving: facts.relieving,
   };
 }
 

@@ -192,7 +192,8 @@ function decide(migration: Migration, verdict: TruthVerdict, nowMs: number, limi
     case 'destroy-source-copy':
     case 'destroy-destination-copy':
       if (confirmations < confirmationsNeeded) return askAgain(counted);
-      if (isOverdue(counted, nowMs, limits)) return fail(counted, leftAsItIs(verdict.kind), nowMs);
+      // Twice as long as the mere wait: what is found at its very end is still put right.
+      if (waitedMs(counted, nowMs) > 2 * limits.truthWaitMsMax) return fail(counted, leftAsItIs(verdict.kind), nowMs);
       return { migration: counted, effect: { kind: verdict.kind } };
     case 'unclear':
       if (confirmations < confirmationsBeforeAlarm) return askAgain(counted);
@@ -208,7 +209,7 @@ function waitForTruth(migration: Migration, why: string, nowMs: number, limits: 
     const moving = { ...migration, resolution: migration.resolution && { ...migration.resolution, sinceMs: nowMs } };
     return migration.abortAsked ? { migration: moving, effect: { kind: 'abort-transfer' } } : askAgain(moving);
   }
-  if (isOverdue(migration, nowMs, limits)) {
+  if (waitedMs(migration, nowMs) > limits.truthWaitMsMax) {
     return fail(
       migration,
       { code: 'truth-unknown', message: `where the VM runs could not be established: ${why}; look on both hosts` },
@@ -218,8 +219,8 @@ function waitForTruth(migration: Migration, why: string, nowMs: number, limits: 
   return askAgain(migration);
 }
 
-function isOverdue({ resolution }: Migration, nowMs: number, limits: StepLimits): boolean {
-  return resolution !== null && nowMs - resolution.sinceMs > limits.truthWaitMsMax;
+function waitedMs({ resolution }: Migration, nowMs: number): number {
+  return resolution === null ? 0 : nowMs - resolution.sinceMs;
 }
 
 /** What the hosts refuse to put right again and again is a person's. */

@@ -5,6 +5,11 @@ import type { Pressure } from './sample.ts';
 import type { Bytes, Cores } from './units.ts';
 import type { VmId, VmState } from './vm.ts';
 
+export interface Relief {
+  readonly cpu: boolean;
+  readonly memory: boolean;
+}
+
 export interface SnapshotHost {
   readonly hostId: HostId;
   readonly status: HostStatus;
@@ -17,6 +22,8 @@ export interface SnapshotHost {
   readonly sampledAtMs: number;
   /** Planning rounds in a row, this one included, in which the host was over a start line. */
   readonly roundsOverLine: number;
+  /** Relief has begun for this resource: it lasts until its stop line. */
+  readonly relieving: Relief;
 }
 
 export interface SnapshotVm {

@@ -35,6 +35,8 @@ function change(load: LoadChange): string {
 export interface PlanFacts {
   /** Hosts above a start line. */
   readonly over: number;
+  /** Hosts below it again, but not yet down to the stop line. */
+  readonly relieving: number;
   /** Hosts whose load is not known. */
   readonly frozen: number;
   readonly moves: readonly Move[];
@@ -60,6 +62,7 @@ const headline: Readonly<Record<Verdict, (facts: PlanFacts) => string>> = {
   frozen: () => 'Nothing is planned, because too little is known',
 };
 
-function hostsOver({ over }: PlanFacts): string {
+function hostsOver({ over, relieving }: PlanFacts): string {
+  if (over === 0) return `${count(relieving, 'host')} not yet down to the stop line`;
   return over === 1 ? '1 host is over its line' : `${over} hosts are over their line`;
 }

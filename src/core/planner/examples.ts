@@ -5,7 +5,7 @@ import { defaultPolicy } from '#core/model/policy.ts';
 import type { Policy } from '#core/model/policy.ts';
 import type { Snapshot, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
 import type { Bytes, Cores } from '#core/model/units.ts';
-import { isAbove, loadOf, startLimit } from './line.ts';
+import { isAbove, loadOf, noRelief, startLimit } from './line.ts';
 
 export const gibibyte = 2 ** 30;
 export const exampleNowMs = 1_800_000_000_000;
@@ -17,7 +17,7 @@ export interface ExampleVm extends Partial<Pick<SnapshotVm, 'state' | 'vcpus'>> 
   readonly gib?: number;
 }
 
-export interface ExampleHost extends Partial<Pick<SnapshotHost, 'status' | 'sampledAtMs' | 'roundsOverLine'>> {
+export interface ExampleHost extends Partial<Pick<SnapshotHost, 'status' | 'sampledAtMs' | 'roundsOverLine' | 'relieving'>> {
   readonly id: HostId;
   readonly cores?: number;
   readonly gib?: number;
@@ -59,6 +59,7 @@ function exampleHost(host: ExampleHost, policy: Policy): SnapshotHost {
     pressure: null,
     sampledAtMs: host.sampledAtMs ?? exampleNowMs - 1_000,
     roundsOverLine: host.roundsOverLine ?? (isAbove(loadOf(figures), startLimit(policy)) ? policy.sustainedRounds : 0),
+    relieving: host.relieving ?? noRelief,
   };
 }
 

@@ -1,4 +1,4 @@
-import { assert, constantFrom, array, double, integer, nat, property, record, shuffledSubarray, tuple } from 'fast-check';
+import { assert, boolean, constantFrom, array, double, integer, nat, property, record, shuffledSubarray, tuple } from 'fast-check';
 import type { Arbitrary } from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { checkPlan } from '#core/checks/check-plan.ts';
@@ -13,7 +13,7 @@ import { clusterOf, findHost } from './cluster.ts';
 import { exampleEntry, exampleNowMs, exampleSnapshot, gibibyte } from './examples.ts';
 import type { ExampleHost } from './examples.ts';
 import { frozenHosts } from './freeze.ts';
-import { isAbove, loadOf, nextRoundsOverLine, startLimit } from './line.ts';
+import { isAbove, loadOf, nextRelief, nextRoundsOverLine, noRelief, startLimit } from './line.ts';
 import { makePlan } from './make-plan.ts';
 import { scoreOf, totalsOf } from './score.ts';
 
@@ -36,6 +36,7 @@ function snapshots(coresMax = 2.5): Arbitrary<Snapshot> {
     status: constantFrom('up' as const, 'up' as const, 'up' as const, 'up' as const, 'silent' as const),
     ageMs: integer({ min: 0, max: 16_000 }),
     roundsOverLine: integer({ min: 0, max: 5 }),
+    relieving: record({ cpu: boolean(), memory: boolean() }),
     vms: array(vm, { maxLength: 7 }),
   });
   const facts = record({
@@ -106,7 +107,8 @@ function applied(snapshot: Snapshot, plan: PlanDraft, laterMs: number): Snapshot
       cpuUsedCores: cores(Math.max(0, host.cpuUsedCores + sum(came, 'cpuUsedCores') - sum(went, 'cpuUsedCores'))),
       memoryUsedBytes: bytes(Math.max(0, host.memoryUsedBytes + sum(came, 'memoryBytes') - sum(went, 'memoryBytes'))),
     };
-    return { ...after, roundsOverLine: nextRoundsOverLine(host.roundsOverLine, after, snapshot.policy) };
+    const roundsOverLine = nextRoundsOverLine(host.roundsOverLine, after, snapshot.policy);
+    return { ...after, roundsOverLine, relieving: nextRelief(host.relieving, { ...after, roundsOverLine }, snapshot.policy) };
   });
   const vms = snapshot.vms.map((vm) => ({ ...vm, hostId: moves.get(vm.vmId)?.toHostId ?? vm.hostId }));
   return { ...snapshot, takenAtMs, hosts, vms, ledger: [...snapshot.ledger, ...entries] };
@@ -137,17 +139,27 @@ describe('laws of planning', () => {
     assert(
       property(snapshots(0.4), (snapshot) => {
         const start = startLimit(snapshot.policy);
-        const calm = { ...snapshot, hosts: snapshot.hosts.filter((host) => !isAbove(loadOf(host), start)) };
+        const calm = {
+          ...snapshot,
+          hosts: snapshot.hosts.filter((host) => !isAbove(loadOf(host), start)).map((host) => ({ ...host, relieving: noRelief })),
+        };
         expect(makePlan(calm).moves).toEqual([]);
       }),
       runs,
     );
   });
 
-  it('never moves a VM off a host that is not over a start line', () => {
+  it('never moves a VM off a host that is neither over a start line nor on its way down to the stop line', () => {
     assert(
       property(snapshots(), (snapshot) => {
-        const over = snapshot.hosts.filter((host) => isAbove(loadOf(host), startLimit(snapshot.policy))).map((host) => host.hostId);
+        const { policy } = snapshot;
+        const over = snapshot.hosts
+          .filter((host) => {
+            const { cpuPercent, memoryPercent } = loadOf(host);
+            const cpu = cpuPercent > (host.relieving.cpu ? policy.cpuLine.stopPercent : policy.cpuLine.startPercent);
+            return cpu || memoryPercent > (host.relieving.memory ? policy.memoryLine.stopPercent : policy.memoryLine.startPercent);
+          })
+          .map((host) => host.hostId);
         for (const move of makePlan(snapshot).moves) expect(over).toContain(move.fromHostId);
       }),
       runs,

@@ -1,6 +1,6 @@
 import type { HostCapacity } from '#core/model/host.ts';
 import type { LinePair, Policy } from '#core/model/policy.ts';
-import type { SnapshotHost } from '#core/model/snapshot.ts';
+import type { Relief, SnapshotHost } from '#core/model/snapshot.ts';
 import { percentOf } from '#core/model/units.ts';
 import type { Bytes, Cores } from '#core/model/units.ts';
 
@@ -46,6 +46,49 @@ function fillPercent(line: LinePair): number {
 /** Above in any resource. NaN is above nothing: unusable figures are sorted out before (see freeze.ts). */
 export function isAbove(load: Load, limit: Limit): boolean {
   return load.cpuPercent > limit.cpuPercent || load.memoryPercent > limit.memoryPercent;
+}
+
+export const noRelief: Relief = { cpu: false, memory: false };
+
+/** Over a start line, or on its way from one down to its stop line. */
+export function needsRelief(
+  host: Pick<SnapshotHost, 'capacity' | 'cpuUsedCores' | 'memoryUsedBytes' | 'relieving'>,
+  policy: Policy,
+): boolean {
+  const { cpuPercent, memoryPercent } = reliefGoal(host, policy);
+  const load = loadOf(host);
+  return load.cpuPercent > cpuPercent || load.memoryPercent > memoryPercent;
+}
+
+/** Down to the stop line in each resource that is over its start line or being relieved; the others are not its trouble. */
+export function reliefGoal(host: Pick<SnapshotHost, 'capacity' | 'cpuUsedCores' | 'memoryUsedBytes' | 'relieving'>, policy: Policy): Limit {
+  const load = loadOf(host);
+  const { cpuLine, memoryLine } = policy;
+  return {
+    cpuPercent: host.relieving.cpu || load.cpuPercent > cpuLine.startPercent ? cpuLine.stopPercent : Infinity,
+    memoryPercent: host.relieving.memory || load.memoryPercent > memoryLine.startPercent ? memoryLine.stopPercent : Infinity,
+  };
+}
+
+/**
+ * `relieving` of a host for this planning round, `roundsOverLine` being this round's: hysteresis. Relief begins
+ * when the host was over a start line for the sustained rounds and ends at the stop line, so that a plan that
+ * could not be carried out in one go is not left half-done between the two.
+ */
+export function nextRelief(
+  previous: Relief,
+  host: Pick<SnapshotHost, 'status' | 'capacity' | 'cpuUsedCores' | 'memoryUsedBytes' | 'roundsOverLine'>,
+  policy: Policy,
+): Relief {
+  if (host.status !== 'up') return noRelief;
+  const { cpuPercent, memoryPercent } = loadOf(host);
+  const sustained = host.roundsOverLine >= policy.sustainedRounds;
+  const goesOn = (was: boolean, percent: number, line: LinePair) =>
+    (sustained && percent > line.startPercent) || (was && percent > line.stopPercent);
+  return {
+    cpu: goesOn(previous.cpu, cpuPercent, policy.cpuLine),
+    memory: goesOn(previous.memory, memoryPercent, policy.memoryLine),
+  };
 }
 
 /**

@@ -7,7 +7,7 @@ import type { Cluster } from './cluster.ts';
 import { compareText } from './cool-down.ts';
 import { describePlan } from './describe.ts';
 import { frozenHosts } from './freeze.ts';
-import { isAbove, loadOf, startLimit } from './line.ts';
+import { isAbove, loadOf, needsRelief, reliefGoal, startLimit } from './line.ts';
 import { migrationsByHost } from './migration-limits.ts';
 import { relieve } from './relief.ts';
 import type { Source } from './relief.ts';
@@ -18,7 +18,7 @@ import { count, percent } from './words.ts';
 
 /**
  * The plan for one snapshot. Pure and deterministic: the order of hosts and VMs does not matter, ties are
- * broken by id. Only hosts over a start line are relieved; each move has its reason, and whatever was looked
+ * broken by id. Only hosts over a start line, or on their way from it to the stop line, are relieved; each move has its reason, and whatever was looked
  * at and left alone is in `skipped` with its own.
  *
  * The limits on migrations at one time (`migrationsPerHostMax`, `migrationsPerClusterMax`) count what is under
@@ -31,7 +31,7 @@ export function makePlan(snapshot: Snapshot): PlanDraft {
   const cluster = clusterOf(snapshot, frozen);
   const hosts = snapshot.hosts.toSorted((a, b) => compareText(a.hostId, b.hostId));
   const known = hosts.filter((host) => !frozen.has(host.hostId));
-  const over = known.filter((host) => isAbove(loadOf(host), startLimit(policy)));
+  const over = known.filter((host) => needsRelief(host, policy));
   const waits = over.map((host) => ({ host, stay: waitOf(host, snapshot, cluster) }));
   const sources = waits.filter(({ stay }) => stay === null).map(({ host }) => host);
   const vms = vmsToMove(snapshot, sources);
@@ -48,32 +48,32 @@ export function makePlan(snapshot: Snapshot): PlanDraft {
     ...vms.stayed,
     ...relief.skipped,
   ];
-  const verdict = relief.moves.length > 0 ? 'moves' : verdictWithoutMoves(snapshot, frozen, over, skipped);
+  const aboveStart = over.filter((host) => isAbove(loadOf(host), startLimit(policy)));
+  const verdict = relief.moves.length > 0 ? 'moves' : verdictWithoutMoves(snapshot, frozen, aboveStart, skipped);
   const scoreBefore = scoreOf(totalsOf(cluster.hosts, policy));
   const scoreAfter = scoreOf(totalsOf(relief.cluster.hosts, policy));
-  const facts = { over: over.length, frozen: frozen.size, moves: relief.moves, skipped, scoreBefore, scoreAfter };
+  const facts = {
+    over: aboveStart.length,
+    relieving: over.length - aboveStart.length,
+    frozen: frozen.size,
+    moves: relief.moves,
+    skipped,
+    scoreBefore,
+    scoreAfter,
+  };
   return { verdict, summary: describePlan(verdict, facts), scoreBefore, scoreAfter, moves: relief.moves, skipped };
 }
 
-/** Down to the stop line in each resource that is over its start line; the others are not its trouble. */
 function sourceOf(host: SnapshotHost, { policy }: Snapshot): Source {
-  const load = loadOf(host);
-  const { cpuLine, memoryLine } = policy;
-  return {
-    hostId: host.hostId,
-    goal: {
-      cpuPercent: load.cpuPercent > cpuLine.startPercent ? cpuLine.stopPercent : Infinity,
-      memoryPercent: load.memoryPercent > memoryLine.startPercent ? memoryLine.stopPercent : Infinity,
-    },
-  };
+  return { hostId: host.hostId, goal: reliefGoal(host, policy) };
 }
 
 /** Why a host that is over its line is not relieved in this round; null when it is a source. */
 function waitOf(host: SnapshotHost, snapshot: Snapshot, cluster: Cluster): Stay | null {
   const { policy, inFlight } = snapshot;
-  const { hostId, roundsOverLine } = host;
+  const { hostId, roundsOverLine, relieving } = host;
   // Written so that NaN waits too.
-  if (!(roundsOverLine >= policy.sustainedRounds)) {
+  if (!relieving.cpu && !relieving.memory && !(roundsOverLine >= policy.sustainedRounds)) {
     return {
       code: 'not-sustained',
       reason: `${hostId} is over its line for ${count(roundsOverLine, 'round')}, relief begins at ${policy.sustainedRounds}`,

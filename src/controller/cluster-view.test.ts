@@ -1,0 +1,100 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { cores } from '#core/model/units.ts';
+import { ClusterView } from './cluster-view.ts';
+import { hello, policy, sampleOf, vmId, vmSample } from './fakes.ts';
+
+beforeEach(() => void vi.useFakeTimers({ now: 1_000_000 }));
+afterEach(() => void vi.useRealTimers());
+
+function newView(...hostIds: readonly string[]): ClusterView {
+  const view = new ClusterView(policy);
+  for (const hostId of hostIds) {
+    view.adopt({ hostId, joinedAtMs: 1, addresses: null, lastSeenAtMs: null });
+    view.connect(hostId, hello(hostId));
+  }
+  return view;
+}
+
+const statusOf = (view: ClusterView, hostId: string) => {
+  const host = view.host(hostId);
+  return host && view.status(host, Date.now());
+};
+
+describe('what the controller believes of its hosts', () => {
+  it('takes samples of joined hosts only', () => {
+    const view = newView('a');
+    expect(view.ingest(sampleOf('a', 1), Date.now())).toEqual({ ok: true });
+    expect(view.ingest(sampleOf('x', 1), Date.now())).toEqual({ ok: false, reason: 'host has not joined' });
+    view.connect('x', hello('x'));
+    expect(view.hosts().map(({ hostId }) => hostId)).toEqual(['a']);
+  });
+
+  const rejected: readonly (readonly [story: string, sequence: number, shiftMs: number, reason: string])[] = [
+    ['comes a second time', 5, 1000, 'sequence-back'],
+    ['is older than the one before', 6, -1000, 'older-than-previous'],
+    ['is from the future', 6, 60_000, 'in-future'],
+  ];
+
+  it.each(rejected)('counts a sample as rejected that %s, and goes on with what it had', (_story, sequence, shiftMs, reason) => {
+    const view = newView('a');
+    view.ingest(sampleOf('a', 5, [vmSample()]), Date.now());
+    const verdict = view.ingest(sampleOf('a', sequence, [], Date.now() + shiftMs), Date.now());
+    expect(verdict).toEqual({ ok: false, reason: expect.stringContaining(reason) });
+    expect(view.host('a')).toMatchObject({ samplesAccepted: 1, samplesRejected: 1 });
+    expect(view.vms()).toHaveLength(1);
+  });
+
+  it('does not believe a load that cannot be', () => {
+    const view = newView('a');
+    const verdict = view.ingest(sampleOf('a', 1, [vmSample({ cpuUsedCores: cores(400) })]), Date.now());
+    expect(verdict).toEqual({ ok: false, reason: expect.stringContaining('implausible') });
+    expect(view.snapshot(Date.now()).hosts).toEqual([]);
+  });
+
+  it('tells a host that is up from one that is silent, lost or never came', async () => {
+    const view = newView('a', 'b');
+    view.adopt({ hostId: 'c', joinedAtMs: 1, addresses: null, lastSeenAtMs: null });
+    view.ingest(sampleOf('a', 1), Date.now());
+    expect(['a', 'b', 'c'].map((hostId) => statusOf(view, hostId))).toEqual(['up', 'silent', 'joined']);
+    await vi.advanceTimersByTimeAsync(policy.sampleAgeMsMax + 1);
+    expect(statusOf(view, 'a')).toBe('silent');
+    view.ingest(sampleOf('a', 2), Date.now());
+    view.disconnect('a');
+    expect(statusOf(view, 'a')).toBe('silent');
+  });
+
+  it('counts the rounds over the line from zero again when a host was lost', () => {
+    const view = newView('a');
+    view.ingest(sampleOf('a', 1, [vmSample({ cpuUsedCores: cores(3.9) })]), Date.now());
+    expect(view.nextRound(Date.now()).hosts).toMatchObject([{ roundsOverLine: 1 }]);
+    expect(view.nextRound(Date.now()).hosts).toMatchObject([{ roundsOverLine: 2 }]);
+    view.disconnect('a');
+    expect(view.snapshot(Date.now()).hosts).toMatchObject([{ roundsOverLine: 0 }]);
+  });
+});
+
+describe('where the controller believes a VM to be', () => {
+  it('is where it runs, not where it waits for memory, whichever sample came last', () => {
+    const view = newView('a', 'b');
+    view.ingest(sampleOf('a', 1, [vmSample()]), Date.now());
+    view.ingest(sampleOf('b', 1, [vmSample({ state: 'incoming' })], Date.now() + 1), Date.now() + 1);
+    expect(view.vms()).toMatchObject([{ vmId, hostId: 'a', state: 'running' }]);
+  });
+
+  it('is the newest word when two hosts claim to run it, also when the older one is never heard again', () => {
+    const view = newView('a', 'b');
+    view.ingest(sampleOf('a', 1, [vmSample()]), Date.now());
+    view.ingest(sampleOf('b', 1, [vmSample()], Date.now() + 1), Date.now() + 1);
+    view.disconnect('a');
+    expect(view.vms()).toMatchObject([{ vmId, hostId: 'b' }]);
+  });
+
+  it('is known at once when a migration has ended, and again from the samples after it', () => {
+    const view = newView('a', 'b');
+    view.ingest(sampleOf('a', 1, [vmSample()]), Date.now());
+    view.place(vmId, 'b', Date.now());
+    expect(view.vms()).toMatchObject([{ hostId: 'b' }]);
+    view.ingest(sampleOf('a', 2, [vmSample()], Date.now() + 1), Date.now() + 1);
+    expect(view.vms()).toMatchObject([{ hostId: 'a' }]);
+  });
+});
