@@ -1,4 +1,4 @@
-import type { MigrationResource } from '#wire/api.ts';
+import type { MigrationResource, PlanResource } from '#wire/api.ts';
 import type { ControllerClient } from '#cli/client.ts';
 import { isOver, outcomeLine, progressLine } from '#cli/migration-printer.ts';
 import type { Lab, ProbeReport } from '#lab/api.ts';
@@ -21,7 +21,6 @@ export async function watchUntilLevel(
 ): Promise<readonly Watched[]> {
   const probing = new Set<string>();
   const watched: Watched[] = [];
-  let calmLooks = 0;
   const look = async (): Promise<boolean> => {
     for (const migration of (await client.migrations({ open: false, limit: 50 })).toReversed()) {
       const { migrationId, vmName } = migration.request;
@@ -36,19 +35,19 @@ export async function watchUntilLevel(
         screen.line(`   ${outcomeLine(migration, Date.now())}`);
       }
     }
-    const hosts = await client.hosts();
-    const { migrationsOpen } = await client.status();
-    const level = migrationsOpen === 0 && watched.length > 0 && hosts.every((host) => host.status === 'up' && !host.overLine);
-    calmLooks = level ? calmLooks + 1 : 0;
-    return calmLooks >= calmLooksNeeded;
+    return watched.length > 0 && probing.size === 0 && isSettled(await client.latestPlan(), watched);
   };
   await waitFor(look, { what: 'every host under its line', timeoutMs: story.levelMsMax, intervalMs: lookIntervalMs, signal });
   return watched;
 }
 
 const lookIntervalMs = 250;
-/** Two planning rounds in which nothing was over its line and nothing moved. */
-const calmLooksNeeded = Math.ceil((2 * story.planIntervalMs) / lookIntervalMs);
+/** The planner has seen the cluster as the last migration left it, knows every host's load, and wants nothing more. */
+function isSettled(plan: PlanResource, watched: readonly Watched[]): boolean {
+  const endedAtMs = Math.max(...watched.map(({ migration }) => migration.endedAtMs ?? Number.POSITIVE_INFINITY));
+  const allKnown = plan.skipped.every(({ code }) => code !== 'stale-sample');
+  return plan.createdAtMs > endedAtMs && plan.verdict === 'balanced' && allKnown;
+}
 
 export function mustHaveMoved(watched: readonly Watched[]): void {
   const failed = watched.filter(({ migration }) => migration.phase !== 'done');

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Policy } from '#core/model/policy.ts';
 import { AgentLines } from './agent-lines.ts';
 import { Executor } from './executor.ts';
-import { FakeAgent, fakeParts, MemoryStore, otherVmId, policy, refuse, runningVm, silence, vmId } from './fakes.ts';
+import { FakeAgent, fakeParts, type MemoryStore, otherVmId, policy, refuse, runningVm, silence, vmId } from './fakes.ts';
 import { Receipts } from './receipts.ts';
 
 let stop: AbortController;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeBase64, encodeBase64 } from './base64.ts';
-import { preAuthenticationEncoding } from './envelope.ts';
+import { parseEnvelope, preAuthenticationEncoding } from './envelope.ts';
 
 describe('the pre-authentication encoding', () => {
   it("gives the DSSE specification's own example", () => {
@@ -25,7 +25,21 @@ describe('base64', () => {
     );
   });
 
-  it.each(['a', 'ab=c', 'a===', 'ab c', 'abcd=', '____'])('refuses %j', (text) => {
+  it.each(['a', 'ab=c', 'a===', 'ab c', 'abcd=', '____', 'QR==', 'QUJ='])('refuses %j', (text) => {
     expect(decodeBase64(text)).toBeNull();
+  });
+});
+
+describe('a stored envelope', () => {
+  const envelope = { payloadType: 't', payload: 'AAAA', signatures: [{ keyid: 'k', sig: 'AAAA' }] };
+
+  it('is read as it was written', () => {
+    expect(parseEnvelope(JSON.stringify(envelope))).toEqual(envelope);
+  });
+
+  const none = ['null', '7', '[]', '{}', { ...envelope, payload: 7 }, { ...envelope, signatures: {} }, { ...envelope, signatures: [null] }];
+
+  it.each(none)('is none: %j', (value) => {
+    expect(parseEnvelope(typeof value === 'string' ? value : JSON.stringify(value))).toBeNull();
   });
 });

@@ -62,6 +62,7 @@ describe('the proof of a channel', () => {
     ['the guard of the source is not installed', { ...source, guardBefore: guard(0, false) }, destination],
     ['there is no SA', { ...source, after: null }, destination],
     ['the SA is being deleted', { ...source, after: sa({ state: 'deleting', packetsOut: 8 }) }, destination],
+    ['the SA was replaced during the proof', { ...source, before: sa({ spiOut: 'older' }) }, destination],
     ["the source's counter did not move", { ...source, after: sa({ packetsOut: 3 }) }, destination],
     ["the destination's counter did not move", source, { ...destination, after: sa(mirrored) }],
     ['the ends hold different SAs', source, { ...destination, after: sa({ ...mirrored, spiIn: 'other', packetsIn: 8 }) }],

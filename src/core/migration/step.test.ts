@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Proof, SecurityAssociation } from '#core/model/channel.ts';
-import type { Migration, MigrationRequest, Progress } from '#core/model/migration.ts';
+import type { Migration, MigrationRequest, Progress, VmTruth } from '#core/model/migration.ts';
 import { askAbort, begin, type MigrationEvent, outcomeOf, recover, step, type Step } from './step.ts';
 
 const limits = { noProgressMsMax: 10_000, truthWaitMsMax: 60_000 };
@@ -156,6 +156,42 @@ describe('a migration', () => {
     const lost: MigrationEvent = { kind: 'transfer-lost', refusal: { code: 'link-lost', message: 'gone' } };
     expect(play([...copying, lost, ...Array.from({ length: 30 }, () => silent)]).migration.phase).toBe('resolving');
     const { migration } = play([...copying, lost, ...Array.from({ length: 70 }, () => silent)]);
+    expect(migration.failure?.code).toBe('truth-unknown');
+    expect(outcomeOf(migration)).toBe('unclear');
+  });
+});
+
+describe('the wait for the truth', () => {
+  const lost: MigrationEvent = { kind: 'transfer-lost', refusal: { code: 'agent-restarted', message: 'gone' } };
+  const at = (source: VmTruth, destination: VmTruth): MigrationEvent => ({ kind: 'truth', source, destination });
+  const movingToNowhere = at({ kind: 'present', state: 'running', jobActive: true }, { kind: 'unreachable' });
+  const moving = at({ kind: 'present', state: 'running', jobActive: true }, { kind: 'present', state: 'incoming', jobActive: true });
+  const silent = at({ kind: 'present', state: 'running', jobActive: false }, { kind: 'unreachable' });
+  const halted = at({ kind: 'present', state: 'paused', jobActive: false }, { kind: 'absent' });
+
+  it('lasts as long as the hypervisor is at work, and only then begins to count', () => {
+    const worked = [...copying, lost, ...Array.from({ length: 500 }, () => moving)];
+    const afterwards = (count: number) => play([...worked, ...Array.from({ length: count }, () => silent)]).migration;
+    expect(afterwards(0).phase).toBe('resolving');
+    expect(afterwards(50).phase).toBe('resolving');
+    expect(afterwards(70).failure?.code).toBe('truth-unknown');
+  });
+
+  it('aborts a transfer that nobody watches any more as soon as that is asked', () => {
+    const { migration, effect } = play([...copying, lost, moving]);
+    for (const seen of [moving, movingToNowhere])
+      expect(play([seen], { migration: askAbort(migration), effect }).effect.kind).toBe('abort-transfer');
+  });
+
+  it('ends for a person when the hosts do not carry out what would put it right', () => {
+    const again = (count: number) =>
+      play([
+        ...copying,
+        lost,
+        ...(Array.from({ length: count }, () => [halted, halted, { kind: 'corrected' }]).flat() as MigrationEvent[]),
+      ]);
+    expect(again(10).migration.phase).toBe('resolving');
+    const { migration } = again(80);
     expect(migration.failure?.code).toBe('truth-unknown');
     expect(outcomeOf(migration)).toBe('unclear');
   });
