@@ -103,10 +103,13 @@ describe("an agent's line", () => {
     const { line, hypervisor, memory } = await startAgent();
     hypervisor.findVm = () => new Promise(() => undefined);
     await deliver(line(), welcome(1), command());
-    memory.save = () => new Promise(() => undefined);
+    const disk = Promise.withResolvers<void>();
+    memory.save = () => disk.promise;
     await deliver(line(), command({ commandId: 'c2', controllerEpoch: 2, name: 'vm.resume', args: { vmId, vmEpoch: 1 } }));
     await vi.advanceTimersByTimeAsync(1001);
     expect(line().replies()).toEqual([refused('command-timeout'), refused('command-timeout', 'c2')]);
+    disk.resolve();
+    await vi.advanceTimersByTimeAsync(0);
     expect(hypervisor.done).toEqual([]);
   });
 

@@ -17,8 +17,8 @@ describe('the proof of a channel, at its source', () => {
   it('is good for one transfer when the probes went through the SA behind the guard', async () => {
     const { channels } = newChannels();
     expect(await channels.probe(peer, 'n1', going)).toMatchObject({ hostId: 'a', peerHostId: 'b', protectedProbes: 8 });
-    expect((await channels.provenSa('b', going)).spiOut).toBe('aa');
-    await expect(channels.provenSa('b', going)).rejects.toMatchObject({ code: 'proof-missing' });
+    expect((await channels.provenSa(peer, going)).spiOut).toBe('aa');
+    await expect(channels.provenSa(peer, going)).rejects.toMatchObject({ code: 'proof-missing' });
   });
 
   const broken: readonly (readonly [story: string, spoil: (world: FakeWorld) => unknown])[] = [
@@ -35,7 +35,7 @@ describe('the proof of a channel, at its source', () => {
     spoil(world);
     await world.channels.probe(peer, 'n1', going);
     world.guard.installed = true;
-    await expect(world.channels.provenSa('b', going)).rejects.toMatchObject({ code: 'proof-missing' });
+    await expect(world.channels.provenSa(peer, going)).rejects.toMatchObject({ code: 'proof-missing' });
   });
 
   it('is forgotten as soon as a new one begins, also when the new one fails', async () => {
@@ -44,7 +44,7 @@ describe('the proof of a channel, at its source', () => {
     ipsec.fault = new PlimsollError('ipsec-unavailable', 'away');
     await expect(channels.probe(peer, 'n2', going)).rejects.toMatchObject({ code: 'ipsec-unavailable' });
     ipsec.fault = null;
-    await expect(channels.provenSa('b', going)).rejects.toMatchObject({ code: 'proof-missing' });
+    await expect(channels.provenSa(peer, going)).rejects.toMatchObject({ code: 'proof-missing' });
   });
 });
 

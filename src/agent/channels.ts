@@ -8,6 +8,8 @@ import type { AgentParts, AgentSettings } from './parts.ts';
 interface OwnProof {
   readonly provenAtMs: number;
   readonly spiOut: string;
+  /** What was proven is the way to this address, and to no other. */
+  readonly peerProtectedAddress: string;
 }
 
 interface Hearing {
@@ -121,17 +123,25 @@ export class Channels {
       plainProbes,
     };
     if (judgeOwnEnd(facts) === null && after.sa !== null) {
-      this.#proofs.set(peer.hostId, { provenAtMs: this.#parts.clock.monotonicMs(), spiOut: after.sa.spiOut });
+      this.#proofs.set(peer.hostId, {
+        provenAtMs: this.#parts.clock.monotonicMs(),
+        spiOut: after.sa.spiOut,
+        peerProtectedAddress: peer.addresses.protected,
+      });
     }
     return facts;
   }
 
   /** The SA that was proven from here a moment ago and still stands behind an intact guard; throws otherwise. */
-  async provenSa(peerHostId: string, signal: AbortSignal): Promise<SecurityAssociation> {
+  async provenSa(peer: Peer, signal: AbortSignal): Promise<SecurityAssociation> {
+    const peerHostId = peer.hostId;
     const proof = this.#proofs.get(peerHostId);
     const age = proof ? this.#parts.clock.monotonicMs() - proof.provenAtMs : Number.POSITIVE_INFINITY;
     if (!proof || age > proofPolicy.proofLifetimeMs) {
       throw new PlimsollError('proof-missing', `there is no fresh proof of the channel to ${peerHostId}: nothing was sent`);
+    }
+    if (proof.peerProtectedAddress !== peer.addresses.protected) {
+      throw new PlimsollError('proof-missing', `the channel to ${peerHostId} was proven to another address: nothing was sent`);
     }
     const { sa, guard } = await this.state(peerHostId, signal);
     if (!guard.installed) throw new PlimsollError('guard-missing', 'the guard is gone from this host: nothing was sent');

@@ -66,6 +66,7 @@ describe('the start of a transfer', () => {
     ['the ticket is of another migration', { migrationId: 'm2' }, 'ticket-invalid'],
     ['the ticket is for another VM', { vmId: '00000000-0000-4000-8000-000000000002' }, 'ticket-invalid'],
     ['another peer was proven', { peer: otherPeer }, 'proof-missing'],
+    ['another address was proven', { peer: { ...peer, addresses: { ...peer.addresses, protected: '10.0.0.66' } } }, 'proof-missing'],
   ];
 
   it.each(wrongArgs)('sends nothing when %s', async (_story, changes, code) => {

@@ -36,7 +36,7 @@ export class Transfers {
 
   /** Resolves with the proven SA once the transfer is under way; it then runs by itself. */
   async start(args: CommandArgs<'transfer.start'>, signal: AbortSignal): Promise<SecurityAssociation> {
-    const sa = await this.#channels.provenSa(args.peer.hostId, signal);
+    const sa = await this.#channels.provenSa(args.peer, signal);
     // Whoever asked has been told by now that nothing began.
     signal.throwIfAborted();
     this.#gate.spend(args.migrationId, args.vmId, args.peer.hostId, this.#parts.clock.nowMs());

@@ -185,7 +185,8 @@ describe('a controller that stops', () => {
       await vi.advanceTimersByTimeAsync(2000);
       stop.abort();
       await executor.settle();
-      expect(store.records.get(begun.migrationId)).toMatchObject({ endedAtMs: null, failure: null });
+      for (const record of [store.records.get(begun.migrationId), executor.current(begun.migrationId)])
+        expect(record).toMatchObject({ endedAtMs: null, failure: null });
       expect([store.ledger, store.receipts]).toEqual([[], []]);
     },
   );

@@ -97,13 +97,13 @@ export class Executor {
   async start(wish: Omit<MigrationRequest, 'migrationId' | 'vmEpoch' | 'askedAtMs'>): Promise<Migration> {
     this.#checkLimits(wish);
     const migrationId = this.#parts.random.id().slice(0, shownIdLength);
-    const placeholder = begin({ ...wish, migrationId, vmEpoch: 0, askedAtMs: this.#parts.clock.nowMs() });
+    const draft = begin({ ...wish, migrationId, vmEpoch: 0, askedAtMs: this.#parts.clock.nowMs() });
     const reserved = Promise.withResolvers<void>();
-    const running: Running = { migration: placeholder.migration, done: reserved.promise, saved: reserved.promise };
+    const running: Running = { migration: draft.migration, done: reserved.promise, saved: reserved.promise };
     this.#running.set(migrationId, running);
     try {
       const vmEpoch = await this.#parts.store.nextVmEpoch(wish.vmId);
-      const first = begin({ ...placeholder.migration.request, vmEpoch });
+      const first = begin({ ...draft.migration.request, vmEpoch });
       await this.#parts.store.saveMigration(first.migration);
       running.migration = { ...first.migration, abortAsked: running.migration.abortAsked };
       this.#launch(running, () => Promise.resolve(first));

@@ -10,7 +10,7 @@ import { notePacket, type NotedPacket } from './packet-layouts.ts';
 import { RealLibvirtd } from './real-libvirtd.ts';
 import { guestXml } from './site.ts';
 import { createTestPki } from './test-pki.ts';
-import { until } from './until.ts';
+import { until } from '#test/support/until.ts';
 
 const captured = new Map<string, { readonly from: string; readonly packet: NotedPacket }>();
 

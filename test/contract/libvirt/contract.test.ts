@@ -6,7 +6,7 @@ import { createFlag, eventId, listFlag, statsGroup } from '#drivers/libvirt/flag
 
 import { missingForRealLibvirtd } from './real-libvirtd.ts';
 import { guestXml, startFakeSite, startRealSite, type Site, type SiteKind } from './site.ts';
-import { until } from './until.ts';
+import { until } from '#test/support/until.ts';
 
 const missing = missingForRealLibvirtd();
 const kinds: readonly SiteKind[] = [

@@ -7,7 +7,7 @@ import { listFlag } from '#drivers/libvirt/flags.ts';
 
 import { missingForRealLibvirtd } from './real-libvirtd.ts';
 import { guestXml, startFakeSite, startRealSite, type Daemon, type Site, type SiteKind } from './site.ts';
-import { until } from './until.ts';
+import { until } from '#test/support/until.ts';
 
 const missing = missingForRealLibvirtd();
 const kinds: readonly SiteKind[] = [

@@ -6,7 +6,7 @@ import { createLibvirtHypervisor } from '#drivers/libvirt/hypervisor.ts';
 
 import { FakeLibvirtd } from './fake-libvirtd.ts';
 import { guestXml } from './site.ts';
-import { until } from './until.ts';
+import { until } from '#test/support/until.ts';
 
 const signal = new AbortController().signal;
 

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { until } from './until.ts';
+import { until } from '#test/support/until.ts';
 
 const programs = ['libvirtd', 'virtlogd', 'qemu-system-x86_64', 'virsh', 'unshare', 'nsenter', 'openssl'];
 

@@ -7,7 +7,7 @@ import { unixSocket } from '#drivers/strongswan/transport.ts';
 import type { CharonPair } from './charon-pair.ts';
 import { type Identities, createIdentities } from './identities.ts';
 import { implementations } from './implementations.ts';
-import { until } from './until.ts';
+import { until } from '#test/support/until.ts';
 
 for (const implementation of implementations) {
   describe.runIf(implementation.usable)(`the VICI client against ${implementation.title}`, () => {

@@ -8,7 +8,7 @@ import { unixSocket } from '#drivers/strongswan/transport.ts';
 import { type CharonHost, type CharonPair, channelPeer } from './charon-pair.ts';
 import { type Identities, createIdentities } from './identities.ts';
 import { implementations } from './implementations.ts';
-import { until } from './until.ts';
+import { until } from '#test/support/until.ts';
 
 const soon = (): AbortSignal => AbortSignal.timeout(20_000);
 

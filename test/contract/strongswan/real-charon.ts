@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { CharonHost, CharonPair } from './charon-pair.ts';
-import { until } from './until.ts';
+import { until } from '#test/support/until.ts';
 
 const run = promisify(execFile);
 const charonPath = '/usr/lib/ipsec/charon';

@@ -4,7 +4,7 @@ import { Session } from '#drivers/strongswan/session.ts';
 import type { SessionLimits } from '#drivers/strongswan/session-limits.ts';
 import { unixSocket } from '#drivers/strongswan/transport.ts';
 import { type FakePair, startFakePair } from './fake-pair.ts';
-import { until } from './until.ts';
+import { until } from '#test/support/until.ts';
 
 const garbage = {
   'a frame over the limit': Uint8Array.of(0x7f, 0xff, 0xff, 0xff),
