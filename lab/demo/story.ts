@@ -14,8 +14,8 @@ export const story = {
   planIntervalMs: 3000,
   sampleIntervalMs: 1500,
   smoothingHalfLifeMs: 4000,
-  /** A guest's beats come every 50 ms; more than this beyond the measured downtime is a gap of its own. */
-  beatToleranceMs: 1000,
+  /** A guest beats every 50 ms, and shares two cores with everything else: more than this beyond its downtime is a gap of its own. */
+  beatToleranceMs: 500,
   overLineMsMax: 90_000,
   levelMsMax: 150_000,
 } as const;
