@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, readlink } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { text as readText } from 'node:stream/consumers';
 import { LabError } from './errors.ts';
@@ -126,12 +126,16 @@ export class Machine {
     return pid;
   }
 
-  /** Translates a pid of the machine's namespace: the kernel lists both in /proc/PID/status (NSpid). */
+  /**
+   * Translates a pid of the machine's namespace: the kernel lists both in /proc/PID/status (NSpid). Machines may
+   * share a control group, and each of them has a process 2: the namespace has to be this machine's too.
+   */
   async outerPid(pidInside: number): Promise<number | undefined> {
     const [group] = this.spec.cgroups;
+    const own = await pidNamespace(await this.pid1());
     for (const pid of group === undefined ? [] : await processesOf(group)) {
       const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-      if (/^NSpid:.*\t(\d+)$/m.exec(status)?.[1] === `${pidInside}`) return pid;
+      if (/^NSpid:.*\t(\d+)$/m.exec(status)?.[1] === `${pidInside}` && (await pidNamespace(pid)) === own) return pid;
     }
     return undefined;
   }
@@ -146,4 +150,9 @@ export class Machine {
       throw new LabError('lab-unknown-host', `machine '${this.name}' does not answer: it is down, or the lab is`, cause);
     }
   }
+}
+
+/** @returns undefined for a process that is gone. */
+function pidNamespace(pid: number): Promise<string | undefined> {
+  return readlink(`/proc/${pid}/ns/pid`).catch(() => undefined);
 }

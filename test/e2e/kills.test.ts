@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Capture, waitFor } from '#lab/api.ts';
+import { type Capture, type Machine, waitFor } from '#lab/api.ts';
 import { allHostsUp, type Cluster, expectSound, hostOf, knownOn, otherHost, repetitions, startCluster, untilOver } from './cluster.ts';
 
 /** Slow enough that a kill lands in the middle of the copy. */
@@ -78,7 +78,7 @@ describe('kill -9 in the middle of a migration', () => {
   });
 
   it.each(['libvirtd', 'charon', 'agent'])('of %s on every host while nothing moves: the next migration works', async (service) => {
-    for (const host of cluster.lab.hosts) await host.killService(service);
+    for (const host of cluster.lab.hosts) await killAndRestart(host.machine, service);
     await allHostsUp(cluster);
     await nextMigrationWorks(cluster, 'vm1');
   });
