@@ -20,16 +20,22 @@ const killDestinationQemu: Kill = async ({ lab }, { guest, to }) => {
 };
 const killAgent =
   (end: 'from' | 'to'): Kill =>
-  async ({ lab }, ends) => {
-    await lab.host(ends[end]).killService('agent');
-  };
-const killController: Kill = async ({ lab }) => {
-  await lab.ctl.killService('controller');
+  ({ lab }, ends) =>
+    killAndRestart(lab.host(ends[end]).machine, 'agent');
+const killController: Kill = async (cluster) => {
+  const { controllerEpoch } = await cluster.client.status();
+  await killAndRestart(cluster.lab.ctl, 'controller');
+  const isNewRun = async () => ((await cluster.client.status().catch(() => null))?.controllerEpoch ?? 0) > controllerEpoch;
+  await waitFor(isNewRun, { what: 'another run of the controller', timeoutMs: 30_000 });
 };
+const killCharon: Kill = ({ lab }, { from }) => killAndRestart(lab.host(from).machine, 'charon');
 
-const killCharon: Kill = async ({ lab }, { from }) => {
-  await lab.host(from).killService('charon');
-};
+/** Resolves when the supervisor has started the service again, as another process. */
+async function killAndRestart(machine: Machine, service: string): Promise<void> {
+  const killed = await machine.killService(service);
+  const again = async () => ![undefined, killed].includes(await machine.servicePid(service));
+  await waitFor(again, { what: `${service} to be started again`, timeoutMs: 30_000 });
+}
 
 const victims: readonly (readonly [victim: string, kill: Kill, ends: readonly string[]])[] = [
   ['destination QEMU', killDestinationQemu, ['failed']],
