@@ -4,14 +4,16 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { guardRuleset } from '#core/channel/guard-rules.ts';
 import type { GuardSpec } from '#core/ports.ts';
 import { NftGuard } from '#drivers/linux/guard.ts';
-import { type Family, routeThrough, twoEnds, type TwoEnds } from './namespaces.ts';
+import { type Family, routeThrough, twoEnds, type TwoEnds, whyNoNamespaces } from './namespaces.ts';
 
 const nft = '/usr/sbin/nft';
 const signal = new AbortController().signal;
 const otherTable =
   'table inet bystander {\n\tchain input {\n\t\ttype filter hook input priority filter; policy accept;\n\t\ttcp dport 22 accept\n\t}\n}\n';
 
-describe.each<Family>(['IPv4', 'IPv6'])('the guard on %s', (family) => {
+const missing = whyNoNamespaces();
+
+describe.runIf(missing === null).each<Family>(['IPv4', 'IPv6'])(`the guard on %s${missing === null ? '' : ` (${missing})`}`, (family) => {
   let ends: TwoEnds;
   let guard: NftGuard;
   let spec: GuardSpec;

@@ -1,9 +1,17 @@
+import { existsSync } from 'node:fs';
 /** Two private network namespaces joined by two links: `eth0` (the underlay) and `ipsec0` (stands for the tunnel). */
 import { execFileSync, spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { HostAddresses } from '#core/model/host.ts';
 import type { PeerAnswer, PeerCommand } from './peer.ts';
+
+/** Why no hosts can be made here; null when they can. */
+export function whyNoNamespaces(): string | null {
+  if (process.getuid?.() !== 0) return 'not run, needs root';
+  const missing = ['ip', 'nft'].filter((command) => !['/usr/sbin', '/sbin'].some((folder) => existsSync(`${folder}/${command}`)));
+  return missing.length === 0 ? null : `not run, needs ${missing.join(' and ')}`;
+}
 
 const peerProgram = fileURLToPath(new URL('./peer.ts', import.meta.url));
 const families = {

@@ -2,57 +2,62 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LinuxProber } from '#drivers/linux/prober.ts';
 import { NftGuard } from '#drivers/linux/guard.ts';
-import { type Family, twoEnds, type TwoEnds } from './namespaces.ts';
+import { type Family, twoEnds, type TwoEnds, whyNoNamespaces } from './namespaces.ts';
 
 const signal = new AbortController().signal;
 
-describe.each<Family>(['IPv4', 'IPv6'])('the prober between two hosts on %s', (family) => {
-  let ends: TwoEnds;
-  let guard: NftGuard;
+const missing = whyNoNamespaces();
 
-  beforeAll(() => {
-    ends = twoEnds(family, `p${family.slice(2)}`);
-    guard = new NftGuard({ command: ends.far.within('/usr/sbin/nft') });
-  });
-  afterAll(() => ends.close());
+describe.runIf(missing === null).each<Family>(['IPv4', 'IPv6'])(
+  `the prober between two hosts on %s${missing === null ? '' : ` (${missing})`}`,
+  (family) => {
+    let ends: TwoEnds;
+    let guard: NftGuard;
 
-  const sides = () => ({ from: ends.near.addresses, to: ends.far.addresses });
-  const sendProtected = async (nonce: string, timeoutMs: number, sizeBytes = 1200) =>
-    (await ends.near.ask({ op: 'probe-send-protected', ...sides(), nonce, count: 10, sizeBytes, timeoutMs })).count;
-  const sendPlain = async (nonce: string) => (await ends.near.ask({ op: 'probe-send-plain', ...sides(), nonce, count: 5 })).count;
-  const counts = () => ends.far.ask({ op: 'probe-counts' });
+    beforeAll(() => {
+      ends = twoEnds(family, `p${family.slice(2)}`);
+      guard = new NftGuard({ command: ends.far.within('/usr/sbin/nft') });
+    });
+    afterAll(() => ends.close());
 
-  it('has its protected probes answered through the tunnel, and counts only those with the nonce', async () => {
-    await ends.far.ask({ op: 'probe-listen', addresses: ends.far.addresses, nonce: 'the-nonce' });
-    expect(await sendProtected('another-one', 100)).toBe(0);
-    expect(await counts()).toEqual({ protectedProbes: 0, plainProbes: 0 });
-    const linkBefore = ends.far.run('/bin/sh', '-c', 'grep ipsec0 /proc/net/dev');
-    expect(await sendProtected('the-nonce', 5000)).toBe(10);
-    expect(await counts()).toEqual({ protectedProbes: 10, plainProbes: 0 });
-    expect(ends.far.run('/bin/sh', '-c', 'grep ipsec0 /proc/net/dev')).not.toBe(linkBefore);
-    await ends.far.ask({ op: 'probe-close' });
-  });
+    const sides = () => ({ from: ends.near.addresses, to: ends.far.addresses });
+    const sendProtected = async (nonce: string, timeoutMs: number, sizeBytes = 1200) =>
+      (await ends.near.ask({ op: 'probe-send-protected', ...sides(), nonce, count: 10, sizeBytes, timeoutMs })).count;
+    const sendPlain = async (nonce: string) => (await ends.near.ask({ op: 'probe-send-plain', ...sides(), nonce, count: 5 })).count;
+    const counts = () => ends.far.ask({ op: 'probe-counts' });
 
-  it('has its plain probes counted where there is no guard (control arm), and not where there is one', async () => {
-    await ends.far.ask({ op: 'probe-listen', addresses: ends.far.addresses, nonce: 'plain' });
-    expect(await sendPlain('plain')).toBe(5);
-    await expect.poll(counts).toEqual({ protectedProbes: 0, plainProbes: 5 });
-    await ends.far.ask({ op: 'probe-close' });
+    it('has its protected probes answered through the tunnel, and counts only those with the nonce', async () => {
+      await ends.far.ask({ op: 'probe-listen', addresses: ends.far.addresses, nonce: 'the-nonce' });
+      expect(await sendProtected('another-one', 100)).toBe(0);
+      expect(await counts()).toEqual({ protectedProbes: 0, plainProbes: 0 });
+      const linkBefore = ends.far.run('/bin/sh', '-c', 'grep ipsec0 /proc/net/dev');
+      expect(await sendProtected('the-nonce', 5000)).toBe(10);
+      expect(await counts()).toEqual({ protectedProbes: 10, plainProbes: 0 });
+      expect(ends.far.run('/bin/sh', '-c', 'grep ipsec0 /proc/net/dev')).not.toBe(linkBefore);
+      await ends.far.ask({ op: 'probe-close' });
+    });
 
-    await guard.install({ addresses: ends.far.addresses, backend: 'libipsec' }, signal);
-    await ends.far.ask({ op: 'probe-listen', addresses: ends.far.addresses, nonce: 'guarded' });
-    expect(await sendPlain('guarded')).toBe(5);
-    await expect.poll(async () => (await guard.inspect(signal)).droppedProbePackets).toBe(5);
-    expect(await sendProtected('guarded', 5000)).toBe(10);
-    expect(await counts()).toEqual({ protectedProbes: 10, plainProbes: 0 });
-    await ends.far.ask({ op: 'probe-close' });
-    await guard.remove(signal);
-  });
+    it('has its plain probes counted where there is no guard (control arm), and not where there is one', async () => {
+      await ends.far.ask({ op: 'probe-listen', addresses: ends.far.addresses, nonce: 'plain' });
+      expect(await sendPlain('plain')).toBe(5);
+      await expect.poll(counts).toEqual({ protectedProbes: 0, plainProbes: 5 });
+      await ends.far.ask({ op: 'probe-close' });
 
-  it('gets no answer where nobody listens, within its time', async () => {
-    expect(await sendProtected('nobody', 100)).toBe(0);
-  });
-});
+      await guard.install({ addresses: ends.far.addresses, backend: 'libipsec' }, signal);
+      await ends.far.ask({ op: 'probe-listen', addresses: ends.far.addresses, nonce: 'guarded' });
+      expect(await sendPlain('guarded')).toBe(5);
+      await expect.poll(async () => (await guard.inspect(signal)).droppedProbePackets).toBe(5);
+      expect(await sendProtected('guarded', 5000)).toBe(10);
+      expect(await counts()).toEqual({ protectedProbes: 10, plainProbes: 0 });
+      await ends.far.ask({ op: 'probe-close' });
+      await guard.remove(signal);
+    });
+
+    it('gets no answer where nobody listens, within its time', async () => {
+      expect(await sendProtected('nobody', 100)).toBe(0);
+    });
+  },
+);
 
 describe('the prober on one host', () => {
   const local = { underlay: '127.0.3.1', protected: '127.0.3.2', interface: 'lo' };
