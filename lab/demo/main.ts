@@ -6,6 +6,7 @@
 import { ControllerClient } from '#cli/client.ts';
 import { printHosts } from '#cli/host-printer.ts';
 import { printPlan } from '#cli/plan-printer.ts';
+import type { HostResource } from '#wire/api.ts';
 import { type Lab, LabError, type LabOptions, labUp, waitFor } from '#lab/api.ts';
 import { runControlArm } from './control-arm.ts';
 import { Screen } from './screen.ts';
@@ -16,7 +17,7 @@ import { mustHaveMoved, watchUntilLevel } from './watch.ts';
 async function tell(lab: Lab, screen: Screen, signal: AbortSignal): Promise<boolean> {
   const client = new ControllerClient(lab.controllerSocket ?? '', signal);
   screen.heading('The cluster, quiet. Mode is observe: Plimsoll plans, and moves nothing');
-  await untilQuiet(lab, client, signal);
+  await untilQuiet(lab, client, screen, signal);
   screen.block(printHosts(await client.hosts(), Date.now()));
 
   screen.heading(`Load: the guests of ${story.hotHost} now burn CPU, write memory and write to their iSCSI disks`);
@@ -50,9 +51,10 @@ async function tell(lab: Lab, screen: Screen, signal: AbortSignal): Promise<bool
 }
 
 /** The smoothed load still shows the guests' boot for a while. */
-async function untilQuiet(lab: Lab, client: ControllerClient, signal: AbortSignal): Promise<void> {
+async function untilQuiet(lab: Lab, client: ControllerClient, screen: Screen, signal: AbortSignal): Promise<void> {
   const up = async () => {
     const hosts = await client.hosts();
+    screen.live(loadsOf(hosts));
     const isCalm = (percent: number | null) => percent !== null && percent < story.quietCpuPercentMax;
     return hosts.length === lab.hosts.length && hosts.every((host) => host.status === 'up' && isCalm(host.cpuPercent));
   };
@@ -76,12 +78,16 @@ async function drive(lab: Lab): Promise<void> {
 async function untilPlanned(client: ControllerClient, sinceMs: number, screen: Screen, signal: AbortSignal) {
   const planned = async () => {
     const hosts = await client.hosts();
-    screen.live(hosts.map((host) => `${host.hostId} ${Math.round(host.cpuPercent ?? 0)} % CPU`).join('   '));
+    screen.live(loadsOf(hosts));
     const plan = await client.latestPlan();
     return plan.verdict === 'moves' && plan.createdAtMs > sinceMs;
   };
   await waitFor(planned, { what: `${story.hotHost} over its line`, timeoutMs: story.overLineMsMax, intervalMs: 500, signal });
   return client.hosts();
+}
+
+function loadsOf(hosts: readonly HostResource[]): string {
+  return hosts.map(({ hostId, cpuPercent }) => `${hostId} ${cpuPercent === null ? '?' : Math.round(cpuPercent)} % CPU`).join('   ');
 }
 
 function summarise(lab: Lab, found: Findings, screen: Screen): boolean {
