@@ -1,4 +1,4 @@
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CACHE, CHECKOUT } from './layout.ts';
 import { must } from './process.ts';
@@ -7,14 +7,15 @@ import { hashOf, stampMatches, writeStamp } from './stamp.ts';
 const SOURCES = join(CHECKOUT, 'lab', 'native');
 const FLAGS = ['-std=gnu11', '-O2', '-Wall', '-Wextra'];
 
+/** A lab that runs keeps the old file open, and another start may be building too: each builds apart, and the name is taken at once. */
 async function compile(argv: readonly string[], output: string, signal?: AbortSignal): Promise<void> {
-  // A lab that runs keeps the old file open; a new one takes its name.
-  const partial = `${output}.${process.pid}`;
+  const work = await mkdtemp(`${output}-build-`);
   try {
+    const partial = join(work, 'program');
     await must(['gcc', ...FLAGS, '-o', partial, ...argv], { signal });
     await rename(partial, output);
   } finally {
-    await rm(partial, { force: true });
+    await rm(work, { recursive: true, force: true });
   }
 }
 
