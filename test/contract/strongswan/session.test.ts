@@ -43,6 +43,17 @@ describe('a VICI session when charon misbehaves', () => {
     });
   }
 
+  /** Resolves when the session has a new connection and has registered on it what it is subscribed to. */
+  function nextConnection(): Promise<void> {
+    return new Promise((resolve) => {
+      const stop = session.onState(({ kind }) => {
+        if (kind !== 'connected') return;
+        stop();
+        resolve();
+      });
+    });
+  }
+
   it('ends the connection on an answer that nobody asked for', async () => {
     open();
     await session.call('version');
@@ -55,8 +66,10 @@ describe('a VICI session when charon misbehaves', () => {
     open();
     const texts: unknown[] = [];
     await session.subscribe('log', (message) => texts.push(message['msg'])).ready;
+    const connected = nextConnection();
     pair.a.server.sendRaw(Uint8Array.of(0, 0, 0, 6, 7, 3, 0x6c, 0x6f, 0x67, 9));
-    await until('the new connection', () => Promise.resolve(session.generation === 2));
+    await connected;
+    expect(session.generation).toBe(2);
     pair.a.server.raise('log', { msg: 'after' });
     await until('the event', () => Promise.resolve(texts.includes('after')));
   });
@@ -152,8 +165,10 @@ describe('a VICI session when charon misbehaves', () => {
     const texts: unknown[] = [];
     const { ready } = session.subscribe('log', (message) => texts.push(message['msg']));
     await expect(ready).rejects.toMatchObject({ code: 'strongswan-unreachable' });
+    const connected = nextConnection();
     await pair.a.startCharon();
-    await until('the connection', () => Promise.resolve(session.generation === 1));
+    await connected;
+    expect(session.generation).toBe(1);
     pair.a.server.raise('log', { msg: 'hello' });
     await until('the event', () => Promise.resolve(texts.includes('hello')));
   });
