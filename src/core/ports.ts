@@ -2,7 +2,16 @@
  * What Plimsoll needs from the world. Drivers implement these on real systems, the simulator in virtual
  * time. Every wait takes an AbortSignal; expected failures reject with a PlimsollError (stable `code`).
  */
-import type { GuardState, IpsecBackend, SecurityAssociation } from './model/channel.ts';
+import type {
+  ChannelProfile,
+  ChannelSecrets,
+  GuardState,
+  IpsecBackend,
+  IpsecErrors,
+  PeerTuning,
+  SecurityAssociation,
+  WayFacts,
+} from './model/channel.ts';
 import type { HostAddresses, HostId } from './model/host.ts';
 import type { JobOutcome, Progress } from './model/migration.ts';
 import type { HostReading } from './model/sample.ts';
@@ -35,8 +44,10 @@ export interface Log {
 export interface MigrateRequest {
   readonly vmId: VmId;
   readonly peerHostId: HostId;
-  /** The destination's protected address: control connection and data stream both go there. */
-  readonly peerProtectedAddress: string;
+  /** The destination's address inside the channel: control connection and data stream both go there. */
+  readonly peerAddress: string;
+  /** `qemu-tls`: the data stream is wrapped in QEMU's own TLS; `none`: by whatever the address leads through. */
+  readonly streamSecurity: 'none' | 'qemu-tls';
   /** 0 = no cap. */
   readonly bandwidthBytesPerSecond: number;
   readonly downtimeMsMax: number;
@@ -68,6 +79,8 @@ export interface Hypervisor {
   resume(vmId: VmId, signal: AbortSignal): Promise<void>;
   /** Stops this host's copy at once; used only on a copy that the decision table has named an orphan. */
   destroy(vmId: VmId, signal: AbortSignal): Promise<void>;
+  /** Tells the daemon that the files of its TLS identity were replaced; connections that are up stay. */
+  reloadCertificates(signal: AbortSignal): Promise<void>;
   /** Hints only: a listener reads the state again. Returns the way to stop. */
   onEvent(listener: (event: HypervisorEvent) => void): () => void;
   close(): Promise<void>;
@@ -78,7 +91,30 @@ export interface HostIdentity {
   readonly hostId: HostId;
   readonly certificatePem: string;
   readonly privateKeyPem: string;
+  /** The cluster's root: the one trust anchor. */
   readonly caPem: string;
+  /** The CAs between root and leaves that are in use now, one after the other. */
+  readonly intermediatesPem: string;
+  /** Newest list of each CA. Empty only before the controller has sent any. */
+  readonly crlPems: readonly string[];
+  readonly notAfterMs: number;
+}
+
+/** What changes in a cluster's trust without a new certificate for this host. */
+export interface TrustUpdate {
+  readonly intermediatesPem: string;
+  readonly crlPems: readonly string[];
+}
+
+/** Keeps the host's identity on disk. The private key is made here and never leaves. Rejects with `config-invalid`, `input-invalid`. */
+export interface IdentityKeeper {
+  current(): HostIdentity;
+  /** Makes a new key, kept aside until its certificate comes, and returns the request (PKCS#10, PEM). */
+  request(): Promise<string>;
+  /** Takes the certificate for the key of the newest request into use, durably; refuses one that does not verify. */
+  install(certificatePem: string, intermediatesPem: string): Promise<HostIdentity>;
+  /** Takes newer lists and CAs into use, durably; refuses a list that is older than, or not signed like, the present one. */
+  updateTrust(update: TrustUpdate): Promise<HostIdentity>;
 }
 
 /** The two ends of a channel as one of them sees it. */
@@ -86,6 +122,8 @@ export interface ChannelPeer {
   readonly localAddresses: HostAddresses;
   readonly peerHostId: HostId;
   readonly peerAddresses: HostAddresses;
+  readonly profile: ChannelProfile;
+  readonly secrets: ChannelSecrets;
 }
 
 /** IPsec on one host. Rejects with `ipsec-unavailable` while the daemon is away, `ipsec-failed` otherwise. */
@@ -95,8 +133,14 @@ export interface Ipsec {
   version(signal: AbortSignal): Promise<string>;
   /** Loads credentials and the connection to this one peer; idempotent. */
   prepare(peer: ChannelPeer, identity: HostIdentity, signal: AbortSignal): Promise<void>;
-  /** Initiates (if no SA is up) and returns the installed SA. */
+  /** Initiates (if no SA of this profile is up) and returns the installed SA. */
   establish(peer: ChannelPeer, signal: AbortSignal): Promise<SecurityAssociation>;
+  /** Replaces the keys of the channel to this peer now; resolves when the new SA is installed. */
+  rekey(peerHostId: HostId, signal: AbortSignal): Promise<void>;
+  /** Null when this host cannot count them. */
+  errors(signal: AbortSignal): Promise<IpsecErrors | null>;
+  /** Makes the daemon use these CAs and revocation lists from now on, for peers that are prepared already too. */
+  updateTrust(identity: HostIdentity, signal: AbortSignal): Promise<void>;
   /** All CHILD_SAs of connections that Plimsoll made. */
   listSas(signal: AbortSignal): Promise<readonly SecurityAssociation[]>;
   /** Terminates the SAs with this peer and unloads the connection; idempotent. */
@@ -115,12 +159,17 @@ export interface Guard {
   /** Installs or repairs the rules; idempotent; counters of intact rules are kept. */
   install(spec: GuardSpec, signal: AbortSignal): Promise<void>;
   inspect(signal: AbortSignal): Promise<GuardState>;
+  /** Lets migration traffic with this peer pass in plain text; the kernel ends it by itself after `lifetimeMs`. 0 ends it now. */
+  exempt(peerUnderlay: string, lifetimeMs: number, signal: AbortSignal): Promise<void>;
   /** Removes Plimsoll's own rules and nothing else. */
   remove(signal: AbortSignal): Promise<void>;
 }
 
-/** Fixed ports of the probes; the guard lets the plain one out (it carries a nonce only) and never in. */
-export const probePorts = { protected: 49_150, plain: 49_151 } as const;
+/**
+ * Fixed UDP ports of the probes. The guard lets the plain one out (it carries a nonce only) and never in. Protected probes are sent
+ * from `sender`, so that the selectors of transport mode can name them. `path` is no migration traffic: it measures the underlay.
+ */
+export const probePorts = { path: 49_148, sender: 49_149, protected: 49_150, plain: 49_151 } as const;
 
 export interface ProbeListener {
   /** What came in so far that carried the nonce. */
@@ -128,7 +177,12 @@ export interface ProbeListener {
   close(): Promise<void>;
 }
 
-/** Sends and receives proof probes. */
+/** Something that listens until it is closed. */
+export interface Listening {
+  close(): Promise<void>;
+}
+
+/** Sends and receives probes. In transport mode a host's `protected` address is its underlay address. */
 export interface Prober {
   /** Receives on the protected and on the underlay address, and answers the protected ones. */
   listen(addresses: HostAddresses, nonce: string, signal: AbortSignal): Promise<ProbeListener>;
@@ -149,6 +203,45 @@ export interface Prober {
     options: { readonly from: HostAddresses; readonly to: HostAddresses; readonly nonce: string; readonly count: number },
     signal: AbortSignal,
   ): Promise<number>;
+  /** Answers path probes on the underlay address. */
+  answerPath(addresses: HostAddresses, nonce: string, signal: AbortSignal): Promise<Listening>;
+  /**
+   * Whether an IP packet of exactly `packetBytes`, which no router may fragment (IPv4 DF), reaches the peer's underlay address:
+   * sent up to three times, answered by a small packet.
+   */
+  probePath(
+    options: {
+      readonly from: HostAddresses;
+      readonly to: HostAddresses;
+      readonly nonce: string;
+      readonly packetBytes: number;
+      readonly timeoutMs: number;
+    },
+    signal: AbortSignal,
+  ): Promise<boolean>;
+  /** Takes in one bulk TCP stream on the protected address; the port is free and is told to the sender. */
+  receiveStream(addresses: HostAddresses, nonce: string, signal: AbortSignal): Promise<Listening & { readonly port: number }>;
+  /** Sends as much as goes through in about `durationMs`; counts what the peer has confirmed. */
+  sendStream(
+    options: {
+      readonly from: HostAddresses;
+      readonly to: HostAddresses;
+      readonly port: number;
+      readonly nonce: string;
+      readonly durationMs: number;
+    },
+    signal: AbortSignal,
+  ): Promise<{ readonly bytes: number; readonly durationMs: number }>;
+}
+
+/** Packet sizes on the way to a peer. Rejects with `channel-failed` when the host's network cannot be read or changed. */
+export interface Network {
+  way(peerUnderlay: string, signal: AbortSignal): Promise<WayFacts>;
+  /** Makes these settings, and notes durably first what was there before. Idempotent; newer settings for a peer replace older ones. */
+  tune(tuning: PeerTuning, signal: AbortSignal): Promise<void>;
+  /** Puts back what was there before, for one peer or for all; also what an earlier process had changed. */
+  restore(peerHostId: HostId | null, signal: AbortSignal): Promise<void>;
+  tuned(signal: AbortSignal): Promise<readonly PeerTuning[]>;
 }
 
 /** The host's own load. */
@@ -176,9 +269,58 @@ export interface LineServer {
   onLine(listener: (hostId: HostId, line: Line) => void): void;
 }
 
+export interface CertificateOrder {
+  /** PKCS#10, PEM: proves the host's key. Name and addresses in it count for nothing. */
+  readonly requestPem: string;
+  readonly hostId: HostId;
+  readonly addresses: Pick<HostAddresses, 'underlay' | 'protected'>;
+  readonly lifetimeMs: number;
+  readonly nowMs: number;
+}
+
+export interface IssuedCertificate {
+  readonly certificatePem: string;
+  /** The CA that signed it first. */
+  readonly intermediatesPem: string;
+  /** Lower-case hex. */
+  readonly serialNumber: string;
+  /** Of the DER, hex. */
+  readonly sha256: string;
+  /** Subject key identifier of the CA that signed it, hex: whose revocation list may name it. */
+  readonly authorityId: string;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+}
+
+export interface RevokedCertificate {
+  readonly serialNumber: string;
+  readonly authorityId: string;
+  readonly revokedAtMs: number;
+}
+
+export interface AuthorityState {
+  readonly rootSha256: string;
+  readonly rootNotAfterMs: number;
+  readonly intermediateNotAfterMs: number;
+  /** False when the root's key was taken away: no new intermediate can be made here. */
+  readonly rootKeyPresent: boolean;
+}
+
+/** The cluster's certificate authority: an offline-able root and a short-lived intermediate. Rejects with `input-invalid`, `config-invalid`. */
+export interface Authority {
+  issueHost(order: CertificateOrder): Promise<IssuedCertificate>;
+  /** One list of each CA, newest number, that names these certificates (and no others). */
+  trust(revoked: readonly RevokedCertificate[], nowMs: number): Promise<TrustUpdate>;
+  /** Makes a new intermediate when the present one is past two thirds of its life and the root's key is there; tells whether it did. */
+  renewIntermediate(nowMs: number): Promise<boolean>;
+  state(): AuthorityState;
+}
+
 /** Signs with the controller's key (Ed25519). */
 export interface Signer {
   readonly keyId: string;
+  /** Certificate of this key and the CAs up to the root, PEM: lets anybody who has the root verify what was signed. */
+  readonly certificatesPem: string;
   sign(data: Uint8Array): Uint8Array;
 }
 

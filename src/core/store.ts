@@ -1,4 +1,5 @@
 /** What the controller keeps. Every write that resolves is durable. */
+import type { TuningRecord } from './model/channel.ts';
 import type { HostAddresses, HostId } from './model/host.ts';
 import type { LedgerEntry } from './model/ledger.ts';
 import type { Migration } from './model/migration.ts';
@@ -12,6 +13,52 @@ export interface HostRecord {
   readonly joinedAtMs: number;
   readonly addresses: HostAddresses | null;
   readonly lastSeenAtMs: number | null;
+  /** Null unless an operator has revoked it; a revoked host can join again with a new token. */
+  readonly revokedAtMs: number | null;
+}
+
+/** A certificate that the cluster's CA has issued to a host. */
+export interface CertificateRecord {
+  readonly serialNumber: string;
+  readonly authorityId: string;
+  readonly hostId: HostId;
+  readonly sha256: string;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+  readonly revokedAtMs: number | null;
+}
+
+/** Permission for a channel that does not protect: asked for by one person, approved by another, for a time. */
+export interface Grant {
+  readonly grantId: string;
+  readonly fromHostId: HostId;
+  readonly toHostId: HostId;
+  readonly reason: string;
+  readonly requestedBy: string;
+  readonly requestedAtMs: number;
+  readonly approvedBy: string | null;
+  readonly approvedAtMs: number | null;
+  readonly expiresAtMs: number;
+  /** Null unless somebody has ended it early. */
+  readonly withdrawnAtMs: number | null;
+}
+
+/** Who did what with the cluster's security. Appended, never changed. */
+export interface AuditEntry {
+  readonly atMs: number;
+  readonly who: string;
+  /** Such as `host.revoke`, `grant.approve`. */
+  readonly verb: string;
+  /** The host, migration or grant it was done to. */
+  readonly subject: string;
+  readonly detail: string;
+}
+
+/** The newest tuning of one pair of hosts; `hostA` < `hostB`. */
+export interface StoredTuning {
+  readonly hostA: HostId;
+  readonly hostB: HostId;
+  readonly record: TuningRecord;
 }
 
 export interface JoinToken {
@@ -68,6 +115,19 @@ export interface Store {
   savePlan(plan: Plan): Promise<void>;
   plan(planId: string): Promise<Plan | null>;
   latestPlan(): Promise<Plan | null>;
+
+  /** Inserts, or replaces the record of this authority and serial number. */
+  saveCertificate(certificate: CertificateRecord): Promise<void>;
+  certificates(filter: { readonly hostId?: HostId; readonly revoked?: boolean }): Promise<readonly CertificateRecord[]>;
+  saveGrant(grant: Grant): Promise<void>;
+  grant(grantId: string): Promise<Grant | null>;
+  /** Newest first. */
+  grants(limit: number): Promise<readonly Grant[]>;
+  appendAudit(entry: AuditEntry): Promise<void>;
+  /** Newest first. */
+  audit(limit: number): Promise<readonly AuditEntry[]>;
+  saveTuning(tuning: StoredTuning): Promise<void>;
+  tunings(): Promise<readonly StoredTuning[]>;
 
   saveReceipt(receipt: StoredReceipt): Promise<void>;
   receipt(migrationId: string): Promise<StoredReceipt | null>;

@@ -14,6 +14,16 @@ export const AgentConfigSchema = Type.Object(
     sampleIntervalMs: Type.Optional(Type.Integer({ minimum: 200, maximum: 600_000 })),
     libvirt: Type.Optional(Type.Object({ socket: Type.Optional(Path), uri: Type.Optional(Type.String({ minLength: 3 })) }, strict)),
     ipsec: Type.Optional(Type.Object({ viciSocket: Type.Optional(Path) }, strict)),
+    /** How the channel is watched during a migration. For a slow host; longer means that a channel's loss is noticed later. */
+    channelWatch: Type.Optional(
+      Type.Object(
+        {
+          intervalMs: Type.Optional(Type.Integer({ minimum: 100, maximum: 10_000 })),
+          readingMsMax: Type.Optional(Type.Integer({ minimum: 100, maximum: 60_000 })),
+        },
+        strict,
+      ),
+    ),
     capacity: Type.Optional(
       Type.Object(
         {
@@ -41,6 +51,7 @@ export interface AgentConfig {
   readonly libvirtSocket: string;
   readonly libvirtUri: string;
   readonly viciSocket: string;
+  readonly channelWatch: { readonly intervalMs: number; readonly readingMsMax: number };
   readonly cgroup: { readonly cpuDirectory: string; readonly pressureDirectory: string } | null;
   readonly memoryCapacityBytes: number | null;
 }
@@ -56,6 +67,7 @@ export function agentConfigOf(file: AgentConfigFile): AgentConfig {
     libvirtSocket: file.libvirt?.socket ?? '/run/libvirt/libvirt-sock',
     libvirtUri: file.libvirt?.uri ?? 'qemu:///system',
     viciSocket: file.ipsec?.viciSocket ?? '/run/charon.vici',
+    channelWatch: { intervalMs: file.channelWatch?.intervalMs ?? 500, readingMsMax: file.channelWatch?.readingMsMax ?? 2000 },
     cgroup: file.capacity?.cgroup ?? null,
     memoryCapacityBytes: file.capacity?.memoryBytes ?? null,
   };

@@ -5,14 +5,21 @@
 import { type Static, type TSchema, Type } from 'typebox';
 import {
   AddressesSchema,
+  AddressSchema,
   BytesSchema,
+  ChannelKindSchema,
+  ChannelProfileSchema,
+  ChannelReadingSchema,
+  ChannelSecretsSchema,
   CountSchema,
   GuardStateSchema,
   HostIdSchema,
   IdSchema,
+  IpsecErrorsSchema,
   JobOutcomeSchema,
   NameSchema,
   orNull,
+  PeerTuningSchema,
   ProgressSchema,
   ProofFactsSchema,
   RateSchema,
@@ -22,22 +29,39 @@ import {
   SignedTicketSchema,
   strict,
   TextSchema,
+  TimeSchema,
   VmIdSchema,
   VmViewSchema,
+  WayFactsSchema,
 } from './resources.ts';
 
-export const protocolVersion = 1;
+export const protocolVersion = 2;
 
-const PeerSchema = Type.Object({ hostId: HostIdSchema, addresses: AddressesSchema }, strict);
+const PeerSchema = Type.Object({ hostId: HostIdSchema, addresses: AddressesSchema, profile: ChannelProfileSchema }, strict);
+const PemSchema = Type.String({ minLength: 1, maxLength: 64 * 1024 });
+/** 20,000 revoked certificates take a megabyte. */
+const CrlPemSchema = Type.String({ minLength: 1, maxLength: 1_500_000 });
 const Nothing = Type.Object({}, strict);
 
 /** How far a transfer has come, as its source knows it. `unknown`: this agent process did not start it. */
 export const TransferStatusSchema = Type.Union([
   Type.Object({ kind: Type.Literal('unknown') }, strict),
   Type.Object({ kind: Type.Literal('running'), progress: orNull(ProgressSchema) }, strict),
-  Type.Object({ kind: Type.Literal('completed'), outcome: JobOutcomeSchema }, strict),
-  Type.Object({ kind: Type.Literal('failed'), refusal: RefusalSchema }, strict),
+  Type.Object({ kind: Type.Literal('completed'), outcome: JobOutcomeSchema, channel: orNull(ChannelReadingSchema) }, strict),
+  Type.Object({ kind: Type.Literal('failed'), refusal: RefusalSchema, channel: orNull(ChannelReadingSchema) }, strict),
 ]);
+
+/** All channels of one host, and what protects them. */
+export const ChannelListSchema = Type.Object(
+  {
+    backend: orNull(TextSchema),
+    guard: GuardStateSchema,
+    errors: orNull(IpsecErrorsSchema),
+    sas: Type.Array(SecurityAssociationSchema, { maxItems: 4096 }),
+    tuned: Type.Array(PeerTuningSchema, { maxItems: 4096 }),
+  },
+  strict,
+);
 
 /** Every command an agent obeys: what it takes and what it answers. */
 export const commandSchemas = {
@@ -49,25 +73,81 @@ export const commandSchemas = {
   'vm.resume': { args: Type.Object({ vmId: VmIdSchema, vmEpoch: CountSchema }, strict), reply: Nothing },
   'vm.destroy-copy': { args: Type.Object({ vmId: VmIdSchema, vmEpoch: CountSchema }, strict), reply: Nothing },
   'ticket.accept': { args: Type.Object({ ticket: SignedTicketSchema }, strict), reply: Nothing },
-  'channel.prepare': { args: Type.Object({ peer: PeerSchema }, strict), reply: Type.Object({ backend: TextSchema }, strict) },
+  'channel.prepare': {
+    args: Type.Object({ peer: PeerSchema, secrets: ChannelSecretsSchema }, strict),
+    reply: Type.Object({ backend: TextSchema }, strict),
+  },
   'channel.establish': { args: Type.Object({ peer: PeerSchema }, strict), reply: Type.Object({ sa: SecurityAssociationSchema }, strict) },
   'channel.state': {
     args: Type.Object({ peerHostId: HostIdSchema }, strict),
-    reply: Type.Object({ sa: orNull(SecurityAssociationSchema), guard: GuardStateSchema }, strict),
+    reply: Type.Object({ reading: ChannelReadingSchema }, strict),
   },
+  'channel.list': { args: Nothing, reply: ChannelListSchema },
+  'channel.rekey': { args: Type.Object({ peerHostId: HostIdSchema }, strict), reply: Nothing },
   'channel.listen': { args: Type.Object({ peer: PeerSchema, nonce: IdSchema }, strict), reply: Nothing },
   'channel.probe': {
     args: Type.Object({ peer: PeerSchema, nonce: IdSchema }, strict),
     reply: Type.Object({ facts: ProofFactsSchema }, strict),
   },
   'channel.heard': { args: Type.Object({ nonce: IdSchema }, strict), reply: Type.Object({ facts: ProofFactsSchema }, strict) },
+  /** Ends the SAs with this peer, unloads its connection and puts its network settings back. */
   'channel.close': { args: Type.Object({ peerHostId: HostIdSchema }, strict), reply: Nothing },
-  'transfer.start': {
+  'path.way': { args: Type.Object({ peer: PeerSchema }, strict), reply: Type.Object({ way: WayFactsSchema }, strict) },
+  /** Answers path probes with this nonce, and takes in one bulk stream, until `path.stop` or for a minute. */
+  'path.answer': {
+    args: Type.Object({ peer: PeerSchema, nonce: IdSchema, stream: Type.Boolean() }, strict),
+    reply: Type.Object({ streamPort: orNull(Type.Integer({ minimum: 1, maximum: 65_535 })) }, strict),
+  },
+  'path.stop': { args: Type.Object({ nonce: IdSchema }, strict), reply: Nothing },
+  /** Finds the largest packet that reaches the peer, at most `packetBytesMax`. 0: not even the smallest came through. */
+  'path.measure': {
+    args: Type.Object({ peer: PeerSchema, nonce: IdSchema, packetBytesMax: Type.Integer({ minimum: 576, maximum: 65_535 }) }, strict),
+    reply: Type.Object({ pathMtuBytes: CountSchema }, strict),
+  },
+  /** Sends a bulk stream through the channel; needs an SA that is up. `packetsOut` is counted by the SA. */
+  'path.stream': {
     args: Type.Object(
-      { migrationId: IdSchema, vmId: VmIdSchema, peer: PeerSchema, bandwidthBytesPerSecond: RateSchema, downtimeMsMax: RateSchema },
+      {
+        peer: PeerSchema,
+        nonce: IdSchema,
+        port: Type.Integer({ minimum: 1, maximum: 65_535 }),
+        durationMs: Type.Integer({ minimum: 100, maximum: 30_000 }),
+      },
       strict,
     ),
-    reply: Type.Object({ sa: SecurityAssociationSchema }, strict),
+    reply: Type.Object({ bytes: CountSchema, durationMs: RateSchema, packetsOut: CountSchema, packetBytesOut: CountSchema }, strict),
+  },
+  'path.tune': { args: Type.Object({ tuning: PeerTuningSchema }, strict), reply: Nothing },
+  'path.restore': { args: Type.Object({ peerHostId: orNull(HostIdSchema) }, strict), reply: Nothing },
+  'guard.exempt': { args: Type.Object({ peerUnderlay: AddressSchema, lifetimeMs: CountSchema }, strict), reply: Nothing },
+  /** A new key is made on the host; only the request leaves it. */
+  'identity.request': { args: Nothing, reply: Type.Object({ requestPem: PemSchema }, strict) },
+  'identity.install': { args: Type.Object({ certificatePem: PemSchema, intermediatesPem: PemSchema }, strict), reply: Nothing },
+  /** Newer revocation lists; channels and transfers with revoked hosts end at once. */
+  'trust.update': {
+    args: Type.Object(
+      {
+        intermediatesPem: PemSchema,
+        crlPems: Type.Array(CrlPemSchema, { maxItems: 64 }),
+        revokedHostIds: Type.Array(HostIdSchema, { maxItems: 100_000 }),
+      },
+      strict,
+    ),
+    reply: Nothing,
+  },
+  'transfer.start': {
+    args: Type.Object(
+      {
+        migrationId: IdSchema,
+        vmId: VmIdSchema,
+        peer: PeerSchema,
+        channelKind: ChannelKindSchema,
+        bandwidthBytesPerSecond: RateSchema,
+        downtimeMsMax: RateSchema,
+      },
+      strict,
+    ),
+    reply: Type.Object({ reading: ChannelReadingSchema }, strict),
   },
   'transfer.status': { args: Type.Object({ migrationId: IdSchema }, strict), reply: Type.Object({ status: TransferStatusSchema }, strict) },
   'transfer.abort': { args: Type.Object({ migrationId: IdSchema, vmId: VmIdSchema }, strict), reply: Nothing },
@@ -93,6 +173,10 @@ export const FromAgentSchema = Type.Union([
       addresses: AddressesSchema,
       hypervisor: orNull(TextSchema),
       ipsec: orNull(TextSchema),
+      /** SHA-256 (hex) and end of the certificate in use. */
+      certificate: Type.Object({ sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }), notAfterMs: TimeSchema }, strict),
+      /** By this host's clock: the controller compares it with its own. */
+      sentAtMs: TimeSchema,
     },
     strict,
   ),

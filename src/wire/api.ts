@@ -4,8 +4,11 @@ import { type Static, Type } from 'typebox';
 import { ModeSchema } from './controller-config.ts';
 import {
   AddressesSchema,
+  AuthenticationSchema,
   BytesSchema,
   CapacitySchema,
+  ChannelKindSchema,
+  ChannelReadingSchema,
   CoresSchema,
   CountSchema,
   HostIdSchema,
@@ -15,12 +18,13 @@ import {
   orNull,
   PercentSchema,
   PressureSchema,
+  ProfileNameSchema,
   ProgressSchema,
   RefusalSchema,
-  SecurityAssociationSchema,
   strict,
   TextSchema,
   TimeSchema,
+  TuningRecordSchema,
   VmIdSchema,
   VmStateSchema,
 } from './resources.ts';
@@ -28,7 +32,7 @@ import {
 export const HostSchema = Type.Object(
   {
     hostId: HostIdSchema,
-    status: Type.Union([Type.Literal('up'), Type.Literal('silent'), Type.Literal('joined')]),
+    status: Type.Union([Type.Literal('up'), Type.Literal('silent'), Type.Literal('joined'), Type.Literal('revoked')]),
     addresses: orNull(AddressesSchema),
     hypervisor: orNull(TextSchema),
     ipsec: orNull(TextSchema),
@@ -45,6 +49,13 @@ export const HostSchema = Type.Object(
     samplesRejected: CountSchema,
     lastSampleAtMs: orNull(TimeSchema),
     joinedAtMs: TimeSchema,
+    /** The certificate that the host's agent uses, as it said when it dialled in. */
+    certificate: orNull(Type.Object({ sha256: TextSchema, notAfterMs: TimeSchema }, strict)),
+    /** How far the host's clock is ahead of the controller's (behind: negative); null before it has said its time. */
+    clockSkewMs: orNull(Type.Number()),
+    /** Null before the host was asked. */
+    guardInstalled: orNull(Type.Boolean()),
+    revokedAtMs: orNull(TimeSchema),
   },
   strict,
 );
@@ -119,8 +130,14 @@ export const PlanSchema = Type.Object(
 export const ProofSchema = Type.Object(
   {
     provenAtMs: TimeSchema,
+    profile: ProfileNameSchema,
+    authentication: AuthenticationSchema,
+    sourceCertificateSha256: orNull(TextSchema),
+    destinationCertificateSha256: orNull(TextSchema),
     encryption: TextSchema,
+    integrity: orNull(TextSchema),
     keyExchange: TextSchema,
+    extendedSequenceNumbers: Type.Boolean(),
     mode: TextSchema,
     spiSourceToDestination: TextSchema,
     spiDestinationToSource: TextSchema,
@@ -152,6 +169,9 @@ export const MigrationSchema = Type.Object(
         toHostId: HostIdSchema,
         cause: Type.Union([Type.Literal('balance'), Type.Literal('operator')]),
         askedBy: NameSchema,
+        approvedBy: orNull(NameSchema),
+        channelKind: ChannelKindSchema,
+        grantId: orNull(IdSchema),
         planId: orNull(IdSchema),
         vmEpoch: CountSchema,
         askedAtMs: TimeSchema,
@@ -164,8 +184,10 @@ export const MigrationSchema = Type.Object(
     progress: orNull(ProgressSchema),
     leastRemaining: orNull(Type.Object({ bytes: Type.Number({ minimum: 0 }), atMs: TimeSchema }, strict)),
     outcome: orNull(JobOutcomeSchema),
-    saBefore: orNull(SecurityAssociationSchema),
-    saAfter: orNull(SecurityAssociationSchema),
+    tuning: orNull(TuningRecordSchema),
+    /** The source's end of the channel as the transfer began and as it ended. */
+    channelBefore: orNull(ChannelReadingSchema),
+    channelAfter: orNull(ChannelReadingSchema),
     failure: orNull(RefusalSchema),
     resolution: orNull(
       Type.Object({ sinceMs: TimeSchema, verdict: NameSchema, confirmations: CountSchema, cause: orNull(RefusalSchema) }, strict),
@@ -180,6 +202,8 @@ export const MigrateBodySchema = Type.Object(
   {
     vm: Type.String({ minLength: 1, maxLength: 256, description: "The VM's name or UUID" }),
     toHostId: Type.Optional(HostIdSchema),
+    channelKind: Type.Optional(ChannelKindSchema),
+    grantId: Type.Optional(IdSchema),
     dryRun: Type.Optional(Type.Boolean()),
   },
   strict,
@@ -205,6 +229,26 @@ export const TokenSchema = Type.Object(
   strict,
 );
 
+/** Something that a person should look at. `sinceMs`: when the controller first saw it. */
+export const AlarmSchema = Type.Object(
+  {
+    code: Type.Union([
+      Type.Literal('certificate-ends'),
+      Type.Literal('authority-ends'),
+      Type.Literal('root-key-online'),
+      Type.Literal('clock-skew'),
+      Type.Literal('guard-missing'),
+      Type.Literal('revoked-host-seen'),
+    ]),
+    severity: Type.Union([Type.Literal('hint'), Type.Literal('warning'), Type.Literal('critical')]),
+    /** A host, or `cluster`. */
+    subject: NameSchema,
+    sentence: TextSchema,
+    sinceMs: TimeSchema,
+  },
+  strict,
+);
+
 export const StatusSchema = Type.Object(
   {
     version: NameSchema,
@@ -216,6 +260,8 @@ export const StatusSchema = Type.Object(
     vms: CountSchema,
     migrationsOpen: CountSchema,
     planIntervalMs: CountSchema,
+    /** The gravest first. */
+    alarms: Type.Unsafe<readonly Alarm[]>(Type.Array(AlarmSchema)),
   },
   strict,
 );
@@ -235,6 +281,7 @@ export const HistoryPointSchema = Type.Object(
 
 export const ErrorSchema = Type.Object({ code: IdSchema, message: TextSchema }, strict);
 
+export type Alarm = Static<typeof AlarmSchema>;
 export type HostResource = Static<typeof HostSchema>;
 export type VmResource = Static<typeof VmSchema>;
 export type PlanResource = Static<typeof PlanSchema>;

@@ -1,7 +1,9 @@
-import { defaultPolicy, type Mode, type Policy } from '#core/model/policy.ts';
+import { judgeProfile, type SuiteName, suites } from '#core/channel/algorithms.ts';
+import { memoryFault } from '#core/channel/profiles.ts';
+import { type ChannelPolicy, defaultPolicy, type Mode, type Policy } from '#core/model/policy.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import { type Static, Type } from 'typebox';
-import { AddressSchema, strict } from './resources.ts';
+import { AddressSchema, AuthenticationSchema, ProfileNameSchema, strict } from './resources.ts';
 
 const Path = Type.String({ pattern: '^/', minLength: 2, maxLength: 1024 });
 const Milliseconds = Type.Integer({ minimum: 0, maximum: 1_000_000_000 });
@@ -33,6 +35,47 @@ export const PolicySchema = Type.Object(
   strict,
 );
 
+const Proposals = Type.Array(Type.String({ minLength: 1, maxLength: 128 }), { minItems: 1, maxItems: 8 });
+
+/** How migrations are protected. What is not given is the default: AES-256-GCM in tunnel mode, between certificates. */
+export const ChannelSectionSchema = Type.Object(
+  {
+    profile: Type.Optional(ProfileNameSchema),
+    suite: Type.Optional(Type.Unsafe<SuiteName>(Type.Union(Object.keys(suites).map((name) => Type.Literal(name))))),
+    /** In strongSwan's words, best first; instead of a suite. */
+    proposals: Type.Optional(
+      Type.Object({ ike: Type.Optional(Proposals), esp: Type.Optional(Proposals), ah: Type.Optional(Proposals) }, strict),
+    ),
+    authentication: Type.Optional(AuthenticationSchema),
+    postQuantumKey: Type.Optional(Type.Boolean()),
+    udpEncapsulation: Type.Optional(Type.Union([Type.Literal('when-needed'), Type.Literal('always')])),
+    rekeySeconds: Type.Optional(Type.Integer()),
+    rekeyBytes: Type.Optional(Type.Integer()),
+    replayWindowPackets: Type.Optional(Type.Integer()),
+    tuning: Type.Optional(
+      Type.Object(
+        {
+          mode: Type.Optional(Type.Union([Type.Literal('off'), Type.Literal('clamp'), Type.Literal('raise')])),
+          mtuBytesMax: Type.Optional(Type.Integer({ minimum: 1280, maximum: 65_535 })),
+        },
+        strict,
+      ),
+    ),
+    clockSkewMsMax: Type.Optional(Type.Integer({ minimum: 1, maximum: 3_600_000 })),
+  },
+  strict,
+);
+
+const leafLifetimeMsMin = 5000;
+
+const CertificatesSectionSchema = Type.Object(
+  {
+    leafLifetimeMs: Type.Optional(Type.Integer({ minimum: leafLifetimeMsMin, maximum: 30 * 86_400_000 })),
+    crlIntervalMs: Type.Optional(Type.Integer({ minimum: 1000, maximum: 3 * 86_400_000 })),
+  },
+  strict,
+);
+
 /** `controller.yaml`. Policy keys that are not given keep their defaults. */
 export const ControllerConfigSchema = Type.Object(
   {
@@ -53,6 +96,8 @@ export const ControllerConfigSchema = Type.Object(
         strict,
       ),
     ),
+    channel: Type.Optional(ChannelSectionSchema),
+    certificates: Type.Optional(CertificatesSectionSchema),
   },
   strict,
 );
@@ -68,6 +113,7 @@ export interface ControllerConfig {
   readonly planIntervalMs: number;
   readonly historyDays: number;
   readonly policy: Policy;
+  readonly certificates: { readonly leafLifetimeMs: number; readonly crlIntervalMs: number };
 }
 
 /** Throws `config-invalid` for figures that contradict each other. */
@@ -79,7 +125,11 @@ export function controllerConfigOf(file: ControllerConfigFile): ControllerConfig
     mode: file.mode ?? 'observe',
     planIntervalMs: file.planIntervalMs ?? 10_000,
     historyDays: file.historyDays ?? 30,
-    policy: policyOf(file.policy ?? {}),
+    policy: { ...policyOf(file.policy ?? {}), channel: channelPolicyOf(file.channel ?? {}) },
+    certificates: {
+      leafLifetimeMs: file.certificates?.leafLifetimeMs ?? 86_400_000,
+      crlIntervalMs: file.certificates?.crlIntervalMs ?? 3_600_000,
+    },
   };
 }
 
@@ -105,5 +155,35 @@ function policyOf(given: NonNullable<ControllerConfigFile['policy']>): Policy {
       `policy: coolDownMs (${policy.coolDownMs}) must not be above coolDownMsMax (${policy.coolDownMsMax})`,
     );
   }
+  return policy;
+}
+
+/**
+ * The channel section with its defaults. Throws `config-invalid` that names what is refused: for an algorithm the RFC and its
+ * requirement word, for a profile that does not encrypt why a VM's memory may not go through it.
+ */
+export function channelPolicyOf(given: Static<typeof ChannelSectionSchema>): ChannelPolicy {
+  const { profile: normal, tuning, clockSkewMsMax } = defaultPolicy.channel;
+  if (given.suite !== undefined && given.proposals !== undefined)
+    throw new PlimsollError('config-invalid', 'channel: give a suite or proposals of your own, not both');
+  const suite = suites[given.suite ?? 'aes-gcm'];
+  const policy: ChannelPolicy = {
+    profile: {
+      name: given.profile ?? normal.name,
+      ikeProposals: given.proposals?.ike ?? suite.ikeProposals,
+      espProposals: given.proposals?.esp ?? suite.espProposals,
+      ahProposals: given.proposals?.ah ?? suite.ahProposals,
+      udpEncapsulation: given.udpEncapsulation ?? normal.udpEncapsulation,
+      authentication: given.authentication ?? normal.authentication,
+      postQuantumKey: given.postQuantumKey ?? normal.postQuantumKey,
+      rekeySeconds: given.rekeySeconds ?? normal.rekeySeconds,
+      rekeyBytes: given.rekeyBytes ?? normal.rekeyBytes,
+      replayWindowPackets: given.replayWindowPackets ?? normal.replayWindowPackets,
+    },
+    tuning: { mode: given.tuning?.mode ?? tuning.mode, mtuBytesMax: given.tuning?.mtuBytesMax ?? tuning.mtuBytesMax },
+    clockSkewMsMax: given.clockSkewMsMax ?? clockSkewMsMax,
+  };
+  const refusal = judgeProfile(policy.profile) ?? memoryFault(policy.profile);
+  if (refusal !== null) throw new PlimsollError('config-invalid', `channel: ${refusal.message}`);
   return policy;
 }

@@ -1,4 +1,5 @@
 /** Schemas of the core model's values as they travel: in agent messages, the REST API and snapshot files. */
+import type { SaCounters } from '#core/model/channel.ts';
 import type { RefusalCode } from '#core/model/result.ts';
 import type { Bytes, Cores } from '#core/model/units.ts';
 import type { VmSample } from '#core/model/vm.ts';
@@ -97,42 +98,152 @@ export const SampleSchema = Type.Object(
   strict,
 );
 
+const saCounters = {
+  spiIn: TextSchema,
+  spiOut: TextSchema,
+  bytesIn: CountSchema,
+  bytesOut: CountSchema,
+  packetsIn: CountSchema,
+  packetsOut: CountSchema,
+};
+
+export const ProfileNameSchema = Type.Union([
+  Type.Literal('esp-tunnel'),
+  Type.Literal('esp-transport'),
+  Type.Literal('ah'),
+  Type.Literal('ah+esp'),
+]);
+
+export const AuthenticationSchema = Type.Union([Type.Literal('certificate'), Type.Literal('psk')]);
+
+const ProposalsSchema = Type.Readonly(
+  Type.Unsafe<readonly string[]>(Type.Array(Type.String({ pattern: '^[a-z0-9_-]{3,128}$' }), { minItems: 1, maxItems: 8 })),
+);
+
+export const ChannelProfileSchema = Type.Object(
+  {
+    name: ProfileNameSchema,
+    ikeProposals: ProposalsSchema,
+    espProposals: ProposalsSchema,
+    ahProposals: ProposalsSchema,
+    udpEncapsulation: Type.Union([Type.Literal('when-needed'), Type.Literal('always')]),
+    authentication: AuthenticationSchema,
+    postQuantumKey: Type.Boolean(),
+    rekeySeconds: Type.Integer({ minimum: 60, maximum: 86_400 }),
+    rekeyBytes: Type.Integer({ minimum: 2 ** 20 }),
+    replayWindowPackets: Type.Integer({ minimum: 128, maximum: 32_768 }),
+  },
+  strict,
+);
+
+const SharedKeySchema = Type.String({ pattern: '^[A-Za-z0-9+/]{43,172}={0,2}$', description: 'A key of at least 256 bits, base64' });
+export const ChannelSecretsSchema = Type.Object({ preSharedKey: orNull(SharedKeySchema), postQuantumKey: orNull(SharedKeySchema) }, strict);
+
+export const ChannelKindSchema = Type.Union([
+  Type.Literal('ipsec'),
+  Type.Literal('qemu-tls'),
+  Type.Literal('ssh'),
+  Type.Literal('sealed-image'),
+  Type.Literal('none'),
+]);
+
 export const SecurityAssociationSchema = Type.Object(
   {
     peerHostId: HostIdSchema,
     ikeUniqueId: TextSchema,
     childUniqueId: TextSchema,
+    protocol: Type.Union([Type.Literal('esp'), Type.Literal('ah')]),
     state: Type.Union([Type.Literal('installed'), Type.Literal('rekeying'), Type.Literal('deleting'), Type.Literal('other')]),
     mode: Type.Union([Type.Literal('tunnel'), Type.Literal('transport'), Type.Literal('other')]),
     udpEncapsulated: Type.Boolean(),
     encryption: TextSchema,
     integrity: orNull(TextSchema),
     keyExchange: TextSchema,
-    spiIn: TextSchema,
-    spiOut: TextSchema,
-    bytesIn: CountSchema,
-    bytesOut: CountSchema,
-    packetsIn: CountSchema,
-    packetsOut: CountSchema,
+    extendedSequenceNumbers: Type.Boolean(),
+    ...saCounters,
+    outer: orNull(Type.Object({ integrity: TextSchema, ...saCounters }, strict)),
+    replaced: Type.Unsafe<readonly SaCounters[]>(Type.Array(Type.Object(saCounters, strict), { maxItems: 64 })),
   },
   strict,
 );
 
 export const GuardStateSchema = Type.Object(
-  { installed: Type.Boolean(), droppedInPackets: CountSchema, droppedOutPackets: CountSchema, droppedProbePackets: CountSchema },
+  {
+    installed: Type.Boolean(),
+    droppedInPackets: CountSchema,
+    droppedOutPackets: CountSchema,
+    droppedProbePackets: CountSchema,
+    exemptPeers: Type.Unsafe<readonly string[]>(Type.Array(AddressSchema, { maxItems: 4096 })),
+  },
   strict,
 );
+
+export const IpsecErrorsSchema = Type.Object(
+  { integrityPackets: CountSchema, replayPackets: CountSchema, unknownSpiPackets: CountSchema, plainTextPackets: CountSchema },
+  strict,
+);
+
+export const ChannelReadingSchema = Type.Object(
+  { sa: orNull(SecurityAssociationSchema), guard: GuardStateSchema, errors: orNull(IpsecErrorsSchema) },
+  strict,
+);
+
+const Sha256Schema = Type.String({ pattern: '^[0-9a-f]{64}$' });
 
 export const ProofFactsSchema = Type.Object(
   {
     hostId: HostIdSchema,
     peerHostId: HostIdSchema,
+    certificateSha256: orNull(Sha256Schema),
     before: orNull(SecurityAssociationSchema),
     after: orNull(SecurityAssociationSchema),
     guardBefore: GuardStateSchema,
     guardAfter: GuardStateSchema,
     protectedProbes: CountSchema,
     plainProbes: CountSchema,
+  },
+  strict,
+);
+
+const MtuSchema = Type.Integer({ minimum: 68, maximum: 65_536 });
+
+export const WayFactsSchema = Type.Object(
+  {
+    interface: NameSchema,
+    interfaceMtuBytes: MtuSchema,
+    interfaceMtuBytesMax: orNull(MtuSchema),
+    routeMtuBytes: orNull(MtuSchema),
+    tunnelMtuBytes: orNull(MtuSchema),
+  },
+  strict,
+);
+
+export const PeerTuningSchema = Type.Object(
+  {
+    peerHostId: HostIdSchema,
+    peerUnderlay: AddressSchema,
+    peerChannelAddress: AddressSchema,
+    interface: NameSchema,
+    mssBytes: orNull(Type.Integer({ minimum: 64, maximum: 65_495 })),
+    routeMtuBytes: orNull(MtuSchema),
+    interfaceMtuBytes: orNull(MtuSchema),
+  },
+  strict,
+);
+
+export const TuningRecordSchema = Type.Object(
+  {
+    measuredAtMs: TimeSchema,
+    pathMtuBytes: MtuSchema,
+    limitedBy: Type.Union([Type.Literal('path'), Type.Literal('interface'), Type.Literal('userspace-esp'), Type.Literal('policy')]),
+    overheadBytes: CountSchema,
+    mssBeforeBytes: CountSchema,
+    mssAfterBytes: CountSchema,
+    mtuBeforeBytes: MtuSchema,
+    mtuAfterBytes: MtuSchema,
+    bytesPerSecondBefore: orNull(RateSchema),
+    bytesPerSecondAfter: orNull(RateSchema),
+    kept: Type.Union([Type.Literal('before'), Type.Literal('after')]),
   },
   strict,
 );

@@ -1,6 +1,7 @@
 /** No proof, no bytes: judges what both ends of a channel saw of the probes. */
-import type { Proof, ProofFacts, SecurityAssociation } from '#core/model/channel.ts';
+import type { ChannelProfile, Proof, ProofFacts, SaCounters, SecurityAssociation } from '#core/model/channel.ts';
 import type { Refusal } from '#core/model/result.ts';
+import { acceptedNegotiation } from './algorithms.ts';
 
 export const proofPolicy = {
   protectedProbes: 8,
@@ -11,35 +12,39 @@ export const proofPolicy = {
   proofLifetimeMs: 30_000,
 } as const;
 
-/** Ciphers that Plimsoll accepts for VM memory; all AEAD with 256-bit keys or better than 128-bit security. */
-export const acceptedEncryption: readonly string[] = ['AES_GCM_16-256', 'AES_GCM_16-128', 'CHACHA20_POLY1305-256'];
-
 export type ProofVerdict = { readonly ok: true; readonly proof: Proof } | { readonly ok: false; readonly refusal: Refusal };
 
 /**
- * The proof holds when both ends report the same SA pair, the probes crossed inside it (both ends' counters
- * moved by at least as much), and the plain probes were dropped by the destination's guard: counted there,
- * and never delivered.
+ * The proof holds when both ends report the same SA pair, negotiated as the profile wants it; the probes crossed inside it (both ends'
+ * counters moved by at least as much, in `ah+esp` those of both associations); and the plain probes were dropped by the destination's
+ * guard: counted there, and never delivered. Where certificates authenticate, both ends tell theirs.
  */
-export function judgeProof(source: ProofFacts, destination: ProofFacts, nowMs: number): ProofVerdict {
+export function judgeProof(profile: ChannelProfile, source: ProofFacts, destination: ProofFacts, nowMs: number): ProofVerdict {
   const out = source.after;
-  const into = destination.after;
   const fault =
-    endFault(source) ??
-    endFault(destination) ??
+    endFault(profile, source) ??
+    endFault(profile, destination) ??
     pairFault(source, destination) ??
+    sameFault(source.after, destination.after) ??
     crossingFault(source, 'out') ??
     crossingFault(destination, 'in') ??
     plainFault(source, destination);
-  if (fault !== null || out === null || into === null) {
+  if (fault !== null || out === null) {
     return { ok: false, refusal: { code: 'proof-failed', message: `the channel is not proven: ${fault ?? 'no SA'}; nothing was sent` } };
   }
   return {
     ok: true,
     proof: {
       provenAtMs: nowMs,
+      profile: profile.name,
+      authentication: profile.authentication,
+      sourceCertificateSha256: source.certificateSha256,
+      destinationCertificateSha256: destination.certificateSha256,
       encryption: out.encryption,
+      integrity:
+        out.outer === null ? out.integrity : [out.integrity, `AH ${out.outer.integrity}`].filter((name) => name !== null).join(' + '),
       keyExchange: out.keyExchange,
+      extendedSequenceNumbers: out.extendedSequenceNumbers,
       mode: out.udpEncapsulated ? `${out.mode}, UDP-encapsulated` : out.mode,
       spiSourceToDestination: out.spiOut,
       spiDestinationToSource: out.spiIn,
@@ -50,37 +55,66 @@ export function judgeProof(source: ProofFacts, destination: ProofFacts, nowMs: n
 }
 
 /** The half that the source can judge by itself; its agent starts no transfer without it. */
-export function judgeOwnEnd(facts: ProofFacts): string | null {
-  return endFault(facts) ?? crossingFault(facts, 'out');
+export function judgeOwnEnd(profile: ChannelProfile, facts: ProofFacts): string | null {
+  return endFault(profile, facts) ?? crossingFault(facts, 'out');
 }
 
-function endFault(facts: ProofFacts): string | null {
-  if (!facts.guardBefore.installed || !facts.guardAfter.installed) return `the guard is not installed on ${facts.hostId}`;
-  if (facts.before === null || facts.after === null) return `${facts.hostId} has no SA with ${facts.peerHostId}`;
+function endFault(profile: ChannelProfile, facts: ProofFacts): string | null {
+  const { hostId, before, after } = facts;
+  if (!facts.guardBefore.installed || !facts.guardAfter.installed) return `the guard is not installed on ${hostId}`;
+  if (before === null || after === null) return `${hostId} has no SA with ${facts.peerHostId}`;
+  if (after.peerHostId !== facts.peerHostId) return `the SA on ${hostId} is with ${after.peerHostId}`;
   // Counters of two SAs say nothing about each other.
-  if (facts.before.spiOut !== facts.after.spiOut || facts.before.spiIn !== facts.after.spiIn)
-    return `the SA on ${facts.hostId} was replaced during the proof`;
-  if (facts.after.state !== 'installed' && facts.after.state !== 'rekeying') return `the SA on ${facts.hostId} is ${facts.after.state}`;
-  if (!acceptedEncryption.includes(facts.after.encryption))
-    return `${facts.hostId} negotiated ${facts.after.encryption}, which is not accepted`;
+  if (!isSame(before, after) || !isSameOuter(before, after)) return `the SA on ${hostId} was replaced during the proof`;
+  if (after.state !== 'installed' && after.state !== 'rekeying') return `the SA on ${hostId} is ${after.state}`;
+  const negotiated = acceptedNegotiation(profile, after);
+  if (negotiated !== null) return `on ${hostId}, ${negotiated}`;
+  if ((facts.certificateSha256 !== null) !== (profile.authentication === 'certificate'))
+    return `${hostId} authenticated ${facts.certificateSha256 === null ? 'without' : 'with'} a certificate, where the profile wants ${profile.authentication}`;
   if (facts.protectedProbes < proofPolicy.protectedProbes) {
-    return `${facts.hostId} saw ${facts.protectedProbes} of ${proofPolicy.protectedProbes} probes through the channel`;
+    return `${hostId} saw ${facts.protectedProbes} of ${proofPolicy.protectedProbes} probes through the channel`;
   }
   return null;
 }
 
 function pairFault(source: ProofFacts, destination: ProofFacts): string | null {
   if (source.peerHostId !== destination.hostId || destination.peerHostId !== source.hostId) return 'the two ends name different peers';
-  if (source.after?.spiOut !== destination.after?.spiIn || source.after?.spiIn !== destination.after?.spiOut) {
-    return 'the two ends report different SAs';
-  }
-  return null;
+  const from = source.after;
+  const to = destination.after;
+  if (from === null || to === null || !isMirrored(from, to)) return 'the two ends report different SAs';
+  if (from.outer === null || to.outer === null) return from.outer === to.outer ? null : 'only one end has an AH SA around its ESP SA';
+  return isMirrored(from.outer, to.outer) ? null : 'the two ends report different AH SAs';
+}
+
+/** Both ends of one SA say the same of it; whoever does not looks at another one, or is not telling the truth. */
+function sameFault(from: SecurityAssociation | null, to: SecurityAssociation | null): string | null {
+  const same =
+    from?.encryption === to?.encryption &&
+    from?.integrity === to?.integrity &&
+    from?.keyExchange === to?.keyExchange &&
+    from?.extendedSequenceNumbers === to?.extendedSequenceNumbers &&
+    from?.outer?.integrity === to?.outer?.integrity;
+  return same ? null : 'the two ends report different algorithms';
 }
 
 function crossingFault(facts: ProofFacts, direction: 'in' | 'out'): string | null {
-  const packets = counted(facts.after, direction) - counted(facts.before, direction);
+  const { before, after, hostId } = facts;
+  return (
+    movedFault(hostId, 'SA', before, after, direction) ??
+    (after?.outer ? movedFault(hostId, 'AH SA', before?.outer ?? null, after.outer, direction) : null)
+  );
+}
+
+function movedFault(
+  hostId: string,
+  what: string,
+  before: SaCounters | null,
+  after: SaCounters | null,
+  direction: 'in' | 'out',
+): string | null {
+  const packets = counted(after, direction) - counted(before, direction);
   if (packets >= proofPolicy.protectedProbes) return null;
-  return `the SA counter of ${facts.hostId} moved by ${packets} packets for ${proofPolicy.protectedProbes} probes: they did not go through it`;
+  return `the ${what} counter of ${hostId} moved by ${packets} packets for ${proofPolicy.protectedProbes} probes: they did not go through it`;
 }
 
 function plainFault(source: ProofFacts, destination: ProofFacts): string | null {
@@ -92,7 +126,19 @@ function plainFault(source: ProofFacts, destination: ProofFacts): string | null 
   return null;
 }
 
-function counted(sa: SecurityAssociation | null, direction: 'in' | 'out'): number {
+function isSame(a: SaCounters, b: SaCounters): boolean {
+  return a.spiIn === b.spiIn && a.spiOut === b.spiOut;
+}
+
+function isSameOuter(a: SecurityAssociation, b: SecurityAssociation): boolean {
+  return a.outer === null || b.outer === null ? a.outer === b.outer : isSame(a.outer, b.outer);
+}
+
+function isMirrored(a: SaCounters, b: SaCounters): boolean {
+  return a.spiOut === b.spiIn && a.spiIn === b.spiOut;
+}
+
+function counted(sa: SaCounters | null, direction: 'in' | 'out'): number {
   if (sa === null) return 0;
   return direction === 'in' ? sa.packetsIn : sa.packetsOut;
 }

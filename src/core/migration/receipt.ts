@@ -1,9 +1,19 @@
 /** The statement that a receipt signs: what was moved, for whom, through what, and what it cost. */
+import { carriedBetween, errorsBetween, rekeysBetween } from '#core/channel/watch.ts';
+import type {
+  ChannelKind,
+  ChannelReading,
+  IpsecErrors,
+  Proof,
+  SaCounters,
+  SecurityAssociation,
+  TuningRecord,
+} from '#core/model/channel.ts';
 import type { Migration } from '#core/model/migration.ts';
 import { outcomeOf } from './step.ts';
 
 export interface ReceiptStatement {
-  readonly version: 1;
+  readonly version: 2;
   readonly sequence: number;
   /** SHA-256 (hex) of the envelope before this one; null for the first. Makes a removed receipt visible. */
   readonly previousSha256: string | null;
@@ -14,39 +24,75 @@ export interface ReceiptStatement {
   readonly toHostId: string;
   readonly cause: string;
   readonly askedBy: string;
+  readonly approvedBy: string | null;
+  readonly planId: string | null;
   readonly vmEpoch: number;
   readonly askedAtMs: number;
   readonly endedAtMs: number;
   readonly outcome: 'moved' | 'stayed' | 'unclear';
   readonly failure: { readonly code: string; readonly message: string } | null;
-  readonly channel: ReceiptChannel | null;
-  readonly transfer: {
-    readonly totalMs: number;
-    readonly downtimeMs: number | null;
-    readonly hypervisorBytes: number;
-    readonly iterations: number | null;
-  } | null;
+  readonly channel: ReceiptChannel;
+  readonly transfer: ReceiptTransfer | null;
+}
+
+export interface ReceiptTransfer {
+  readonly totalMs: number;
+  readonly downtimeMs: number | null;
+  readonly hypervisorBytes: number;
+  readonly iterations: number | null;
 }
 
 export interface ReceiptChannel {
-  readonly mode: string;
-  readonly encryption: string;
-  readonly keyExchange: string;
-  readonly spiSourceToDestination: string;
-  readonly spiDestinationToSource: string;
-  readonly provenAtMs: number;
-  readonly plainProbesDropped: number;
-  /** Through the SA from the transfer's start to its end; null when the counters could not be read at the end. */
-  readonly espBytes: number | null;
-  readonly espPackets: number | null;
-  /** The SA carried at least what the hypervisor says it sent. Null when either figure is missing. */
+  readonly kind: ChannelKind;
+  /** True for everything but IPsec. */
+  readonly weaker: boolean;
+  /** The break-glass grant that allowed a channel of kind `none`. */
+  readonly grantId: string | null;
+  /** Null where the channel was never proven, as every channel that is not IPsec. */
+  readonly proof: ReceiptProof | null;
+  /** What went through IPsec, seen from the source. Null where the transfer never began, or its end could not be read. */
+  readonly traffic: ReceiptTraffic | null;
+  /** What the source's guard and IPsec refused during the transfer. Null as `traffic`. */
+  readonly refused: ReceiptRefused | null;
+  readonly packetSizes: ReceiptPacketSizes | null;
+}
+
+export type ReceiptProof = Proof;
+
+/** Counters of one SA during the transfer, as the source counts them: `Out` is towards the destination. */
+export type ReceiptSa = SaCounters;
+
+export interface ReceiptTraffic {
+  /** Oldest first: the SA that the transfer began with, and each that replaced it. */
+  readonly sas: readonly ReceiptSa[];
+  /** The AH SA around them, in profile `ah+esp`; the newest one, should it have been replaced. */
+  readonly outer: ReceiptSa | null;
+  readonly rekeys: number;
+  readonly bytesOut: number;
+  readonly packetsOut: number;
+  readonly bytesIn: number;
+  readonly packetsIn: number;
+  /** IPsec carried at least what the hypervisor says it sent. Null when the hypervisor did not say. */
   readonly coversHypervisorBytes: boolean | null;
 }
 
+export interface ReceiptRefused {
+  /** Plain text dropped by the guard, on its way out of the source, and into it. Null when the guard was made anew meanwhile. */
+  readonly guardDroppedOutPackets: number | null;
+  readonly guardDroppedInPackets: number | null;
+  /** Null where the host cannot count them. */
+  readonly errors: IpsecErrors | null;
+}
+
+export type ReceiptPacketSizes = Pick<
+  TuningRecord,
+  'pathMtuBytes' | 'limitedBy' | 'mtuBeforeBytes' | 'mtuAfterBytes' | 'mssBeforeBytes' | 'mssAfterBytes' | 'kept'
+>;
+
 export function receiptOf(migration: Migration, sequence: number, previousSha256: string | null): ReceiptStatement {
-  const { request, outcome } = migration;
+  const { request, outcome, failure } = migration;
   return {
-    version: 1,
+    version: 2,
     sequence,
     previousSha256,
     migrationId: request.migrationId,
@@ -56,11 +102,13 @@ export function receiptOf(migration: Migration, sequence: number, previousSha256
     toHostId: request.toHostId,
     cause: request.cause,
     askedBy: request.askedBy,
+    approvedBy: request.approvedBy,
+    planId: request.planId,
     vmEpoch: request.vmEpoch,
     askedAtMs: request.askedAtMs,
     endedAtMs: migration.endedAtMs ?? migration.phaseSinceMs,
     outcome: outcomeOf(migration),
-    failure: migration.failure,
+    failure: failure && { code: failure.code, message: failure.message },
     channel: channelOf(migration),
     transfer: outcome && {
       totalMs: outcome.totalMs,
@@ -71,21 +119,54 @@ export function receiptOf(migration: Migration, sequence: number, previousSha256
   };
 }
 
-function channelOf(migration: Migration): ReceiptChannel | null {
-  const { proof, saBefore, saAfter, outcome } = migration;
-  if (proof === null) return null;
-  const sameSa = saBefore !== null && saAfter !== null && saBefore.spiOut === saAfter.spiOut;
-  const espBytes = sameSa ? saAfter.bytesOut - saBefore.bytesOut : null;
+function channelOf(migration: Migration): ReceiptChannel {
+  const { request, proof, channelBefore: before, channelAfter: after, tuning } = migration;
+  const kind = request.channelKind;
   return {
-    mode: proof.mode,
-    encryption: proof.encryption,
-    keyExchange: proof.keyExchange,
-    spiSourceToDestination: proof.spiSourceToDestination,
-    spiDestinationToSource: proof.spiDestinationToSource,
-    provenAtMs: proof.provenAtMs,
-    plainProbesDropped: proof.plainProbesDropped,
-    espBytes,
-    espPackets: sameSa ? saAfter.packetsOut - saBefore.packetsOut : null,
-    coversHypervisorBytes: espBytes === null || outcome === null ? null : espBytes >= outcome.memorySentBytes,
+    kind,
+    weaker: kind !== 'ipsec',
+    grantId: request.grantId,
+    proof,
+    traffic: before && after && kind === 'ipsec' ? trafficOf(before.sa, after.sa, migration) : null,
+    refused: before && after && refusedBetween(before, after),
+    packetSizes: tuning && packetSizesOf(tuning),
   };
+}
+
+function trafficOf(before: SecurityAssociation | null, after: SecurityAssociation | null, migration: Migration): ReceiptTraffic | null {
+  if (before === null || after === null) return null;
+  const rekeys = rekeysBetween(before, after);
+  const sum = carriedBetween(before, after);
+  if (rekeys === null || sum === null) return null;
+  const sas = [...after.replaced.slice(after.replaced.length - rekeys), after].map((sa) => countersSince(sa, before));
+  const sent = migration.outcome?.memorySentBytes ?? null;
+  const outer = after.outer && countersSince(after.outer, before.outer);
+  return { sas, outer, rekeys, ...sum, coversHypervisorBytes: sent === null ? null : sum.bytesOut >= sent };
+}
+
+/** The first SA may have carried other things before the transfer. */
+function countersSince(sa: SaCounters, before: SaCounters | null): ReceiptSa {
+  const earlier = sa.spiIn === before?.spiIn && sa.spiOut === before.spiOut ? before : null;
+  return {
+    spiIn: sa.spiIn,
+    spiOut: sa.spiOut,
+    bytesIn: sa.bytesIn - (earlier?.bytesIn ?? 0),
+    bytesOut: sa.bytesOut - (earlier?.bytesOut ?? 0),
+    packetsIn: sa.packetsIn - (earlier?.packetsIn ?? 0),
+    packetsOut: sa.packetsOut - (earlier?.packetsOut ?? 0),
+  };
+}
+
+function refusedBetween(before: ChannelReading, after: ChannelReading): ReceiptRefused {
+  const grown = (from: number, to: number): number | null => (to < from ? null : to - from);
+  return {
+    guardDroppedOutPackets: grown(before.guard.droppedOutPackets, after.guard.droppedOutPackets),
+    guardDroppedInPackets: grown(before.guard.droppedInPackets, after.guard.droppedInPackets),
+    errors: errorsBetween(before.errors, after.errors),
+  };
+}
+
+function packetSizesOf(tuning: TuningRecord): ReceiptPacketSizes {
+  const { pathMtuBytes, limitedBy, mtuBeforeBytes, mtuAfterBytes, mssBeforeBytes, mssAfterBytes, kept } = tuning;
+  return { pathMtuBytes, limitedBy, mtuBeforeBytes, mtuAfterBytes, mssBeforeBytes, mssAfterBytes, kept };
 }

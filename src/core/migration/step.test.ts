@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Proof, SecurityAssociation } from '#core/model/channel.ts';
+import { exampleProof, exampleReading, exampleSa } from '#core/channel/examples.ts';
 import type { Migration, MigrationRequest, Progress, VmTruth } from '#core/model/migration.ts';
 import { askAbort, begin, type MigrationEvent, outcomeOf, recover, step, type Step } from './step.ts';
 
@@ -12,37 +12,15 @@ const request: MigrationRequest = {
   toHostId: 'b',
   cause: 'balance',
   askedBy: 'planner',
+  approvedBy: null,
+  channelKind: 'ipsec',
+  grantId: null,
   planId: null,
   vmEpoch: 1,
   askedAtMs: 0,
 };
-const proof: Proof = {
-  provenAtMs: 1,
-  encryption: 'AES_GCM_16-256',
-  keyExchange: 'ECP_384',
-  mode: 'tunnel',
-  spiSourceToDestination: 'aa',
-  spiDestinationToSource: 'bb',
-  protectedProbes: 8,
-  plainProbesDropped: 4,
-};
-const sa: SecurityAssociation = {
-  peerHostId: 'b',
-  ikeUniqueId: '1',
-  childUniqueId: '1',
-  state: 'installed',
-  mode: 'tunnel',
-  udpEncapsulated: true,
-  encryption: 'AES_GCM_16-256',
-  integrity: null,
-  keyExchange: 'ECP_384',
-  spiIn: 'bb',
-  spiOut: 'aa',
-  bytesIn: 0,
-  bytesOut: 0,
-  packetsIn: 0,
-  packetsOut: 0,
-};
+const proof = exampleProof;
+const reading = exampleReading();
 const progress = (memoryRemainingBytes: number): Progress => ({
   elapsedMs: 1,
   memoryTotalBytes: 100,
@@ -76,13 +54,22 @@ function play(events: readonly MigrationEvent[], start: Step = begin(request)): 
   return current;
 }
 
-const copying: readonly MigrationEvent[] = [{ kind: 'checked' }, { kind: 'secured', proof }, { kind: 'transfer-started', sa }];
+const copying: readonly MigrationEvent[] = [
+  { kind: 'checked' },
+  { kind: 'secured', proof, tuning: null },
+  { kind: 'transfer-started', reading },
+];
 
 describe('a migration', () => {
   it('goes through check, channel, transfer, truth and verification, in this order', () => {
     const effects: string[] = [begin(request).effect.kind];
     let current = begin(request);
-    for (const event of [...copying, { kind: 'transfer-completed', outcome }, onDestination, { kind: 'verified', saAfter: sa }] as const) {
+    for (const event of [
+      ...copying,
+      { kind: 'transfer-completed', outcome, reading },
+      onDestination,
+      { kind: 'verified', reading },
+    ] as const) {
       current = step(current.migration, event, 1000, limits);
       effects.push(current.effect.kind);
     }
@@ -92,16 +79,48 @@ describe('a migration', () => {
   });
 
   it('does not believe the source that says completed while the VM still runs there', () => {
-    const { migration } = play([...copying, { kind: 'transfer-completed', outcome }, onSource, onSource]);
+    const { migration } = play([...copying, { kind: 'transfer-completed', outcome, reading }, onSource, onSource]);
     expect(migration.phase).toBe('failed');
     expect(outcomeOf(migration)).toBe('stayed');
   });
 
   it('counts as moved when the source says failed but the VM runs on the destination', () => {
     const lost: MigrationEvent = { kind: 'transfer-lost', refusal: { code: 'agent-restarted', message: 'gone' } };
-    const { migration } = play([...copying, lost, onDestination, { kind: 'verified', saAfter: null }]);
+    const { migration } = play([...copying, lost, onDestination, { kind: 'verified', reading: null }]);
     expect(migration.phase).toBe('done');
     expect(migration.failure).toBeNull();
+  });
+
+  it('keeps the tuning, and the readings of the channel as the transfer began and ended', () => {
+    const end = exampleReading(exampleSa({ bytesOut: 500 }));
+    const late = exampleReading(exampleSa({ bytesOut: 900 }));
+    const events: readonly MigrationEvent[] = [...copying, { kind: 'transfer-completed', outcome, reading: end }, onDestination];
+    const { migration } = play([...events, { kind: 'verified', reading: late }]);
+    expect(migration).toMatchObject({ proof, tuning: null, channelBefore: reading, channelAfter: end });
+  });
+
+  it('takes the reading after verification where there is none of the end of the transfer', () => {
+    const late = exampleReading(exampleSa({ bytesOut: 900 }));
+    const gone = exampleReading(null);
+    for (const atEnd of [null, gone]) {
+      const events: readonly MigrationEvent[] = [...copying, { kind: 'transfer-completed', outcome, reading: atEnd }, onDestination];
+      expect(play([...events, { kind: 'verified', reading: late }]).migration.channelAfter).toEqual(late);
+    }
+  });
+
+  it('keeps the reading of a transfer that failed', () => {
+    const failed: MigrationEvent = { kind: 'transfer-failed', refusal: { code: 'plain-text-seen', message: 'x' }, reading };
+    const { migration } = play([...copying, failed, onSource, onSource]);
+    expect(migration.channelAfter).toEqual(reading);
+    expect(migration.failure?.code).toBe('plain-text-seen');
+  });
+
+  it('sends nothing over IPsec without a proof, and has none on a channel that is not IPsec', () => {
+    const unproven: readonly MigrationEvent[] = [{ kind: 'checked' }, { kind: 'secured', proof: null, tuning: null }];
+    const { migration, effect } = play(unproven);
+    expect(effect.kind).toBe('finish');
+    expect(migration.failure?.code).toBe('proof-missing');
+    expect(play(unproven, begin({ ...request, channelKind: 'qemu-tls' })).effect.kind).toBe('start-transfer');
   });
 
   it('sends nothing when the channel is refused', () => {
@@ -116,7 +135,7 @@ describe('a migration', () => {
       source: { kind: 'present', state: 'paused', jobActive: false },
       destination: { kind: 'present', state: 'running', jobActive: false },
     };
-    const failed: MigrationEvent = { kind: 'transfer-failed', refusal: { code: 'hypervisor-failed', message: 'x' } };
+    const failed: MigrationEvent = { kind: 'transfer-failed', refusal: { code: 'hypervisor-failed', message: 'x' }, reading: null };
     expect(play([...copying, failed, halted]).effect.kind).toBe('ask-truth');
     expect(play([...copying, failed, halted, halted]).effect.kind).toBe('destroy-source-copy');
     expect(play([...copying, failed, halted, onSource, halted]).effect.kind).toBe('ask-truth');
@@ -125,7 +144,7 @@ describe('a migration', () => {
   it('is aborted on request, and says so', () => {
     const running = play(copying);
     const asked = { migration: askAbort(running.migration), effect: running.effect };
-    const failed: MigrationEvent = { kind: 'transfer-failed', refusal: { code: 'aborted', message: 'x' } };
+    const failed: MigrationEvent = { kind: 'transfer-failed', refusal: { code: 'aborted', message: 'x' }, reading: null };
     expect(play([{ kind: 'transfer-running', progress: null }], asked).effect.kind).toBe('abort-transfer');
     const { migration } = play([{ kind: 'transfer-running', progress: null }, { kind: 'abort-sent' }, failed, onSource, onSource], asked);
     expect(migration.failure?.code).toBe('aborted');
@@ -133,7 +152,7 @@ describe('a migration', () => {
 
   it('sends no byte when the abort comes before the transfer', () => {
     const checked = play([{ kind: 'checked' }]);
-    const { migration, effect } = play([{ kind: 'secured', proof }], { ...checked, migration: askAbort(checked.migration) });
+    const { migration, effect } = play([{ kind: 'secured', proof, tuning: null }], { ...checked, migration: askAbort(checked.migration) });
     expect(effect.kind).toBe('finish');
     expect(migration.failure?.code).toBe('aborted');
   });
@@ -145,7 +164,7 @@ describe('a migration', () => {
     const stuck = Array.from({ length: 12 }, () => running(500));
     const { effect, migration } = play([...copying, ...stuck]);
     expect(effect.kind).toBe('abort-transfer');
-    const failed: MigrationEvent = { kind: 'transfer-failed', refusal: { code: 'aborted', message: 'x' } };
+    const failed: MigrationEvent = { kind: 'transfer-failed', refusal: { code: 'aborted', message: 'x' }, reading: null };
     expect(play([{ kind: 'abort-sent' }, failed, onSource, onSource], { effect, migration }).migration.failure?.code).toBe(
       'migration-stalled',
     );

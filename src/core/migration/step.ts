@@ -12,24 +12,26 @@
  *                                                                       v
  *                                                 done <--verified-- verifying
  */
-import type { Proof, SecurityAssociation } from '#core/model/channel.ts';
+import type { ChannelReading, Proof, TuningRecord } from '#core/model/channel.ts';
 import type { JobOutcome, Migration, MigrationRequest, Phase, Progress, VmTruth } from '#core/model/migration.ts';
 import type { Refusal } from '#core/model/result.ts';
 import { judgeTruth, type TruthVerdict } from './truth.ts';
 
 export type MigrationEvent =
   | { readonly kind: 'checked' }
-  | { readonly kind: 'secured'; readonly proof: Proof }
-  | { readonly kind: 'transfer-started'; readonly sa: SecurityAssociation }
+  /** `proof` is null only for a channel that is not IPsec. */
+  | { readonly kind: 'secured'; readonly proof: Proof | null; readonly tuning: TuningRecord | null }
+  | { readonly kind: 'transfer-started'; readonly reading: ChannelReading }
   | { readonly kind: 'transfer-running'; readonly progress: Progress | null }
-  | { readonly kind: 'transfer-completed'; readonly outcome: JobOutcome }
-  | { readonly kind: 'transfer-failed'; readonly refusal: Refusal }
+  /** `reading`: the source's end of the channel when the transfer ended; null when it could not be read. */
+  | { readonly kind: 'transfer-completed'; readonly outcome: JobOutcome; readonly reading: ChannelReading | null }
+  | { readonly kind: 'transfer-failed'; readonly refusal: Refusal; readonly reading: ChannelReading | null }
   /** Nobody can say how the transfer stands: its agent restarted, or the answer was lost. */
   | { readonly kind: 'transfer-lost'; readonly refusal: Refusal }
   | { readonly kind: 'abort-sent' }
   | { readonly kind: 'truth'; readonly source: VmTruth; readonly destination: VmTruth }
   | { readonly kind: 'corrected' }
-  | { readonly kind: 'verified'; readonly saAfter: SecurityAssociation | null }
+  | { readonly kind: 'verified'; readonly reading: ChannelReading | null }
   /** A step before the transfer was refused; no byte of the VM was sent. */
   | { readonly kind: 'refused'; readonly refusal: Refusal };
 
@@ -72,8 +74,9 @@ export function begin(request: MigrationRequest): Step {
     progress: null,
     leastRemaining: null,
     outcome: null,
-    saBefore: null,
-    saAfter: null,
+    tuning: null,
+    channelBefore: null,
+    channelAfter: null,
     failure: null,
     resolution: null,
     abortAsked: false,
@@ -124,19 +127,20 @@ export function step(migration: Migration, event: MigrationEvent, nowMs: number,
     case 'checked':
       return unlessAborted(migration, nowMs, () => ({ migration: enter(migration, 'checked', nowMs), effect: { kind: 'secure' } }));
     case 'secured':
-      return unlessAborted(migration, nowMs, () => ({
-        migration: { ...enter(migration, 'secured', nowMs), proof: event.proof },
-        effect: { kind: 'start-transfer' },
-      }));
+      return unlessAborted(migration, nowMs, () => secured(migration, event, nowMs));
     case 'transfer-started':
-      return { migration: { ...enter(migration, 'copying', nowMs), saBefore: event.sa }, effect: { kind: 'watch-transfer' } };
+      return {
+        migration: { ...enter(migration, 'copying', nowMs), channelBefore: event.reading },
+        effect: { kind: 'watch-transfer' },
+      };
     case 'transfer-running':
       return watch(migration, event.progress, nowMs, limits);
     case 'abort-sent':
       return migration.phase === 'resolving' ? askAgain(migration) : { migration, effect: { kind: 'watch-transfer' } };
     case 'transfer-completed':
-      return resolve({ ...migration, outcome: event.outcome }, null, nowMs);
+      return resolve({ ...withReading(migration, event.reading), outcome: event.outcome }, null, nowMs);
     case 'transfer-failed':
+      return resolve(withReading(migration, event.reading), event.refusal, nowMs);
     case 'transfer-lost':
       return resolve(migration, event.refusal, nowMs);
     case 'truth':
@@ -145,12 +149,34 @@ export function step(migration: Migration, event: MigrationEvent, nowMs: number,
       return resolve(migration, migration.resolution?.cause ?? null, nowMs);
     case 'verified':
       return {
-        migration: { ...enter(migration, 'done', nowMs), saAfter: event.saAfter, failure: null, resolution: null, endedAtMs: nowMs },
+        migration: {
+          ...enter(withReading(migration, event.reading), 'done', nowMs),
+          failure: null,
+          resolution: null,
+          endedAtMs: nowMs,
+        },
         effect: { kind: 'finish' },
       };
     default:
       return event satisfies never;
   }
+}
+
+/** No proof, no bytes: whoever performs the effect cannot pass this by. */
+function secured(migration: Migration, event: Extract<MigrationEvent, { kind: 'secured' }>, nowMs: number): Step {
+  if (event.proof === null && migration.request.channelKind === 'ipsec') {
+    return fail(migration, { code: 'proof-missing', message: 'the IPsec channel was not proven: nothing was sent' }, nowMs);
+  }
+  const { proof, tuning } = event;
+  return { migration: { ...enter(migration, 'secured', nowMs), proof, tuning }, effect: { kind: 'start-transfer' } };
+}
+
+/**
+ * The reading nearest to the transfer's end stands: the one that ended it, made before the channel is taken down. A later one
+ * counts only where there is none yet.
+ */
+function withReading(migration: Migration, reading: ChannelReading | null): Migration {
+  return reading === null || (migration.channelAfter?.sa ?? null) !== null ? migration : { ...migration, channelAfter: reading };
 }
 
 function watch(migration: Migration, progress: Progress | null, nowMs: number, limits: StepLimits): Step {

@@ -1,4 +1,4 @@
-import type { Proof, SecurityAssociation } from './channel.ts';
+import type { ChannelKind, ChannelReading, Proof, TuningRecord } from './channel.ts';
 import type { HostId } from './host.ts';
 import type { MoveCause } from './ledger.ts';
 import type { Refusal } from './result.ts';
@@ -42,6 +42,11 @@ export interface MigrationRequest {
   readonly cause: MoveCause;
   /** Who asked: an operator's name, or `planner`. */
   readonly askedBy: string;
+  /** Who agreed to it: of a plan in mode `approve`, or of a break-glass grant. Null when nobody had to. */
+  readonly approvedBy: string | null;
+  readonly channelKind: ChannelKind;
+  /** The break-glass grant that lets a channel of kind `none` be used. */
+  readonly grantId: string | null;
   readonly planId: string | null;
   readonly vmEpoch: number;
   readonly askedAtMs: number;
@@ -67,9 +72,10 @@ export interface Migration {
   /** The least memory that was ever left to send, and when: what shows a stall. */
   readonly leastRemaining: { readonly bytes: number; readonly atMs: number } | null;
   readonly outcome: JobOutcome | null;
-  /** The source's SA as the transfer began and as it ended. */
-  readonly saBefore: SecurityAssociation | null;
-  readonly saAfter: SecurityAssociation | null;
+  readonly tuning: TuningRecord | null;
+  /** The source's end of the channel as the transfer began and as it ended. */
+  readonly channelBefore: ChannelReading | null;
+  readonly channelAfter: ChannelReading | null;
   readonly failure: Refusal | null;
   /** Only while the truth is being established from both hosts. */
   readonly resolution: Resolution | null;

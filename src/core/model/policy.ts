@@ -1,3 +1,5 @@
+import type { ChannelProfile } from './channel.ts';
+
 /** The planner's mode: `observe` plans and moves nothing, `approve` waits for a person, `automatic` moves. */
 export type Mode = 'observe' | 'approve' | 'automatic';
 
@@ -6,6 +8,17 @@ export interface LinePair {
   readonly startPercent: number;
   /** Relief ends when the host is at or below this; a target is never filled above it. */
   readonly stopPercent: number;
+}
+
+/** How migrations are protected, and what may be changed on the network for them. */
+export interface ChannelPolicy {
+  readonly profile: ChannelProfile;
+  readonly tuning: {
+    /** `off`: nothing is measured. `clamp`: path MTU measured, MSS clamped. `raise`: also MTUs raised, up to `mtuBytesMax`. */
+    readonly mode: 'off' | 'clamp' | 'raise';
+    readonly mtuBytesMax: number;
+  };
+  readonly clockSkewMsMax: number;
 }
 
 /** The operator's wishes. Percentages are of the host's capacity. */
@@ -32,7 +45,22 @@ export interface Policy {
   readonly downtimeMsMax: number;
   /** A migration without progress for this long is aborted. */
   readonly noProgressMsMax: number;
+  readonly channel: ChannelPolicy;
 }
+
+/** AES-256-GCM with ECP-384 and, where both ends can, 64-bit sequence numbers; certificates; tunnel mode. */
+export const defaultProfile: ChannelProfile = {
+  name: 'esp-tunnel',
+  ikeProposals: ['aes256gcm16-prfsha384-ecp384'],
+  espProposals: ['aes256gcm16-ecp384-esn', 'aes256gcm16-ecp384'],
+  ahProposals: ['sha384-ecp384-esn', 'sha384-ecp384'],
+  udpEncapsulation: 'when-needed',
+  authentication: 'certificate',
+  postQuantumKey: false,
+  rekeySeconds: 3600,
+  rekeyBytes: 2 ** 36,
+  replayWindowPackets: 1024,
+};
 
 /** Defaults to start from: quiet, reversible, and nothing moves without the operator's word (mode is `observe`). */
 export const defaultPolicy: Policy = {
@@ -51,4 +79,9 @@ export const defaultPolicy: Policy = {
   migrationBandwidthBytesPerSecond: 0,
   downtimeMsMax: 300,
   noProgressMsMax: 150_000,
+  channel: {
+    profile: defaultProfile,
+    tuning: { mode: 'clamp', mtuBytesMax: 9000 },
+    clockSkewMsMax: 2000,
+  },
 };
