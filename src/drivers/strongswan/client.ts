@@ -4,6 +4,7 @@ import { StrongswanError } from './errors.ts';
 import { Fields } from './fields.ts';
 import type { Section, Value } from './message.ts';
 import { type ChildSa, type IkeSa, readChildSa, readIkeSas } from './sa.ts';
+import type { SharedKey } from './shared-keys.ts';
 import { Session, type SessionState, type Subscription } from './session.ts';
 import type { SessionLimits } from './session-limits.ts';
 import type { OpenTransport } from './transport.ts';
@@ -109,9 +110,22 @@ export class ViciClient {
     };
   }
 
-  /** An X.509 certificate (PEM text or DER bytes); a CA certificate becomes trusted. VICI can unload it by clear-creds only. */
+  /**
+   * An X.509 certificate (PEM text or DER bytes). A self-signed CA becomes an anchor of trust, another CA a link that chains
+   * are built with. VICI can unload it by clear-creds only.
+   */
   async loadCert(data: Value, options?: CallOptions): Promise<void> {
     await this.#session.call('load-cert', { type: 'X509', flag: 'NONE', data }, options);
+  }
+
+  /** A revocation list (DER); of two with one issuer charon keeps the newer. */
+  async loadCrl(data: Uint8Array, options?: CallOptions): Promise<void> {
+    await this.#session.call('load-cert', { type: 'X509_CRL', flag: 'NONE', data }, options);
+  }
+
+  /** Forgets which certificates and lists were found good; what was loaded stays. */
+  async flushCerts(options?: CallOptions): Promise<void> {
+    await this.#session.call('flush-certs', {}, options);
   }
 
   /** A private key (PEM or DER); returns charon's identifier of it (hex SHA-1 of the public key). */
@@ -127,9 +141,9 @@ export class ViciClient {
     return new Fields(await this.#session.call('get-keys', {}, options), 'get-keys').texts('keys');
   }
 
-  /** A pre-shared IKE key for these identities. */
-  async loadShared(id: string, data: Value, owners: readonly string[], options?: CallOptions): Promise<void> {
-    await this.#session.call('load-shared', { id, type: 'IKE', data, owners }, options);
+  /** A pre-shared key for these identities; replaces the one with the same `id`. */
+  async loadShared(key: SharedKey, options?: CallOptions): Promise<void> {
+    await this.#session.call('load-shared', { ...key }, options);
   }
 
   async unloadShared(id: string, options?: CallOptions): Promise<void> {

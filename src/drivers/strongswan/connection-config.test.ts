@@ -1,21 +1,96 @@
 import { describe, expect, it } from 'vitest';
-import { connectionName, ikeIdentity, peerOfConnection, selectorOf } from './connection-config.ts';
+import { suites } from '#core/channel/algorithms.ts';
+import type { ChannelProfile } from '#core/model/channel.ts';
+import type { ChannelPeer, HostIdentity } from '#core/ports.ts';
+import { connectionConfig } from './connection-config.ts';
+import { sharedKeysOf } from './shared-keys.ts';
 
-describe('names in charon', () => {
-  it('lead from the peer to its connection and back', () => {
-    expect(connectionName('host-b')).toBe('plimsoll-host-b');
-    expect(peerOfConnection('plimsoll-host-b')).toBe('host-b');
-    expect(peerOfConnection('site-to-site')).toBeNull();
+const identity: HostIdentity = {
+  hostId: 'host-a',
+  certificatePem: '',
+  privateKeyPem: '',
+  caPem: '',
+  intermediatesPem: '',
+  crlPems: [],
+  notAfterMs: 0,
+};
+const key = Buffer.alloc(32, 7).toString('base64');
+const otherKey = Buffer.alloc(32, 8).toString('base64');
+
+function peerOf(changes: Partial<ChannelProfile> = {}, secrets: Partial<ChannelPeer['secrets']> = {}): ChannelPeer {
+  return {
+    localAddresses: { underlay: '10.0.0.1', protected: '10.1.0.1', interface: 'eth0' },
+    peerHostId: 'host-b',
+    peerAddresses: { underlay: '10.0.0.2', protected: '10.1.0.2', interface: 'eth0' },
+    profile: {
+      name: 'esp-tunnel',
+      ...suites['aes-gcm'],
+      udpEncapsulation: 'when-needed',
+      authentication: 'psk',
+      postQuantumKey: false,
+      rekeySeconds: 3_600,
+      rekeyBytes: 1_000_000_000,
+      replayWindowPackets: 1_024,
+      ...changes,
+    },
+    secrets: { preSharedKey: key, postQuantumKey: null, ...secrets },
+  };
+}
+
+describe('a connection', () => {
+  it('is for exactly these two identities, and asks for both proofs', () => {
+    const config = connectionConfig(peerOf({ postQuantumKey: true }), identity, 'kernel');
+    expect(config).toMatchObject({
+      version: '2',
+      local_addrs: ['10.0.0.1'],
+      remote_addrs: ['10.0.0.2'],
+      proposals: ['aes256gcm16-prfsha384-ecp384'],
+      local: { auth: 'psk', id: 'fqdn:host-a' },
+      remote: { auth: 'psk', id: 'fqdn:host-b' },
+      ppk_id: 'plimsoll-ppk.host-a+host-b',
+      ppk_required: 'yes',
+    });
+    expect(connectionConfig(peerOf(), identity, 'kernel')).not.toHaveProperty('ppk_id');
   });
 
-  it('are never read as an address or a pattern', () => {
-    expect(ikeIdentity('10.0.0.7')).toBe('fqdn:10.0.0.7');
-    for (const name of ['*', '*.example', '%any', 'CN=b', 'b c', 'b\0', 'B', '-b', '', '@b']) {
-      expect(() => connectionName(name)).toThrow(expect.objectContaining({ code: 'ipsec-failed' }) as Error);
+  it('encapsulates in UDP where it must', () => {
+    const encap = (peer: ChannelPeer, backend: 'kernel' | 'libipsec'): unknown => connectionConfig(peer, identity, backend)['encap'];
+    expect(encap(peerOf(), 'kernel')).toBe('no');
+    expect(encap(peerOf({ udpEncapsulation: 'always' }), 'kernel')).toBe('yes');
+    expect(encap(peerOf(), 'libipsec')).toBe('yes');
+  });
+
+  it('needs addresses, of the protected ones only where there are some', () => {
+    const without = (peer: ChannelPeer): ChannelPeer => ({ ...peer, peerAddresses: { ...peer.peerAddresses, protected: '' } });
+    expect(() => connectionConfig(without(peerOf()), identity, 'kernel')).toThrow(/is not an IP address/);
+    expect(() => connectionConfig(without(peerOf({ name: 'ah' })), identity, 'kernel')).not.toThrow();
+  });
+
+  it('refuses an identity that cannot be read, and says what to do', () => {
+    expect(() => connectionConfig(peerOf({ authentication: 'certificate' }), identity, 'kernel')).toThrow(
+      expect.objectContaining({ code: 'ipsec-failed' }) as Error,
+    );
+  });
+});
+
+describe('shared keys', () => {
+  it('are those of the profile, each for nobody else', () => {
+    const peer = peerOf({ postQuantumKey: true }, { postQuantumKey: otherKey });
+    expect(sharedKeysOf(peer, 'host-a').map(({ id, type, owners }) => [id, type, owners])).toEqual([
+      ['plimsoll-host-b.psk', 'IKE', ['fqdn:host-a', 'fqdn:host-b']],
+      ['plimsoll-host-b.ppk', 'PPK', ['plimsoll-ppk.host-a+host-b']],
+    ]);
+    expect(sharedKeysOf(peer, 'host-a').map(({ data }) => data)).toEqual(
+      [Buffer.alloc(32, 7), Buffer.alloc(32, 8)].map((bytes) => new Uint8Array(bytes)),
+    );
+    expect(sharedKeysOf(peerOf({ authentication: 'certificate' }, { preSharedKey: null }), 'host-a')).toEqual([]);
+  });
+
+  it('never appear in the refusal of one that is missing, short or not base64', () => {
+    for (const preSharedKey of [null, 'c2hvcnQtY2FuYXJ5', `canary ${key}`]) {
+      const attempt = (): unknown => sharedKeysOf(peerOf({}, { preSharedKey }), 'host-a');
+      expect(attempt).toThrow(expect.objectContaining({ code: 'profile-refused' }) as Error);
+      expect(attempt).not.toThrow(/canary|c2hvcnQ/);
     }
-  });
-
-  it('select one address and nothing beside it', () => {
-    expect([selectorOf('10.79.0.1'), selectorOf('FD00:0::1')]).toEqual(['10.79.0.1/32', 'fd00::1/128']);
   });
 });

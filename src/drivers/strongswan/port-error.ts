@@ -10,13 +10,20 @@ const unavailable: ReadonlySet<StrongswanErrorCode> = new Set([
   'strongswan-closed',
 ]);
 
-/** What the port promises to reject with: `ipsec-unavailable`, `aborted` or `ipsec-failed`. */
+/** What the port promises to reject with: a PlimsollError, of code `ipsec-unavailable`, `aborted` or `ipsec-failed` unless it was one. */
 export function portError(error: unknown): PlimsollError {
   if (error instanceof PlimsollError) return error;
-  if (!(error instanceof StrongswanError))
+  if (!(error instanceof StrongswanError)) {
+    if (isAbort(error)) return new PlimsollError('aborted', 'Waiting for IPsec was given up.', { cause: error });
     return new PlimsollError('ipsec-failed', 'The strongSwan driver failed: report this with its log.', { cause: error });
+  }
   if (error.code === 'strongswan-aborted') return new PlimsollError('aborted', error.message, { cause: error });
   return new PlimsollError(unavailable.has(error.code) ? 'ipsec-unavailable' : 'ipsec-failed', error.message, { cause: error });
+}
+
+/** What Node's own waits reject with when their signal fires. */
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && (error.name === 'AbortError' || error.name === 'TimeoutError');
 }
 
 /** Runs work of the port; whatever goes wrong becomes a PlimsollError. */

@@ -1,20 +1,58 @@
-import type { SecurityAssociation } from '#core/model/channel.ts';
+import { acceptedNegotiation } from '#core/channel/algorithms.ts';
+import { saModeOf, transportSelectors } from '#core/channel/profiles.ts';
+import type { OuterAssociation, SaCounters, SecurityAssociation } from '#core/model/channel.ts';
 import type { ChannelPeer } from '#core/ports.ts';
-import { canonicalAddress, peerOfConnection, selectorOf } from './connection-config.ts';
+import { canonicalAddress, childKindOf, childKindsOf, childName, protocolNumbers, selectorOf } from './child-config.ts';
+import { peerOfConnection } from './names.ts';
 import type { ChildSa, IkeSa } from './sa.ts';
 
-/** The port's records of all CHILD_SAs that belong to Plimsoll's connections. */
-export function saRecords(sas: readonly IkeSa[]): readonly SecurityAssociation[] {
-  return sas.flatMap((ike) => ike.children.flatMap((child) => saRecord(ike, child) ?? []));
+/** What an SA replaced by rekeying, oldest first. */
+export type ReplacedBy = (child: ChildSa) => readonly SaCounters[];
+
+const nothingReplaced: ReplacedBy = () => [];
+
+/**
+ * The port's records of all CHILD_SAs that belong to Plimsoll's connections. Both halves of a bundle are one record; a half
+ * alone protects nothing, and its state is `other`.
+ */
+export function saRecords(sas: readonly IkeSa[], replacedBy: ReplacedBy = nothingReplaced): readonly SecurityAssociation[] {
+  return sas.flatMap((ike) => {
+    const peerHostId = peerOfConnection(ike.name);
+    if (peerHostId === null) return [];
+    const same = sas.filter(({ name }) => name === ike.name).flatMap(({ children }) => children);
+    return ike.children.flatMap((child) => {
+      const half = otherHalf(child, same);
+      if (childKindOf(child.name) === 'outer' && half !== undefined) return [];
+      const record = saRecord(peerHostId, ike, child, replacedBy(child));
+      if (half !== undefined) return [{ ...record, outer: outerOf(half) }];
+      return [isHalf(child) && isInstalled(child) ? { ...record, state: 'other' as const } : record];
+    });
+  });
 }
 
-function saRecord(ike: IkeSa, child: ChildSa): SecurityAssociation | null {
-  const peerHostId = peerOfConnection(ike.name);
-  if (peerHostId === null) return null;
+/** The newest installed CHILD_SA that makes a bundle with this one. */
+function otherHalf(child: ChildSa, all: readonly ChildSa[]): ChildSa | undefined {
+  if (!isHalf(child) || !isInstalled(child)) return undefined;
+  const name = child.name.replace(/^(?:inner|outer)/, (kind) => (kind === 'inner' ? 'outer' : 'inner'));
+  return all.filter((candidate) => candidate.name === name && isInstalled(candidate)).toSorted(byAge)[0];
+}
+
+function isHalf(child: ChildSa): boolean {
+  const kind = childKindOf(child.name);
+  return kind === 'inner' || kind === 'outer';
+}
+
+/** Newest first: charon counts its unique identifiers up. */
+function byAge(one: ChildSa, other: ChildSa): number {
+  return Number(other.uniqueId) - Number(one.uniqueId);
+}
+
+function saRecord(peerHostId: string, ike: IkeSa, child: ChildSa, replaced: readonly SaCounters[]): SecurityAssociation {
   return {
     peerHostId,
     ikeUniqueId: ike.uniqueId,
     childUniqueId: child.uniqueId,
+    protocol: child.protocol === 'AH' ? 'ah' : 'esp',
     state: stateOf(child.state),
     mode: modeOf(child.mode),
     udpEncapsulated: child.udpEncapsulated,
@@ -22,25 +60,54 @@ function saRecord(ike: IkeSa, child: ChildSa): SecurityAssociation | null {
     integrity: algorithm(child.integrityAlgorithm, child.integrityKeyBits) ?? null,
     // The first CHILD_SA has its keys from the IKE_SA's key exchange (RFC 7296, 2.17).
     keyExchange: child.keyExchange ?? ike.keyExchange ?? 'none',
-    spiIn: child.spiIn,
-    spiOut: child.spiOut,
-    bytesIn: child.bytesIn,
-    bytesOut: child.bytesOut,
-    packetsIn: child.packetsIn,
-    packetsOut: child.packetsOut,
+    extendedSequenceNumbers: child.extendedSequenceNumbers,
+    ...countersOf(child),
+    outer: null,
+    replaced,
   };
 }
 
+function outerOf(child: ChildSa): OuterAssociation {
+  return { ...countersOf(child), integrity: algorithm(child.integrityAlgorithm, child.integrityKeyBits) ?? 'none' };
+}
+
+export function countersOf(child: ChildSa): SaCounters {
+  const { spiIn, spiOut, bytesIn, bytesOut, packetsIn, packetsOut } = child;
+  return { spiIn, spiOut, bytesIn, bytesOut, packetsIn, packetsOut };
+}
+
 /**
- * The usable SA with this peer: authenticated, installed, of ESP, between exactly these addresses. Null when there is none.
+ * The usable SA with this peer: authenticated, installed, between exactly these addresses and for nothing beside them, made for this
+ * profile, and with what the profile asks for. Null when there is none.
  */
-export function usableSa(sas: readonly IkeSa[], peer: ChannelPeer): SecurityAssociation | null {
-  for (const ike of sas) {
-    if (!isWith(ike, peer) || !isAuthenticated(ike)) continue;
-    const child = ike.children.find((candidate) => isInstalled(candidate) && protects(candidate, peer));
-    if (child !== undefined) return saRecord(ike, child);
-  }
-  return null;
+export function usableSa(sas: readonly IkeSa[], peer: ChannelPeer, replacedBy: ReplacedBy = nothingReplaced): SecurityAssociation | null {
+  const candidates = channelRecords(sas, peer, replacedBy);
+  return candidates.find((record) => acceptedNegotiation(peer.profile, record) === null) ?? null;
+}
+
+/** Why the SA that came up with this peer is none of its profile; null when no SA came up. */
+export function negotiationFault(sas: readonly IkeSa[], peer: ChannelPeer): string | null {
+  const [record] = channelRecords(sas, peer, nothingReplaced);
+  return record === undefined ? null : acceptedNegotiation(peer.profile, record);
+}
+
+/** Installed, complete, for this profile and these addresses; the algorithms may be any. */
+function channelRecords(sas: readonly IkeSa[], peer: ChannelPeer, replacedBy: ReplacedBy): readonly SecurityAssociation[] {
+  const fitting = sas.filter((ike) => fits(ike, peer));
+  return saRecords(fitting, replacedBy).filter(({ state }) => state === 'installed' || state === 'rekeying');
+}
+
+/** True when the IKE_SA is up with this peer and has SAs of this profile and of nothing else. */
+export function fits(ike: IkeSa, peer: ChannelPeer): boolean {
+  const installed = ike.children.filter(isInstalled);
+  return isWith(ike, peer) && isAuthenticated(ike) && installed.length > 0 && installed.every((child) => protects(child, peer));
+}
+
+/** The CHILD_SAs of the peer's profile that none of these IKE_SAs has. */
+export function missingChildren(sas: readonly IkeSa[], peer: ChannelPeer): readonly string[] {
+  const installed = sas.flatMap((ike) => ike.children.filter(isInstalled).map(({ name }) => name));
+  const wanted = childKindsOf(peer.profile).map((kind) => childName(kind, peer.profile));
+  return wanted.filter((name) => !installed.includes(name));
 }
 
 /** True while the IKE_SA is, or is becoming, one between the addresses of this peer. */
@@ -52,7 +119,7 @@ export function isWith(ike: IkeSa, peer: ChannelPeer): boolean {
   );
 }
 
-export function isAuthenticated(ike: IkeSa): boolean {
+function isAuthenticated(ike: IkeSa): boolean {
   return ike.state === 'ESTABLISHED' || ike.state === 'REKEYING';
 }
 
@@ -61,15 +128,31 @@ export function isInstalled(child: ChildSa): boolean {
 }
 
 function protects(child: ChildSa, peer: ChannelPeer): boolean {
-  return (
-    child.protocol === 'ESP' &&
-    isOnly(child.localSelectors, selectorOf(peer.localAddresses.protected)) &&
-    isOnly(child.remoteSelectors, selectorOf(peer.peerAddresses.protected))
-  );
+  const kind = childKindsOf(peer.profile).find((candidate) => childName(candidate, peer.profile) === child.name);
+  if (kind === undefined) return false;
+  const inTransport = (parts: readonly string[]): boolean => child.mode === 'TRANSPORT' && selects(child, peer, 'underlay', parts);
+  // RFC 4301 section 4.5: what AH wraps in a bundle is ESP between the two hosts, and nothing else.
+  if (kind === 'outer') return child.protocol === 'AH' && inTransport([`[${protocolNumbers.esp}]`]);
+  if (saModeOf(peer.profile.name) === 'tunnel') return child.mode === 'TUNNEL' && selects(child, peer, 'protected', ['']);
+  return inTransport(transportSelectors.map(({ protocol, port }) => `[${protocolNumbers[protocol]}${port === null ? '' : `/${port}`}]`));
 }
 
-function isOnly(selectors: readonly string[], selector: string): boolean {
-  return selectors.length === 1 && selectors[0] === selector;
+function selects(child: ChildSa, peer: ChannelPeer, which: 'underlay' | 'protected', parts: readonly string[]): boolean {
+  const are = (selectors: readonly string[], address: string): boolean =>
+    sameItems(
+      selectors.map(canonicalSelector),
+      parts.map((part) => `${selectorOf(address)}${part}`),
+    );
+  return are(child.localSelectors, peer.localAddresses[which]) && are(child.remoteSelectors, peer.peerAddresses[which]);
+}
+
+/** charon writes the name of a protocol where /etc/protocols has one, and its number elsewhere. */
+function canonicalSelector(selector: string): string {
+  return selector.replace(/\[(tcp|udp|esp)\b/, (_whole, name: keyof typeof protocolNumbers) => `[${protocolNumbers[name]}`);
+}
+
+function sameItems(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.toSorted().join() === other.toSorted().join();
 }
 
 function stateOf(state: string): SecurityAssociation['state'] {

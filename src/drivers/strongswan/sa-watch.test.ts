@@ -6,6 +6,7 @@ const sa = (peerHostId: string, childUniqueId: string, state: SecurityAssociatio
   peerHostId,
   ikeUniqueId: '1',
   childUniqueId,
+  protocol: 'esp',
   state,
   mode: 'tunnel',
   udpEncapsulated: true,
@@ -18,6 +19,9 @@ const sa = (peerHostId: string, childUniqueId: string, state: SecurityAssociatio
   bytesOut: 0,
   packetsIn: 0,
   packetsOut: 0,
+  extendedSequenceNumbers: false,
+  outer: null,
+  replaced: [],
 });
 
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -1,5 +1,4 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { createHostKey } from '#drivers/pki/host-key.ts';
 import { ViciClient } from '#drivers/strongswan/client.ts';
 import type { StrongswanError } from '#drivers/strongswan/errors.ts';
 import { Session } from '#drivers/strongswan/session.ts';
@@ -7,6 +6,7 @@ import { unixSocket } from '#drivers/strongswan/transport.ts';
 import type { CharonPair } from './charon-pair.ts';
 import { type Identities, createIdentities } from './identities.ts';
 import { implementations } from './implementations.ts';
+import { createHostKey } from './test-pki.ts';
 import { until } from '#test/support/until.ts';
 
 for (const implementation of implementations) {
@@ -33,7 +33,6 @@ for (const implementation of implementations) {
     });
     afterAll(async () => {
       await pair.stop();
-      await identities.remove();
     });
 
     it('tells the version and the loaded plugins', async () => {
@@ -62,10 +61,17 @@ for (const implementation of implementations) {
       await client.loadCert((await identities.of('host-a')).certificatePem);
     });
 
+    it('takes a revocation list, and forgets what it found good before', async () => {
+      const client = newClient();
+      const [list = ''] = (await identities.of('host-a')).crlPems;
+      await client.loadCrl(new Uint8Array(Buffer.from(list.replaceAll(/-----.*-----|\s/g, ''), 'base64')));
+      await client.flushCerts();
+    });
+
     it('loads, lists and unloads a shared key, and forgets all credentials at once', async () => {
       const client = newClient();
-      await client.loadShared('one', 'correct horse', ['host-a', 'host-b']);
-      await client.loadShared('two', Uint8Array.of(0, 255, 128), ['host-c']);
+      await client.loadShared({ id: 'one', type: 'IKE', data: Buffer.from('correct horse'), owners: ['host-a', 'host-b'] });
+      await client.loadShared({ id: 'two', type: 'PPK', data: Uint8Array.of(0, 255, 128), owners: ['host-c'] });
       expect([...(await client.getShared())].toSorted()).toEqual(['one', 'two']);
       await client.unloadShared('one');
       expect(await client.getShared()).toEqual(['two']);

@@ -1,17 +1,37 @@
 import { type KeyObject, X509Certificate, createHash, createPrivateKey, createPublicKey } from 'node:crypto';
 import { type Section, type Value, isList, isSection } from '#drivers/strongswan/message.ts';
+import { statusIn } from './test-pki.ts';
 
-/** Certificates and keys of one fake charon, with the checks that IKE_AUTH makes. */
+interface SharedSecret {
+  readonly type: string;
+  readonly data: Value;
+  readonly owners: readonly string[];
+}
+
+/** Certificates, lists and keys of one fake charon. */
 export class FakeCredentials {
   readonly #keys = new Map<string, KeyObject>();
-  readonly #shared = new Set<string>();
+  readonly #shared = new Map<string, SharedSecret>();
+  readonly #certificates: X509Certificate[] = [];
+  readonly #lists: Uint8Array[] = [];
 
   get keyIds(): readonly string[] {
     return [...this.#keys.keys()];
   }
 
   get sharedIds(): readonly string[] {
-    return [...this.#shared];
+    return [...this.#shared.keys()];
+  }
+
+  /** False when it is not what its type says. */
+  loadCert(type: string, data: Value): boolean {
+    if (type === 'X509_CRL') {
+      this.#lists.push(Buffer.from(data));
+      return true;
+    }
+    const certificate = readCertificate(data);
+    if (certificate !== null) this.#certificates.push(certificate);
+    return certificate !== null;
   }
 
   /** The identifier of the key; null when it is not one. */
@@ -32,22 +52,47 @@ export class FakeCredentials {
     return this.#keys.delete(id);
   }
 
-  loadShared(id: string): void {
-    this.#shared.add(id);
+  loadShared(message: Section): void {
+    const owners = message['owners'];
+    const texts = owners !== undefined && isList(owners) ? owners.map((owner) => plainId(String(owner))) : [];
+    this.#shared.set(textOf(message, 'id'), { type: textOf(message, 'type'), data: valueOf(message, 'data'), owners: texts });
   }
 
-  unloadShared(id: string): boolean {
-    return this.#shared.delete(id);
+  /** charon does not tell whether there was one. */
+  unloadShared(id: string): void {
+    this.#shared.delete(id);
   }
 
   clear(): void {
     this.#keys.clear();
     this.#shared.clear();
+    this.#certificates.length = 0;
+    this.#lists.length = 0;
   }
 
   hasKeyOf(certificate: X509Certificate): boolean {
     return [...this.#keys.values()].some((key) => key.equals(certificate.publicKey));
   }
+
+  /** The secret of exactly these owners, hex; null when there is none. */
+  secret(type: string, owners: readonly string[]): string | null {
+    const wanted = owners.map(plainId).toSorted().join();
+    const found = [...this.#shared.values()].find((key) => key.type === type && key.owners.toSorted().join() === wanted);
+    return found === undefined ? null : Buffer.from(found.data).toString('hex');
+  }
+
+  /** Whether a chain of what is loaded here, and of what the sender sends along, leads to this root with nobody on it revoked. */
+  trusts(certificate: X509Certificate, root: X509Certificate, sender: FakeCredentials, strict: boolean): boolean {
+    if (certificate.validToDate < new Date()) return false;
+    const good = (one: X509Certificate, ca: X509Certificate): boolean => !strict || statusIn(this.#lists, ca, one) === 'good';
+    return [...this.#certificates, ...sender.#certificates].some(
+      (ca) => isIssuedBy(certificate, ca) && isIssuedBy(ca, root) && good(certificate, ca) && good(ca, root),
+    );
+  }
+}
+
+function isIssuedBy(certificate: X509Certificate, ca: X509Certificate): boolean {
+  return ca.ca && certificate.checkIssued(ca) && certificate.verify(ca.publicKey);
 }
 
 export function readCertificate(value: Value): X509Certificate | null {
@@ -58,20 +103,30 @@ export function readCertificate(value: Value): X509Certificate | null {
   }
 }
 
-/** True when `mine` would be accepted by a connection that expects `theirs`: identity, subject and issuer. */
-export function accepts(mine: Section, theirs: Section): boolean {
-  const certificate = readCertificate(firstOf(mine['certs']));
-  const ca = readCertificate(firstOf(theirs['cacerts']));
-  const id = mine['id'];
-  if (certificate === null || ca === null || typeof id !== 'string' || id !== theirs['id']) return false;
-  return certificate.checkHost(id.replace(/^fqdn:/, '')) !== undefined && certificate.checkIssued(ca) && certificate.verify(ca.publicKey);
+/** Without the prefix that says how to read it. */
+export function plainId(id: string): string {
+  return id.replace(/^fqdn:/, '');
 }
 
 export function firstOf(list: Section[string] | undefined): Value {
-  return (list !== undefined && isList(list) ? list[0] : undefined) ?? '';
+  return textsOf(list)[0] ?? '';
+}
+
+export function textsOf(list: Section[string] | undefined): readonly Value[] {
+  return list !== undefined && isList(list) ? list : [];
 }
 
 export function sectionOf(section: Section, name: string): Section {
   const found = section[name];
   return isSection(found) ? found : {};
+}
+
+export function textOf(section: Section, name: string): string {
+  const found = section[name];
+  return typeof found === 'string' ? found : '';
+}
+
+export function valueOf(section: Section, name: string): Value {
+  const found = section[name];
+  return typeof found === 'string' || found instanceof Uint8Array ? found : '';
 }

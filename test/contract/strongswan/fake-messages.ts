@@ -1,26 +1,9 @@
 import type { Section } from '#drivers/strongswan/message.ts';
-import type { FakeCharon } from './fake-charon.ts';
 import { sectionOf } from './fake-credentials.ts';
+import { type FakeChild, type FakeIke, algorithmFields } from './fake-sa.ts';
 
-/** One IKE_SA with its one CHILD_SA. */
-export interface FakeSa {
-  readonly name: string;
-  readonly childName: string;
-  ikeId: string;
-  childId: string;
-  readonly peer: FakeCharon;
-  readonly initiator: boolean;
-  established: boolean;
-  spiIn: string;
-  spiOut: string;
-  bytesIn: number;
-  bytesOut: number;
-  packetsIn: number;
-  packetsOut: number;
-}
-
-/** The shape of test/fixtures/strongswan/list-sa-event.hex. */
-export function ikeSaMessage(sa: FakeSa, local: FakeCharon, withChildren: boolean): Section {
+/** The shape of test/fixtures/strongswan/list-sa-event.hex, with these children. */
+export function ikeSaMessage(ike: FakeIke, children: readonly FakeChild[]): Section {
   const established: Section = {
     'encr-alg': 'AES_GCM_16',
     'encr-keysize': '256',
@@ -29,49 +12,49 @@ export function ikeSaMessage(sa: FakeSa, local: FakeCharon, withChildren: boolea
     established: '0',
     'rekey-time': '13000',
   };
-  const ike: Section = {
-    uniqueid: sa.ikeId,
+  const fields: Section = {
+    uniqueid: ike.ikeId,
     version: '2',
-    state: sa.established ? 'ESTABLISHED' : 'CONNECTING',
-    'local-host': local.underlay,
+    state: ike.established ? 'ESTABLISHED' : 'CONNECTING',
+    'local-host': ike.local.underlay,
     'local-port': '4500',
-    'local-id': local.name,
-    'remote-host': sa.peer.underlay,
+    'local-id': ike.local.name,
+    'remote-host': ike.peer.underlay,
     'remote-port': '4500',
-    'remote-id': sa.established ? sa.peer.name : '%any',
-    ...(sa.initiator ? { initiator: 'yes' } : {}),
+    'remote-id': ike.established ? ike.peer.name : '%any',
+    ...(ike.initiator ? { initiator: 'yes' } : {}),
     'initiator-spi': '6e62bd56e3c4e261',
-    'responder-spi': sa.established ? 'b9a3f0b5d1e0c8a7' : '0000000000000000',
+    'responder-spi': ike.established ? 'b9a3f0b5d1e0c8a7' : '0000000000000000',
     'nat-remote': 'yes',
     'nat-any': 'yes',
-    ...(sa.established ? established : {}),
+    ...(ike.established ? established : {}),
     'local-vips': [],
-    ...(withChildren && sa.established ? { 'child-sas': { [`${sa.childName}-${sa.childId}`]: childSaMessage(sa, local) } } : {}),
+    'child-sas': Object.fromEntries(children.map((child) => [`${child.name}-${child.id}`, childSaMessage(child, ike)])),
   };
-  return { [sa.name]: ike };
+  return { [ike.name]: fields };
 }
 
-export function childSaMessage(sa: FakeSa, local?: FakeCharon): Section {
+export function childSaMessage(child: FakeChild, ike: FakeIke): Section {
   return {
-    name: sa.childName,
-    uniqueid: sa.childId,
+    name: child.name,
+    uniqueid: child.id,
     reqid: '1',
-    state: 'INSTALLED',
-    mode: 'TUNNEL',
-    protocol: 'ESP',
-    encap: 'yes',
-    'spi-in': sa.spiIn,
-    'spi-out': sa.spiOut,
-    'encr-alg': 'AES_GCM_16',
-    'encr-keysize': '256',
-    'bytes-in': String(sa.bytesIn),
-    'packets-in': String(sa.packetsIn),
-    'bytes-out': String(sa.bytesOut),
-    'packets-out': String(sa.packetsOut),
+    state: child.state,
+    mode: child.agreement.mode,
+    protocol: child.agreement.protocol,
+    ...(ike.local.backend === 'libipsec' ? { encap: 'yes' } : {}),
+    'spi-in': child.spiIn,
+    'spi-out': child.spiOut,
+    ...algorithmFields(child.agreement),
+    'bytes-in': String(child.bytesIn),
+    'packets-in': String(child.packetsIn),
+    'bytes-out': String(child.bytesOut),
+    'packets-out': String(child.packetsOut),
     'rekey-time': '3300',
     'life-time': '3960',
     'install-time': '0',
-    ...(local === undefined ? {} : { 'local-ts': [`${local.protected}/32`], 'remote-ts': [`${sa.peer.protected}/32`] }),
+    'local-ts': child.localSelectors,
+    'remote-ts': child.remoteSelectors,
   };
 }
 
@@ -85,4 +68,8 @@ export function connMessage(name: string, config: Section): Section {
       children: sectionOf(config, 'children'),
     },
   };
+}
+
+export function failed(reason: string): Section {
+  return { success: 'no', errmsg: reason };
 }

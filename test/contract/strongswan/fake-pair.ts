@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { IpsecBackend } from '#core/model/channel.ts';
 import type { CharonPair } from './charon-pair.ts';
 import { FakeCharon } from './fake-charon.ts';
 
@@ -10,11 +11,11 @@ export interface FakePair extends CharonPair {
   readonly b: FakeCharon;
 }
 
-export async function startFakePair(): Promise<FakePair> {
+export async function startFakePair(backend: IpsecBackend = 'libipsec'): Promise<FakePair> {
   const directory = await mkdtemp(join(tmpdir(), 'plimsoll-fake-charon-'));
   const hosts = new Map<string, FakeCharon>();
-  const a = new FakeCharon('host-a', 1, join(directory, 'a.vici'), hosts);
-  const b = new FakeCharon('host-b', 2, join(directory, 'b.vici'), hosts);
+  const a = new FakeCharon('host-a', 1, join(directory, 'a.vici'), hosts, backend);
+  const b = new FakeCharon('host-b', 2, join(directory, 'b.vici'), hosts, backend);
   for (const host of [a, b]) {
     hosts.set(host.underlay, host);
     await host.startCharon();

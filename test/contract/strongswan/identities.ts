@@ -1,37 +1,34 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { HostIdentity } from '#core/ports.ts';
-import { type ClusterCa, openClusterCa } from '#drivers/pki/cluster-ca.ts';
-import { createHostKey, createHostRequest } from '#drivers/pki/host-key.ts';
+import { type Leaf, TestPki } from './test-pki.ts';
 
-/** Host identities of one cluster, and of a CA that the cluster does not trust. */
+/** Host identities of one cluster, and of hosts that lie. */
 export interface Identities {
+  readonly pki: TestPki;
   of(hostId: string): Promise<HostIdentity>;
-  /** Has the right name, key and expectations, but a certificate of the wrong CA. */
+  /** Has the right name, key and expectations, but a certificate of another cluster's CA. */
   rogue(hostId: string): Promise<HostIdentity>;
-  remove(): Promise<void>;
+  expired(hostId: string): Promise<HostIdentity>;
+  /** The same identity with lists that name these certificates. */
+  revoking(identity: HostIdentity, ...revoked: readonly HostIdentity[]): Promise<HostIdentity>;
 }
 
 export async function createIdentities(): Promise<Identities> {
-  const directory = await mkdtemp(join(tmpdir(), 'plimsoll-identities-'));
-  const cluster = await openClusterCa(join(directory, 'cluster'));
-  const rogue = await openClusterCa(join(directory, 'rogue'));
-  return {
-    of: (hostId) => issue(cluster, cluster, hostId),
-    rogue: (hostId) => issue(rogue, cluster, hostId),
-    remove: () => rm(directory, { recursive: true, force: true }),
+  const [pki, other] = await Promise.all([TestPki.create('cluster'), TestPki.create('rogue')]);
+  const crlPems = await pki.lists();
+  const serials = new Map<string, string>();
+  const identityOf = (hostId: string, leaf: Leaf, intermediatesPem = pki.intermediatePem): HostIdentity => {
+    const { certificatePem, privateKeyPem, notAfterMs } = leaf;
+    serials.set(certificatePem, leaf.serialNumber);
+    return { hostId, certificatePem, privateKeyPem, caPem: pki.rootPem, intermediatesPem, crlPems, notAfterMs };
   };
-}
-
-async function issue(issuer: ClusterCa, trusted: ClusterCa, hostId: string): Promise<HostIdentity> {
-  const privateKeyPem = createHostKey();
-  const certificatePem = await issuer.issueHost({
-    csrPem: await createHostRequest(hostId, privateKeyPem),
-    hostId,
-    addresses: { underlay: '10.91.0.9', protected: '10.92.0.9' },
-    lifetimeMs: 3_600_000,
-    nowMs: Date.now(),
-  });
-  return { hostId, certificatePem, privateKeyPem, caPem: trusted.certificatePem };
+  return {
+    pki,
+    of: async (hostId) => identityOf(hostId, await pki.issue({ name: hostId })),
+    rogue: async (hostId) => identityOf(hostId, await other.issue({ name: hostId }), pki.intermediatePem + other.intermediatePem),
+    expired: async (hostId) => identityOf(hostId, await pki.issue({ name: hostId, notAfterMs: Date.now() - 60_000 })),
+    revoking: async (identity, ...revoked) => ({
+      ...identity,
+      crlPems: await pki.lists(revoked.map(({ certificatePem }) => serials.get(certificatePem) ?? '')),
+    }),
+  };
 }
