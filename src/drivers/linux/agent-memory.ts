@@ -1,10 +1,9 @@
 /** What an agent must not forget, in one small JSON file. */
-import { open, rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { Type } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { PlimsollError } from '#core/model/result.ts';
 import type { AgentMemory, AgentMemoryState } from '#core/ports.ts';
+import { replaceFile } from './replace-file.ts';
 import { readTextFile } from './text-file.ts';
 
 const epoch = Type.Integer({ minimum: 0 });
@@ -77,24 +76,5 @@ export class FileAgentMemory implements AgentMemory {
     const result = this.#turn.then(work);
     this.#turn = result.catch(() => undefined);
     return result;
-  }
-}
-
-/** New content beside the old, synced, then renamed over it, then the directory synced: rename(2), fsync(2). */
-async function replaceFile(path: string, text: string): Promise<void> {
-  const temporary = `${path}.new`;
-  const file = await open(temporary, 'w', 0o600);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
-  const directory = await open(dirname(path), 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
   }
 }

@@ -1,9 +1,16 @@
-/** Proof probes over UDP. */
+/** Proof probes and path probes over UDP, and the bulk stream over TCP. */
 import type { Socket } from 'node:dgram';
 import type { HostAddresses } from '#core/model/host.ts';
-import { probePorts, type ProbeListener, type Prober } from '#core/ports.ts';
+import { type Listening, probePorts, type ProbeListener, type Prober } from '#core/ports.ts';
+import { receiveBulk } from './bulk-receiver.ts';
+import { sendBulk } from './bulk-sender.ts';
+import { IpCommand, type IpOptions } from './ip-command.ts';
+import { answerPathProbes, type PathProbe, probePath } from './path-probe.ts';
+import { pause } from './pause.ts';
 import { decodeProbe, encodeProbe, probeBytesMin } from './probe-packet.ts';
 import { ProbeReceiver } from './probe-receiver.ts';
+import { sameAddress } from './same-address.ts';
+import { SharedSockets } from './shared-sockets.ts';
 import { closeSocket, openSocket, sendDatagram } from './udp-socket.ts';
 
 /** A probe run proves a channel; it is not a load test. */
@@ -26,6 +33,12 @@ interface Run {
 export class LinuxProber implements Prober {
   /** Listeners with different nonces share the fixed ports of a host. */
   readonly #receivers = new Map<string, ProbeReceiver>();
+  readonly #sockets = new SharedSockets();
+  readonly #ip: IpCommand;
+
+  constructor(options: { readonly ip?: IpOptions } = {}) {
+    this.#ip = new IpCommand(options.ip);
+  }
 
   async listen(addresses: HostAddresses, nonce: string, signal: AbortSignal): Promise<ProbeListener> {
     const key = `${addresses.underlay} ${addresses.protected}`;
@@ -36,13 +49,14 @@ export class LinuxProber implements Prober {
 
   async sendProtected(options: Run & { readonly sizeBytes: number; readonly timeoutMs: number }, signal: AbortSignal): Promise<number> {
     checkCount(options.count);
-    const socket = await openSocket(options.from.protected, 0, signal);
+    const { socket, giveBack } = await this.#sockets.borrow(options.from.protected, probePorts.sender, signal);
     const open = new Set(Array.from({ length: options.count }, (_, sequence) => sequence));
+    const answers = collectAnswers(socket, options, open);
     try {
-      const answered = collectAnswers(socket, options, open);
-      await untilAnswered(socket, options, { open, answered, signal });
+      await untilAnswered(socket, options, { open, answered: answers.all, signal });
     } finally {
-      await closeSocket(socket);
+      answers.stop();
+      await giveBack();
     }
     return options.count - open.size;
   }
@@ -63,28 +77,44 @@ export class LinuxProber implements Prober {
     }
     return sent;
   }
+
+  answerPath(addresses: HostAddresses, nonce: string, signal: AbortSignal): Promise<Listening> {
+    return answerPathProbes(this.#sockets, addresses.underlay, nonce, signal);
+  }
+
+  probePath(options: PathProbe, signal: AbortSignal): Promise<boolean> {
+    return probePath(this.#ip, options, signal);
+  }
+
+  receiveStream(addresses: HostAddresses, nonce: string, signal: AbortSignal): Promise<Listening & { readonly port: number }> {
+    return receiveBulk(addresses.protected, nonce, signal);
+  }
+
+  sendStream(
+    options: Omit<Run, 'count'> & { readonly port: number; readonly durationMs: number },
+    signal: AbortSignal,
+  ): Promise<{ readonly bytes: number; readonly durationMs: number }> {
+    const { port, nonce, durationMs } = options;
+    return sendBulk({ from: options.from.protected, to: options.to.protected, port, nonce, durationMs }, signal);
+  }
 }
 
 function checkCount(count: number): void {
   if (!Number.isInteger(count) || count < 1 || count > probesMax) throw new RangeError(`1 to ${probesMax} probes, not ${count}`);
 }
 
-/** Resolves when nothing is open any more. Only the peer's own protected address and port can answer. */
-function collectAnswers(socket: Socket, run: Run, open: Set<number>): Promise<void> {
-  return new Promise((resolve) => {
-    socket.on('message', (packet, sender) => {
-      if (sender.port !== probePorts.protected || !sameAddress(sender.address, run.to.protected)) return;
-      const probe = decodeProbe(packet, run.nonce);
-      if (probe?.kind !== 'answer') return;
-      open.delete(probe.sequence);
-      if (open.size === 0) resolve();
-    });
-  });
-}
-
-/** IPv6 has many spellings of one address; the URL parser knows the canonical one. */
-function sameAddress(left: string, right: string): boolean {
-  return left === right || (right.includes(':') && URL.parse(`http://[${left}]`)?.hostname === URL.parse(`http://[${right}]`)?.hostname);
+/** `all` resolves when nothing is open any more. Only the peer's own protected address and port can answer. */
+function collectAnswers(socket: Socket, run: Run, open: Set<number>): { readonly all: Promise<void>; stop(): void } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const onMessage = (packet: Buffer, sender: { readonly address: string; readonly port: number }): void => {
+    if (sender.port !== probePorts.protected || !sameAddress(sender.address, run.to.protected)) return;
+    const probe = decodeProbe(packet, run.nonce);
+    if (probe?.kind !== 'answer') return;
+    open.delete(probe.sequence);
+    if (open.size === 0) resolve();
+  };
+  socket.on('message', onMessage);
+  return { all: promise, stop: () => socket.off('message', onMessage) };
 }
 
 /** Sends what is still open, again and again, until all is answered or the time is up. */
@@ -104,18 +134,4 @@ async function untilAnswered(
     await Promise.race([answered, pause(resendMs, stop)]);
   }
   signal.throwIfAborted();
-}
-
-/** Ends early when the signal aborts; the caller looks at the signal itself. */
-function pause(durationMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer = setTimeout(end, durationMs);
-    signal.addEventListener('abort', end, { once: true });
-    if (signal.aborted) end();
-  });
 }

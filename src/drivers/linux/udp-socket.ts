@@ -1,6 +1,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { isIPv6 } from 'node:net';
+import { dataPorts } from '#core/channel/guard-rules.ts';
 import { PlimsollError } from '#core/model/result.ts';
 
 /**
@@ -24,6 +25,26 @@ export async function openSocket(address: string, port: number, signal: AbortSig
   // Errors of single datagrams come back through `send`; one that arrives late must not end the process.
   socket.on('error', () => undefined);
   return socket;
+}
+
+/** As `openSocket`, on any free port but the migration's data ports: the guard of the peer keeps those shut. */
+export async function openFreeSocket(address: string, signal: AbortSignal): Promise<Socket> {
+  const refused: Socket[] = [];
+  try {
+    // Kept open meanwhile, so that the kernel cannot offer the same port again.
+    while (refused.length <= dataPorts.last - dataPorts.first) {
+      const socket = await openSocket(address, 0, signal);
+      if (!isDataPort(socket.address().port)) return socket;
+      refused.push(socket);
+    }
+  } finally {
+    await Promise.all(refused.map(closeSocket));
+  }
+  throw new PlimsollError('channel-failed', `No port is free on ${address} but those of migrations; widen net.ipv4.ip_local_port_range.`);
+}
+
+export function isDataPort(port: number): boolean {
+  return port >= dataPorts.first && port <= dataPorts.last;
 }
 
 /** False when the local network stack refused it (no route, dropped by the guard, too large). */

@@ -192,6 +192,88 @@ describe.runIf(missing === null).each<Family>(['IPv4', 'IPv6'])(`the guard on %s
     expect(await isKeptOut('in', 'underlay', 49_152)).toBe(true);
   });
 
+  it('lets an exempt peer through in both directions until the kernel ends it (control arm: kept out before and after)', async () => {
+    const peer = ends.far.addresses.underlay;
+    await guard.install(spec, signal);
+    const keptOut = async (): Promise<void> => {
+      expect(await isKeptOut('in', 'underlay', 49_152)).toBe(true);
+      expect(await isKeptOut('out', 'underlay', 16_514)).toBe(true);
+      expect(await arrives('in', 'underlay', 49_160)).toBe(false);
+    };
+    await keptOut();
+    await guard.exempt(peer, 6000, signal);
+    expect(await guard.inspect(signal)).toMatchObject({ installed: true, exemptPeers: [peer] });
+    const droppedBefore = await guard.inspect(signal);
+    expect(await connects('in', 'underlay', 49_152)).toBe(true);
+    expect(await connects('out', 'underlay', 16_514)).toBe(true);
+    expect(await arrives('in', 'underlay', 49_160)).toBe(true);
+    expect(await guard.inspect(signal)).toEqual(droppedBefore);
+    await expect.poll(async () => (await guard.inspect(signal)).exemptPeers, { timeout: 30_000 }).toEqual([]);
+    await keptOut();
+    expect((await guard.inspect(signal)).installed).toBe(true);
+  });
+
+  it('takes the newest time of an exemption, and 0 ends it at once', async () => {
+    const peer = ends.far.addresses.underlay;
+    await guard.install(spec, signal);
+    await guard.exempt(peer, 600, signal);
+    await guard.exempt(peer, 60_000, signal);
+    await guard.install(spec, signal);
+    expect(change('list', 'table', 'inet', 'plimsoll')).toMatch(/timeout 1m expires \d+s/);
+    await guard.exempt(peer, 0, signal);
+    await guard.exempt(peer, 0, signal);
+    expect((await guard.inspect(signal)).exemptPeers).toEqual([]);
+    expect(await isKeptOut('in', 'underlay', 49_152)).toBe(true);
+  });
+
+  it('exempts nobody but that peer', async () => {
+    await guard.install(spec, signal);
+    await guard.exempt(family === 'IPv4' ? '10.77.0.9' : '2001:db8:77::9', 60_000, signal);
+    expect(await isKeptOut('in', 'underlay', 49_152)).toBe(true);
+    expect(await isKeptOut('out', 'underlay', 49_152)).toBe(true);
+  });
+
+  it('ends exemptions with a repair, and counts one that never ends as a change of the rules', async () => {
+    const peer = ends.far.addresses.underlay;
+    await guard.install(spec, signal);
+    await guard.exempt(peer, 60_000, signal);
+    change('flush', 'chain', 'inet', 'plimsoll', 'output');
+    await guard.install(spec, signal);
+    expect(await guard.inspect(signal)).toMatchObject({ installed: true, exemptPeers: [] });
+    const set = family === 'IPv4' ? 'exempt4' : 'exempt6';
+    change('add', 'element', 'inet', 'plimsoll', set, '{', peer, '}');
+    expect(await guard.inspect(signal)).toMatchObject({ installed: false, exemptPeers: [peer] });
+    await guard.install(spec, signal);
+    expect(await guard.inspect(signal)).toMatchObject({ installed: true, exemptPeers: [] });
+    expect(await isKeptOut('in', 'underlay', 49_152)).toBe(true);
+  });
+
+  it('refuses to exempt where the rules are missing or changed, and what is no address or no time', async () => {
+    const peer = ends.far.addresses.underlay;
+    await expect(guard.exempt(peer, 1000, signal)).rejects.toMatchObject({ code: 'guard-missing' });
+    await guard.install(spec, signal);
+    change('insert', 'rule', 'inet', 'plimsoll', 'input', 'accept');
+    await expect(guard.exempt(peer, 1000, signal)).rejects.toMatchObject({ code: 'guard-missing' });
+    await guard.install(spec, signal);
+    await expect(guard.exempt('0.0.0.0/0', 1000, signal)).rejects.toMatchObject({ code: 'config-invalid' });
+    await expect(guard.exempt(peer, -1, signal)).rejects.toMatchObject({ code: 'config-invalid' });
+    await expect(guard.exempt(peer, 8 * 24 * 3600 * 1000, signal)).rejects.toMatchObject({ code: 'config-invalid' });
+    expect((await guard.inspect(signal)).exemptPeers).toEqual([]);
+  });
+
+  it('remembers through a repair which connections opened inside IPsec', async () => {
+    const kernel: GuardSpec = { ...spec, backend: 'kernel' };
+    await guard.install(kernel, signal);
+    const set = family === 'IPv4' ? 'flows4' : 'flows6';
+    const flow = `${ends.near.addresses.underlay} . 49152 . ${ends.far.addresses.underlay} . 1234`;
+    change('add', 'element', 'inet', 'plimsoll', set, '{', flow, '}');
+    expect((await guard.inspect(signal)).installed).toBe(true);
+    change('flush', 'chain', 'inet', 'plimsoll', 'input');
+    await guard.install(kernel, signal);
+    expect((await guard.inspect(signal)).installed).toBe(true);
+    expect(change('list', 'set', 'inet', 'plimsoll', set)).toContain(flow);
+  });
+
   it('removes its own table and nothing else, and once more without an error', async () => {
     ends.near.run('/bin/sh', '-c', `printf '%s' '${otherTable}' | ${nft} -f -`);
     await guard.install(spec, signal);
@@ -199,7 +281,13 @@ describe.runIf(missing === null).each<Family>(['IPv4', 'IPv6'])(`the guard on %s
     await guard.remove(signal);
     await guard.remove(signal);
     expect(change('list', 'ruleset')).toBe(otherTable);
-    expect(await guard.inspect(signal)).toEqual({ installed: false, droppedInPackets: 0, droppedOutPackets: 0, droppedProbePackets: 0 });
+    expect(await guard.inspect(signal)).toEqual({
+      installed: false,
+      droppedInPackets: 0,
+      droppedOutPackets: 0,
+      droppedProbePackets: 0,
+      exemptPeers: [],
+    });
   });
 
   it('keeps plain traffic out in the variant for the kernel backend too', async () => {
@@ -229,9 +317,16 @@ describe('the guard driver', () => {
     await expect(new NftGuard({ ...options, timeoutMs: 60_000 }).inspect(AbortSignal.abort(reason))).rejects.toBe(reason);
   });
 
-  it('refuses counters in a form it does not know', async () => {
-    const script = 'case "$*" in *tables*) echo "table inet plimsoll";; *counters*) echo "{}";; *) echo table;; esac';
-    const guard = new NftGuard({ command: ['/bin/sh', '-c', script, 'nft'] });
-    await expect(guard.inspect(signal)).rejects.toMatchObject({ code: 'guard-missing' });
+  it('takes a listing in a form it does not know for no guard', async () => {
+    const guard = new NftGuard({ command: ['/bin/sh', '-c', 'echo "table inet plimsoll { }"', 'nft'] });
+    expect(await guard.inspect(signal)).toMatchObject({ installed: false });
+  });
+
+  it('tells an nft that fails from a table that is not there', async () => {
+    const failing = (tables: string) =>
+      new NftGuard({ command: ['/bin/sh', '-c', `case "$*" in *tables*) ${tables};; *) exit 1;; esac`, 'nft'] });
+    expect(await failing('echo table inet bystander').inspect(signal)).toMatchObject({ installed: false });
+    await expect(failing('echo table inet plimsoll').inspect(signal)).rejects.toMatchObject({ code: 'guard-missing' });
+    await expect(failing('exit 1').inspect(signal)).rejects.toMatchObject({ code: 'guard-missing' });
   });
 });

@@ -21,7 +21,7 @@ const families = {
 
 export type Family = keyof typeof families;
 
-function run(...argv: readonly [string, ...string[]]): string {
+export function run(...argv: readonly [string, ...string[]]): string {
   const [file, ...args] = argv;
   return execFileSync(file, args, { encoding: 'utf8', timeout: 10_000, stdio: ['ignore', 'pipe', 'pipe'] });
 }
@@ -67,6 +67,17 @@ export class End {
     await new Promise((resolve) => {
       program.once('exit', resolve);
       program.stdin.end();
+    });
+  }
+
+  /** As a crash would: nothing is tidied up. The next command starts a new program. */
+  async crash(): Promise<void> {
+    const program = this.#program;
+    this.#program = null;
+    if (program === null) return;
+    await new Promise((resolve) => {
+      program.once('exit', resolve);
+      program.kill('SIGKILL');
     });
   }
 

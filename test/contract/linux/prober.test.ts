@@ -1,5 +1,8 @@
 /** The prober between two private network namespaces. Needs root. */
+import { createSocket } from 'node:dgram';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { probePorts } from '#core/ports.ts';
+import { until } from '#test/support/until.ts';
 import { LinuxProber } from '#drivers/linux/prober.ts';
 import { NftGuard } from '#drivers/linux/guard.ts';
 import { type Family, twoEnds, type TwoEnds, whyNoNamespaces } from './namespaces.ts';
@@ -76,6 +79,56 @@ describe('the prober on one host', () => {
     await two.close();
     const again = await prober.listen(remote, 'one', signal);
     await again.close();
+  });
+
+  it('works where the address in the channel is the underlay address, several runs at a time', async () => {
+    const prober = new LinuxProber();
+    const [here, there] = ['127.0.3.5', '127.0.3.6'].map((address) => ({ underlay: address, protected: address, interface: 'lo' }));
+    if (here === undefined || there === undefined) throw new Error('two addresses');
+    const nonces = ['one', 'two', 'three', 'four'];
+    const listeners = await Promise.all(nonces.map((nonce) => prober.listen(there, nonce, signal)));
+    const run = { from: here, to: there, count: 25, sizeBytes: 64, timeoutMs: 5000 };
+    expect(await Promise.all(nonces.map((nonce) => prober.sendProtected({ ...run, nonce }, signal)))).toEqual([25, 25, 25, 25]);
+    expect(listeners.map((listener) => listener.counts().protectedProbes)).toEqual([25, 25, 25, 25]);
+    expect(await prober.sendPlain({ ...run, nonce: 'one' }, signal)).toBe(25);
+    await until('the plain ones are counted', () => listeners[0]?.counts().plainProbes === 25);
+    await Promise.all(listeners.map((listener) => listener.close()));
+  });
+
+  it('sends every protected probe from the one port that selectors of transport mode can name', async () => {
+    const prober = new LinuxProber();
+    const senders: number[] = [];
+    const watcher = createSocket('udp4');
+    watcher.on('message', (_, sender) => senders.push(sender.port));
+    await new Promise<void>((resolve) => watcher.bind(probePorts.protected, remote.protected, resolve));
+    const run = { from: local, to: remote, count: 3, sizeBytes: 64, timeoutMs: 200 };
+    expect(await Promise.all(['one', 'two'].map((nonce) => prober.sendProtected({ ...run, nonce }, signal)))).toEqual([0, 0]);
+    watcher.close();
+    expect(senders.length).toBeGreaterThanOrEqual(6);
+    expect(new Set(senders)).toEqual(new Set([probePorts.sender]));
+    // The port is free again.
+    const taken = createSocket('udp4');
+    await new Promise<void>((resolve) => taken.bind(probePorts.sender, local.protected, resolve));
+    await expect(prober.sendProtected({ ...run, nonce: 'three' }, signal)).rejects.toMatchObject({ code: 'channel-failed' });
+    taken.close();
+  });
+
+  it('stops a path probe and a stream when it is aborted, with the reason', async () => {
+    const prober = new LinuxProber();
+    const reason = new Error('stop');
+    const ends = { from: local, to: remote, nonce: 'n' };
+    const stream = await prober.receiveStream(remote, 'n', signal);
+    const abort = new AbortController();
+    const runs = [
+      prober.probePath({ ...ends, packetBytes: 1000, timeoutMs: 60_000 }, abort.signal),
+      prober.sendStream({ ...ends, port: stream.port, durationMs: 60_000 }, abort.signal),
+    ];
+    setTimeout(() => abort.abort(reason), 100);
+    for (const result of await Promise.allSettled(runs)) expect(result).toEqual({ status: 'rejected', reason });
+    await stream.close();
+    await expect(prober.receiveStream({ ...local, protected: '192.0.2.77' }, 'n', signal)).rejects.toMatchObject({
+      code: 'channel-failed',
+    });
   });
 
   it('refuses an address that is not on this host, and a port that is taken', async () => {
