@@ -4,6 +4,7 @@ import type { Refusal, RefusalCode } from '#core/model/result.ts';
 
 /** Status of a refusal by its code; what is not named is the client's conflict with the present state. */
 const statusOfCode: Partial<Record<RefusalCode, number>> = {
+  'host-revoked': 403,
   'input-invalid': 400,
   'message-invalid': 400,
   'token-expired': 403,

@@ -17,13 +17,17 @@ export interface JoinOptions {
   readonly addresses: HostAddresses;
   /** PKCS#10, signed with the host's key. */
   readonly requestPem: string;
-  /** `sha256:` and the hex SHA-256 of the cluster CA's DER, as the controller prints it. */
+  /** `sha256:` and the hex SHA-256 of the root's DER, as the controller prints it. */
   readonly caFingerprint: string;
 }
 
 export interface Joined {
   readonly certificatePem: string;
+  /** The CAs between root and leaves, the one that signed the certificate first. */
+  readonly intermediatesPem: string;
+  /** The root, which has the pinned fingerprint. */
   readonly caPem: string;
+  readonly crlPems: readonly string[];
   /** Ed25519, SPKI PEM: verifies tickets. */
   readonly controllerPublicKeyPem: string;
 }
@@ -32,6 +36,7 @@ export interface Joined {
 const joinCodes: ReadonlySet<RefusalCode> = new Set<RefusalCode>([
   'config-invalid',
   'host-exists',
+  'host-revoked',
   'host-unknown',
   'input-invalid',
   'link-lost',
@@ -42,7 +47,7 @@ const joinCodes: ReadonlySet<RefusalCode> = new Set<RefusalCode>([
 
 /**
  * Joins this host with a one-time token. First connection: take the chain, find the certificate that has the
- * pinned fingerprint. Second connection: the TLS stack verifies the controller with that one CA as its only
+ * pinned fingerprint: the root. Second connection: the TLS stack verifies the controller with that root as its only
  * trust anchor, and only then is the token sent. Rejects with `input-invalid` (a bad fingerprint),
  * `config-invalid` (not the pinned CA: nothing was sent), `link-lost`, `aborted`, or the controller's own code.
  */
@@ -55,11 +60,12 @@ export async function joinCluster(options: JoinOptions, signal: AbortSignal): Pr
   const ended = AbortSignal.any([signal, AbortSignal.timeout(clientLimits.joinMsMax)]);
   try {
     ended.throwIfAborted();
-    const caPem = await fetchPinnedCa(address, pin, ended);
+    const caPem = await fetchPinnedRoot(address, pin, ended);
     const { token, hostId, requestPem, addresses } = options;
     const reply = await postJoin(address, caPem, { token, hostId, requestPem, addresses: pickAddresses(addresses) }, ended);
     checkReply(reply, pin, hostId);
-    return { certificatePem: reply.certificatePem, caPem: reply.caPem, controllerPublicKeyPem: reply.ticketKeyPem };
+    const { certificatePem, intermediatesPem, caPem: rootPem, crlPems, ticketKeyPem } = reply;
+    return { certificatePem, intermediatesPem, caPem: rootPem, crlPems, controllerPublicKeyPem: ticketKeyPem };
   } catch (error) {
     if (signal.aborted) throw new PlimsollError('aborted', 'The join was given up.', { cause: signal.reason });
     if (error instanceof PlimsollError) throw error;
@@ -76,7 +82,7 @@ function pickAddresses(addresses: HostAddresses): JoinRequest['addresses'] {
 }
 
 /** Sends nothing but the TLS handshake; whoever answers is not trusted yet, only asked for its chain. */
-async function fetchPinnedCa(address: ControllerAddress, pin: string, signal: AbortSignal): Promise<string> {
+async function fetchPinnedRoot(address: ControllerAddress, pin: string, signal: AbortSignal): Promise<string> {
   const socket = connect(tlsOptions(address));
   try {
     await once(socket, 'secureConnect', { signal });
@@ -162,16 +168,23 @@ function abandon(socket: TLSSocket): void {
   socket.destroy();
 }
 
+/** A first look, so that a wrong answer is told from a fault of this host; what stores the identity verifies all of it. */
 function checkReply(reply: JoinReply, pin: string, hostId: HostId): void {
   const wrong = 'The controller answered with a certificate that is not for this host and cluster; join again with a new token.';
   let good: boolean;
   try {
-    const ca = new X509Certificate(reply.caPem);
+    const root = new X509Certificate(reply.caPem);
+    // Of several certificates in a text, node reads the first: the CA that signed this host's.
+    const issuer = new X509Certificate(reply.intermediatesPem);
     const certificate = new X509Certificate(reply.certificatePem);
     const named = certificate.toLegacyObject().subject.CN === hostId;
-    good = fingerprintOf(ca.raw) === pin && certificate.checkIssued(ca) && certificate.verify(ca.publicKey) && named;
+    good = named && fingerprintOf(root.raw) === pin && isSignedBy(issuer, root) && isSignedBy(certificate, issuer);
   } catch (error) {
     throw new PlimsollError('message-invalid', wrong, { cause: error });
   }
   if (!good) throw new PlimsollError('message-invalid', wrong);
+}
+
+function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  return issuer.ca && certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }

@@ -3,6 +3,8 @@ import { Compile } from 'typebox/compile';
 import { PlimsollError } from '#core/model/result.ts';
 
 const pem = Type.String({ minLength: 1, maxLength: 8 * 1024 });
+/** A list of 4,096 revoked certificates takes about 300,000 characters. */
+const crlPem = Type.String({ minLength: 1, maxLength: 1024 * 1024 });
 const address = Type.String({ minLength: 1, maxLength: 64 });
 
 /** What a host sends to join: the token proves the permission, the request proves the key. */
@@ -20,8 +22,17 @@ export const joinRequestSchema = Type.Object(
   { additionalProperties: false },
 );
 
-/** What it gets: its certificate, the cluster's CA, and the key (Ed25519, SPKI PEM) that signs tickets. */
-export const joinReplySchema = Type.Object({ certificatePem: pem, caPem: pem, ticketKeyPem: pem });
+/**
+ * What it gets: its certificate, the intermediate CAs in use (the one that signed it first), the root, each CA's revocation list,
+ * and the key (Ed25519, SPKI PEM) that signs tickets.
+ */
+export const joinReplySchema = Type.Object({
+  certificatePem: pem,
+  intermediatesPem: Type.String({ minLength: 1, maxLength: 64 * 1024 }),
+  caPem: pem,
+  crlPems: Type.Array(crlPem, { maxItems: 16 }),
+  ticketKeyPem: pem,
+});
 
 export const refusalSchema = Type.Object({
   code: Type.String({ minLength: 1, maxLength: 64 }),

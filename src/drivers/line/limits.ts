@@ -41,6 +41,8 @@ export const serverLimits = {
 export const clientLimits = {
   dialMsMax: 10_000,
   joinMsMax: 30_000,
-  joinReplyBytesMax: 64 * 1024,
+  /** Certificates are small; the revocation lists that come with them grow with the revoked hosts. */
+  joinReplyBytesMax: 4 * 1024 * 1024,
+  refusalBytesMax: 64 * 1024,
   chainCertificatesMax: 8,
 } as const;

@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { SecureContextOptions } from 'node:tls';
 import { WebSocketServer } from 'ws';
 import type { HostId } from '#core/model/host.ts';
 import { PlimsollError } from '#core/model/result.ts';
@@ -12,21 +13,40 @@ import { refuseUpgrade, replyJson } from './http-reply.ts';
 import type { JoinRequest } from './join-messages.ts';
 import { JoinService } from './join-service.ts';
 import { agentPath, joinPath, lineLimits, serverLimits, type LineLimits } from './limits.ts';
-import { verifiedHost, type VerifiedHost } from './peer-certificate.ts';
+import { verifiedHost, type PeerCertificate, type VerifiedHost } from './peer-certificate.ts';
 import { WsLine } from './ws-line.ts';
 
 export interface LineServerOptions {
   /** Port 0 takes a free one. */
   readonly listen: { readonly address: string; readonly port: number };
-  readonly tls: { readonly certificatePem: string; readonly privateKeyPem: string; readonly caPem: string };
+  readonly tls: ServerTls;
+  /**
+   * Asked at each dial with a certificate that is valid: true refuses the host, with code `host-revoked`. Lines that are open
+   * already are for the caller to close.
+   */
+  readonly isRevoked?: (host: VerifiedHost) => boolean;
   /** Answers a well-formed join request with a `JoinReply`; a PlimsollError goes to the host as it is. */
   readonly join: (request: JoinRequest, signal: AbortSignal) => Promise<unknown>;
   readonly limits?: Partial<LineLimits>;
   readonly log?: Log;
 }
 
+/** PEM. `intermediatesPem` is the CA that signed the certificate, `caPem` the cluster's root: the only trust anchor. */
+export interface ServerTls {
+  readonly certificatePem: string;
+  readonly intermediatesPem: string;
+  readonly privateKeyPem: string;
+  readonly caPem: string;
+}
+
+export type LineListener = (hostId: HostId, line: Line, certificate: PeerCertificate) => void;
+
 export interface RunningLineServer extends LineServer {
   readonly port: number;
+  /** The third argument is the certificate that the host has shown on this line. */
+  onLine(listener: LineListener): void;
+  /** Shows this certificate from the next connection on; lines that are up stay. Throws `config-invalid` and keeps the old one. */
+  setTls(tls: ServerTls): void;
   /** Closes every line with reason `server-closed`, stops listening; resolves when all connections are gone. */
   close(): Promise<void>;
 }
@@ -54,16 +74,10 @@ export async function createLineServer(options: LineServerOptions): Promise<Runn
 function createTlsServer(options: LineServerOptions): Server {
   try {
     const server = createServer({
-      // The CA goes along so that a joining host, which has only its fingerprint, can find it in the chain.
-      cert: `${options.tls.certificatePem}\n${options.tls.caPem}`,
-      key: options.tls.privateKeyPem,
-      ca: options.tls.caPem,
-      minVersion: 'TLSv1.3',
+      ...contextOf(options.tls),
       requestCert: true,
       // A joining host has no certificate yet; the agent's path checks `authorized` itself.
       rejectUnauthorized: false,
-      // No resumption: each connection verifies the host's certificate and its dates anew.
-      secureOptions: constants.SSL_OP_NO_TICKET,
       handshakeTimeout: serverLimits.tlsHandshakeMsMax,
       requestTimeout: serverLimits.requestMsMax,
       headersTimeout: serverLimits.requestMsMax,
@@ -73,8 +87,24 @@ function createTlsServer(options: LineServerOptions): Server {
     server.maxConnections = serverLimits.connectionsMax;
     return server;
   } catch (error) {
-    throw new PlimsollError('config-invalid', "The controller's certificate and key cannot be used; issue them again.", { cause: error });
+    throw unusable(error);
   }
+}
+
+function contextOf(tls: ServerTls): SecureContextOptions {
+  return {
+    // The root goes along so that a joining host, which has only its fingerprint, can find it in the chain.
+    cert: [tls.certificatePem, tls.intermediatesPem, tls.caPem].join('\n'),
+    key: tls.privateKeyPem,
+    ca: tls.caPem,
+    minVersion: 'TLSv1.3',
+    // No resumption: each connection verifies the host's certificate and its dates anew.
+    secureOptions: constants.SSL_OP_NO_TICKET,
+  };
+}
+
+function unusable(cause: unknown): PlimsollError {
+  return new PlimsollError('config-invalid', "The controller's certificate and key cannot be used; issue them again.", { cause });
 }
 
 class WsLineServer implements RunningLineServer {
@@ -87,7 +117,8 @@ class WsLineServer implements RunningLineServer {
   readonly #lines = new Map<HostId, WsLine>();
   /** Every connection that is not gone yet, closing ones too. */
   readonly #open = new Set<WsLine>();
-  #listeners: readonly ((hostId: HostId, line: Line) => void)[] = [];
+  readonly #isRevoked: (host: VerifiedHost) => boolean;
+  #listeners: readonly LineListener[] = [];
   /** Every TCP connection, those in the TLS handshake too, which node's own list does not have. */
   readonly #sockets = new Set<Socket>();
   #closing = false;
@@ -96,6 +127,7 @@ class WsLineServer implements RunningLineServer {
     this.#server = server;
     this.#limits = { ...lineLimits, ...options.limits };
     this.#log = options.log;
+    this.#isRevoked = options.isRevoked ?? (() => false);
     this.#joins = new JoinService(options.join, options.log);
     this.#webSockets = new WebSocketServer({
       noServer: true,
@@ -118,8 +150,16 @@ class WsLineServer implements RunningLineServer {
     return typeof address === 'object' && address !== null ? address.port : 0;
   }
 
-  onLine(listener: (hostId: HostId, line: Line) => void): void {
+  onLine(listener: LineListener): void {
     this.#listeners = [...this.#listeners, listener];
+  }
+
+  setTls(tls: ServerTls): void {
+    try {
+      this.#server.setSecureContext(contextOf(tls));
+    } catch (error) {
+      throw unusable(error);
+    }
   }
 
   async close(): Promise<void> {
@@ -162,12 +202,17 @@ class WsLineServer implements RunningLineServer {
       refuseUpgrade(socket, 401, { code: 'host-unknown', message });
       return;
     }
+    if (this.#isRevoked(host)) {
+      this.#log?.warn('revoked host refused', { hostId: host.hostId, remoteAddress: request.socket.remoteAddress ?? null });
+      refuseUpgrade(socket, 403, { code: 'host-revoked', message: 'This host was revoked; join it again with a new token.' });
+      return;
+    }
     if (this.#closing || this.#listeners.length === 0) {
       refuseUpgrade(socket, 503, { code: 'link-lost', message: 'The controller is not ready; dial again.' }, { 'retry-after': '1' });
       return;
     }
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) =>
-      this.#accept(host, new WsLine(webSocket, request.socket, this.#limits, host.expiresAtMs)),
+      this.#accept(host, new WsLine(webSocket, request.socket, this.#limits, host.notAfterMs)),
     );
   }
 
@@ -181,7 +226,7 @@ class WsLineServer implements RunningLineServer {
     // The old line's owner hears of its end before anyone hears of the new one.
     this.#lines.get(hostId)?.close('replaced');
     this.#lines.set(hostId, line);
-    for (const listener of this.#listeners) listener(hostId, line);
+    for (const listener of this.#listeners) listener(hostId, line, host);
   }
 }
 

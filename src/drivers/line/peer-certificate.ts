@@ -1,25 +1,45 @@
-import { checkServerIdentity as checkNames, TLSSocket, type PeerCertificate } from 'node:tls';
+import { createHash, type X509Certificate } from 'node:crypto';
+import { checkServerIdentity as checkNames, TLSSocket, type PeerCertificate as TlsPeerCertificate } from 'node:tls';
 import type { Duplex } from 'node:stream';
 import type { HostId } from '#core/model/host.ts';
+import { authorityIdOf } from './authority-id.ts';
 import { controllerName } from './limits.ts';
 
-export interface VerifiedHost {
+/** What identifies a certificate that the TLS stack has verified. Hex is lower-case. */
+export interface PeerCertificate {
+  readonly serialNumber: string;
+  /** Key identifier of the CA that signed it, hex: whose revocation list may name it. */
+  readonly authorityId: string;
+  /** Of the DER, hex. */
+  readonly sha256: string;
+  readonly notAfterMs: number;
+}
+
+/** The host behind a connection, by its certificate. */
+export interface VerifiedHost extends PeerCertificate {
   readonly hostId: HostId;
-  readonly expiresAtMs: number;
 }
 
 /**
- * The host behind a connection, or null: only for a certificate that the TLS stack verified against the cluster
- * CA (chain, dates, purpose client authentication) and whose common name is also its DNS name.
+ * The host behind a connection, or null: only for a certificate that the TLS stack verified against the cluster's
+ * root (chain, dates, purpose client authentication) and whose common name is also its DNS name.
  */
 export function verifiedHost(socket: Duplex): VerifiedHost | null {
   if (!(socket instanceof TLSSocket) || !socket.authorized) return null;
   const certificate = socket.getPeerX509Certificate();
-  if (certificate === undefined) return null;
-  const hostId: unknown = certificate.toLegacyObject().subject.CN;
-  if (typeof hostId !== 'string' || hostId === controllerName) return null;
+  const hostId: unknown = certificate?.toLegacyObject().subject.CN;
+  if (certificate === undefined || typeof hostId !== 'string' || hostId === controllerName) return null;
   if (certificate.checkHost(hostId, { subject: 'never', wildcards: false }) === undefined) return null;
-  return { hostId, expiresAtMs: certificate.validToDate.getTime() };
+  return { hostId, ...peerCertificate(certificate) };
+}
+
+export function peerCertificate(certificate: X509Certificate): PeerCertificate {
+  return {
+    serialNumber: certificate.serialNumber.toLowerCase(),
+    authorityId: authorityIdOf(certificate.raw),
+    sha256: createHash('sha256').update(certificate.raw).digest('hex'),
+    notAfterMs: certificate.validToDate.getTime(),
+  };
 }
 
 /**
@@ -27,7 +47,7 @@ export function verifiedHost(socket: Duplex): VerifiedHost | null {
  * a server certificate of the same CA, so the common name must be the controller's, and the dialled name or
  * address must be in the certificate.
  */
-export function checkController(dialledName: string, certificate: PeerCertificate): Error | undefined {
+export function checkController(dialledName: string, certificate: TlsPeerCertificate): Error | undefined {
   const commonName: unknown = certificate.subject.CN;
   if (commonName !== controllerName) return new Error(`The certificate's common name is not ${controllerName}`);
   return checkNames(dialledName, certificate);

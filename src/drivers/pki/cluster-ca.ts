@@ -1,27 +1,27 @@
-import { generateKeyPairSync, randomBytes, X509Certificate, type webcrypto } from 'node:crypto';
-import { join } from 'node:path';
-import type { HostAddresses, HostId } from '#core/model/host.ts';
+import type { Authority, AuthorityState, CertificateOrder, IssuedCertificate, RevokedCertificate, TrustUpdate } from '#core/ports.ts';
 import { PlimsollError } from '#core/model/result.ts';
-import { createDurably, ensurePrivateDir, readPrivateIfPresent } from './durable-file.ts';
+import { CaFolder, newKeyPem } from './ca-folder.ts';
+import { certificateFacts, renewalDueMs } from './certificate-facts.ts';
+import { publicKeyOfRequest } from './certificate-request.ts';
+import {
+  backdateMs,
+  createIntermediate,
+  createLeaf,
+  intermediateLifetimeMs,
+  pemOf,
+  receiptSigningPurpose,
+  type CertifiedKey,
+  type Leaf,
+} from './certificates.ts';
+import { hostPurposes } from './chain.ts';
 import { createHostKey } from './host-key.ts';
 import { checkAddress, checkHostId, controllerName, isDnsName } from './names.ts';
-import { fingerprintOf, pemBlocks } from './pem.ts';
-import { importKeyPair, signingAlgorithmOf, x509 } from './x509.ts';
+import { sha256Hex } from './pem.ts';
+import { createRevocationList, readRevocationLists } from './revocation-list.ts';
+import { importKeyPair, x509 } from './x509.ts';
 
-const caLifetimeMs = 10 * 365 * 24 * 3_600_000;
-/** Certificates are valid from a little before now, so that a host whose clock is behind accepts them at once. */
-const backdateMs = 5 * 60_000;
-/** A P-384 request is about 700 bytes. */
-const requestCharactersMax = 8 * 1024;
-const caFile = 'ca.pem';
-
-export interface HostCertificateRequest {
-  readonly csrPem: string;
-  readonly hostId: HostId;
-  readonly addresses: Pick<HostAddresses, 'underlay' | 'protected'>;
-  readonly lifetimeMs: number;
-  readonly nowMs: number;
-}
+/** How long hosts may go on with the newest list of an intermediate CA; a new one is made far more often. */
+const listLifetimeMs = 7 * 24 * 3_600_000;
 
 export interface ControllerCertificateRequest {
   /** DNS names under which agents dial the controller, beside `plimsoll-controller`. */
@@ -32,131 +32,90 @@ export interface ControllerCertificateRequest {
   readonly nowMs: number;
 }
 
-/** The cluster's certificate authority: ECDSA P-384, no intermediate. */
-export interface ClusterCa {
+/** What the controller's listener shows. PEM. */
+export interface ControllerTls {
   readonly certificatePem: string;
-  /** `sha256:` and the lower-case hex SHA-256 of the certificate's DER: what a joining host pins. */
+  /** The CA that signed it. */
+  readonly intermediatesPem: string;
+  readonly privateKeyPem: string;
+  /** The root. */
+  readonly caPem: string;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+}
+
+/** The cluster's certificate authority: an ECDSA P-384 root and its intermediates. Files: see `CaFolder`. */
+export interface ClusterCa extends Authority {
+  /** The root's certificate. */
+  readonly rootPem: string;
+  /** `sha256:` and the lower-case hex SHA-256 of the root's DER: what a joining host pins. */
   readonly fingerprint: string;
-  /**
-   * One certificate for agent, libvirt and IKEv2. Checks the request's proof of possession and takes only the
-   * public key from it: name and addresses are the controller's knowledge. Throws `input-invalid`.
-   */
-  issueHost(request: HostCertificateRequest): Promise<string>;
   /** A new P-256 key with its certificate for the controller's listener. Throws `input-invalid`. */
-  issueController(request: ControllerCertificateRequest): Promise<{ readonly certificatePem: string; readonly privateKeyPem: string }>;
+  issueController(request: ControllerCertificateRequest): Promise<ControllerTls>;
+  /** For the key (SPKI PEM) that signs receipts; serves no TLS connection and no IKE. Valid as far back as its CA is. */
+  issueSigner(publicKeyPem: string, nowMs: number): Promise<IssuedCertificate>;
 }
 
 /**
- * Loads the CA of `dir`, or creates it (folder 0700, `ca.pem` 0600, on disk when this resolves). Key and
- * certificate are one file, so a crash leaves both or none. Throws `config-invalid` when the file is damaged.
+ * Opens the authority of `dir`, or creates it. Needs the root's key only when there is no intermediate that is
+ * valid. Throws `config-invalid` when a file is damaged, missing, or of plimsoll 0.1.
  */
 export async function openClusterCa(dir: string, nowMs: number = Date.now()): Promise<ClusterCa> {
-  await ensurePrivateDir(dir);
-  const path = join(dir, caFile);
-  const existing = await readPrivateIfPresent(path);
-  if (existing !== null) return await loadCa(path, existing, nowMs);
-  const created = await createCa(nowMs);
-  if (await createDurably(path, created)) return await loadCa(path, created, nowMs);
-  const winner = await readPrivateIfPresent(path);
-  return await loadCa(path, winner ?? '', nowMs);
+  const folder = new CaFolder(dir);
+  const rootPem = await folder.openRoot(nowMs);
+  const ca = new FolderClusterCa(folder, rootPem, await folder.loadIntermediates(rootPem));
+  await ca.begin(nowMs);
+  return ca;
 }
 
-async function createCa(nowMs: number): Promise<string> {
-  const privateKeyPem = generateKeyPairSync('ec', { namedCurve: 'secp384r1' })
-    .privateKey.export({ format: 'pem', type: 'pkcs8' })
-    .toString();
-  const { keys } = await importKeyPair(privateKeyPem);
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    // The suffix tells the CAs of two clusters apart where only names are shown (libvirt's and charon's logs).
-    name: [{ CN: [`Plimsoll cluster CA ${randomBytes(4).toString('hex')}`] }],
-    serialNumber: newSerialNumber(),
-    notBefore: new Date(nowMs - backdateMs),
-    notAfter: new Date(nowMs + caLifetimeMs),
-    keys,
-    signingAlgorithm: { name: 'ECDSA', hash: 'SHA-384' },
-    extensions: [
-      new x509.BasicConstraintsExtension(true, 0, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
-      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
-    ],
-  });
-  return `${certificate.toString('pem')}\n${privateKeyPem}`;
-}
-
-async function loadCa(path: string, text: string, nowMs: number): Promise<ClusterCa> {
-  const certificatePem = pemBlocks(text, 'CERTIFICATE')[0];
-  const privateKeyPem = pemBlocks(text, 'PRIVATE KEY')[0];
-  if (certificatePem === undefined || privateKeyPem === undefined) {
-    throw new PlimsollError('config-invalid', `${path} does not hold the cluster CA's certificate and key; restore it from a backup.`);
-  }
-  const { keys } = await importKeyPair(privateKeyPem);
-  const certificate = parseCa(path, certificatePem, new Date(nowMs));
-  const own = await x509.PublicKey.create(keys.publicKey);
-  if (!Buffer.from(own.rawData).equals(certificate.publicKey.export({ format: 'der', type: 'spki' }))) {
-    throw new PlimsollError('config-invalid', `The key in ${path} does not belong to its certificate; restore the file from a backup.`);
-  }
-  return new EcdsaClusterCa(certificatePem, keys.privateKey);
-}
-
-function parseCa(path: string, certificatePem: string, now: Date): X509Certificate {
-  try {
-    const certificate = new X509Certificate(certificatePem);
-    if (certificate.ca && certificate.validToDate > now) return certificate;
-  } catch (error) {
-    throw new PlimsollError('config-invalid', `The certificate in ${path} is damaged; restore the file from a backup.`, { cause: error });
-  }
-  throw new PlimsollError(
-    'config-invalid',
-    `The certificate in ${path} is expired or not a CA's; create a new cluster CA and join the hosts again.`,
-  );
-}
-
-interface Leaf {
-  readonly commonName: string;
-  readonly alternativeNames: readonly { readonly type: 'dns' | 'ip'; readonly value: string }[];
-  readonly purposes: readonly string[];
-  readonly publicKey: x509.PublicKey;
-  readonly lifetimeMs: number;
-  readonly nowMs: number;
-}
-
-class EcdsaClusterCa implements ClusterCa {
-  readonly certificatePem: string;
+class FolderClusterCa implements ClusterCa {
+  readonly rootPem: string;
   readonly fingerprint: string;
-  readonly #certificate: x509.X509Certificate;
-  readonly #privateKey: webcrypto.CryptoKey;
+  readonly #folder: CaFolder;
+  readonly #root: x509.X509Certificate;
+  /** Newest first. */
+  #intermediates: readonly CertifiedKey[];
+  #tail: Promise<unknown> = Promise.resolve();
 
-  constructor(certificatePem: string, privateKey: webcrypto.CryptoKey) {
-    this.certificatePem = certificatePem;
-    this.#certificate = new x509.X509Certificate(certificatePem);
-    this.fingerprint = fingerprintOf(new Uint8Array(this.#certificate.rawData));
-    this.#privateKey = privateKey;
+  constructor(folder: CaFolder, rootPem: string, intermediates: readonly CertifiedKey[]) {
+    this.rootPem = rootPem;
+    this.#folder = folder;
+    this.#root = new x509.X509Certificate(rootPem);
+    this.fingerprint = `sha256:${sha256Hex(new Uint8Array(this.#root.rawData))}`;
+    this.#intermediates = intermediates;
   }
 
-  async issueHost(request: HostCertificateRequest): Promise<string> {
-    checkHostId(request.hostId);
-    const addresses = [...new Set([request.addresses.underlay, request.addresses.protected])];
+  /** Makes sure of an intermediate, and of the root's list, which a crash may have kept from being written. */
+  async begin(nowMs: number): Promise<void> {
+    await this.#dropEnded(nowMs);
+    if (!this.#intermediates.some((one) => isValid(one, nowMs))) await this.#newIntermediate(nowMs);
+    if ((await this.#folder.rootList()) === null) await this.#renewRootList(await this.#folder.loadRootKey(this.rootPem), nowMs);
+  }
+
+  async issueHost(order: CertificateOrder): Promise<IssuedCertificate> {
+    checkHostId(order.hostId);
+    const addresses = [...new Set([order.addresses.underlay, order.addresses.protected])];
     addresses.forEach(checkAddress);
-    return await this.#issue({
-      commonName: request.hostId,
-      alternativeNames: [{ type: 'dns', value: request.hostId }, ...addresses.map((value) => ({ type: 'ip' as const, value }))],
-      purposes: [x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth],
-      publicKey: await publicKeyOfRequest(request.csrPem),
-      lifetimeMs: request.lifetimeMs,
-      nowMs: request.nowMs,
+    const issued = await this.#issue({
+      commonName: order.hostId,
+      alternativeNames: [{ type: 'dns', value: order.hostId }, ...addresses.map((value) => ({ type: 'ip' as const, value }))],
+      purposes: hostPurposes,
+      publicKey: await publicKeyOfRequest(order.requestPem),
+      ...datesOf(order),
     });
+    // The other CAs too: the host gets a list of each, and takes no list of a CA that it does not know.
+    const others = this.#intermediates.map((one) => one.certificatePem).filter((pem) => pem !== issued.intermediatesPem);
+    return { ...issued, intermediatesPem: [issued.intermediatesPem, ...others].join('') };
   }
 
-  async issueController(
-    request: ControllerCertificateRequest,
-  ): Promise<{ readonly certificatePem: string; readonly privateKeyPem: string }> {
+  async issueController(request: ControllerCertificateRequest): Promise<ControllerTls> {
     const wrong = request.names.find((name) => !isDnsName(name));
     if (wrong !== undefined)
       throw new PlimsollError('input-invalid', `${JSON.stringify(wrong.slice(0, 64))} is not a DNS name in lower case.`);
     request.addresses.forEach(checkAddress);
     const privateKeyPem = createHostKey();
     const { keys } = await importKeyPair(privateKeyPem);
-    const certificatePem = await this.#issue({
+    const { certificatePem, intermediatesPem, notBeforeMs, notAfterMs } = await this.#issue({
       commonName: controllerName,
       alternativeNames: [
         ...[...new Set([controllerName, ...request.names])].map((value) => ({ type: 'dns' as const, value })),
@@ -165,66 +124,136 @@ class EcdsaClusterCa implements ClusterCa {
       // Never a client: the controller's certificate opens no agent's line.
       purposes: [x509.ExtendedKeyUsage.serverAuth],
       publicKey: await x509.PublicKey.create(keys.publicKey),
-      lifetimeMs: request.lifetimeMs,
-      nowMs: request.nowMs,
+      ...datesOf(request),
     });
-    return { certificatePem, privateKeyPem };
+    return { certificatePem, intermediatesPem, privateKeyPem, caPem: this.rootPem, notBeforeMs, notAfterMs };
   }
 
-  async #issue(leaf: Leaf): Promise<string> {
-    if (!Number.isFinite(leaf.lifetimeMs) || leaf.lifetimeMs <= 0) {
-      throw new PlimsollError('input-invalid', `A certificate cannot live for ${leaf.lifetimeMs} ms; give a positive lifetime.`);
-    }
-    const certificate = await x509.X509CertificateGenerator.create({
-      serialNumber: newSerialNumber(),
-      subject: [{ CN: [leaf.commonName] }],
-      issuer: this.#certificate.subjectName,
-      notBefore: new Date(leaf.nowMs - backdateMs),
-      notAfter: new Date(Math.min(leaf.nowMs + leaf.lifetimeMs, this.#certificate.notAfter.getTime())),
-      publicKey: leaf.publicKey,
-      signingKey: this.#privateKey,
-      signingAlgorithm: { name: 'ECDSA', hash: 'SHA-384' },
-      extensions: [
-        new x509.BasicConstraintsExtension(false, undefined, true),
-        // Not critical: libvirt 9.0 refuses a critical key usage without keyEncipherment ("usage does not permit
-        // key encipherment"), which RFC 8813 section 3 forbids for ECDSA keys; when not critical it only warns.
-        new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, false),
-        new x509.ExtendedKeyUsageExtension([...leaf.purposes], false),
-        new x509.SubjectAlternativeNameExtension([...leaf.alternativeNames]),
-        await x509.SubjectKeyIdentifierExtension.create(leaf.publicKey),
-        await x509.AuthorityKeyIdentifierExtension.create(this.#certificate.publicKey),
-      ],
+  async issueSigner(publicKeyPem: string, nowMs: number): Promise<IssuedCertificate> {
+    const issuer = this.#issuer(nowMs);
+    return await this.#issue({
+      commonName: 'plimsoll-receipts',
+      alternativeNames: [],
+      purposes: [receiptSigningPurpose],
+      publicKey: new x509.PublicKey(publicKeyPem),
+      // The receipt of a migration that ended while the controller was away is signed later than it ended.
+      ...datesIn(issuer),
+      nowMs,
     });
-    return `${certificate.toString('pem')}\n`;
   }
-}
 
-async function publicKeyOfRequest(csrPem: string): Promise<x509.PublicKey> {
-  const advice = 'create a new request with the plimsoll agent.';
-  if (csrPem.length > requestCharactersMax) throw new PlimsollError('input-invalid', `The certificate request is too large; ${advice}`);
-  let request: x509.Pkcs10CertificateRequest;
-  let proven: boolean;
-  try {
-    request = new x509.Pkcs10CertificateRequest(csrPem);
-    proven = await request.verify();
-  } catch (error) {
-    throw new PlimsollError('input-invalid', `The certificate request cannot be read; ${advice}`, { cause: error });
+  trust(revoked: readonly RevokedCertificate[], nowMs: number): Promise<TrustUpdate> {
+    return this.#inTurn(async () => {
+      await this.#dropEnded(nowMs);
+      this.#issuer(nowMs);
+      const rootList = (await this.#folder.rootList()) ?? '';
+      const lists: string[] = [];
+      for (const one of this.#intermediates) lists.push(await this.#newList(one, revoked, nowMs));
+      return { intermediatesPem: this.#intermediates.map((one) => one.certificatePem).join(''), crlPems: [rootList, ...lists] };
+    });
   }
-  if (!proven) throw new PlimsollError('input-invalid', `The certificate request is not signed by its own key; ${advice}`);
-  const algorithm = request.publicKey.algorithm;
-  const curve = 'namedCurve' in algorithm && typeof algorithm.namedCurve === 'string' ? algorithm.namedCurve : '';
-  if (algorithm.name !== 'ECDSA' || signingAlgorithmOf(curve) === null) {
+
+  renewIntermediate(nowMs: number): Promise<boolean> {
+    return this.#inTurn(async () => {
+      await this.#dropEnded(nowMs);
+      const [newest] = this.#intermediates;
+      if (!this.#folder.rootKeyPresent || (newest !== undefined && nowMs < renewalDueMs(datesIn(newest)))) return false;
+      await this.#newIntermediate(nowMs);
+      return true;
+    });
+  }
+
+  state(): AuthorityState {
+    return {
+      rootSha256: sha256Hex(new Uint8Array(this.#root.rawData)),
+      rootNotAfterMs: this.#root.notAfter.getTime(),
+      intermediateNotAfterMs: this.#intermediates[0]?.certificate.notAfter.getTime() ?? 0,
+      rootKeyPresent: this.#folder.rootKeyPresent,
+    };
+  }
+
+  async #issue(leaf: Leaf & { readonly nowMs: number }): Promise<IssuedCertificate> {
+    const issuer = this.#issuer(leaf.nowMs);
+    const certificatePem = pemOf(await createLeaf(issuer, leaf));
+    const { serialNumber, sha256, authorityId, notBeforeMs, notAfterMs } = certificateFacts(certificatePem);
+    return { certificatePem, intermediatesPem: issuer.certificatePem, serialNumber, sha256, authorityId, notBeforeMs, notAfterMs };
+  }
+
+  #issuer(nowMs: number): CertifiedKey {
+    const issuer = this.#intermediates.find((one) => isValid(one, nowMs));
+    if (issuer !== undefined) return issuer;
     throw new PlimsollError(
-      'input-invalid',
-      `The certificate request has a ${algorithm.name} ${curve} key, not ECDSA P-256 or P-384; ${advice}`,
+      'config-invalid',
+      `No intermediate CA is valid at this time, so nothing can be issued: put the root key back as ${this.#folder.rootKeyPath}, with mode 600, and start the controller again.`,
     );
   }
-  return request.publicKey;
+
+  async #newIntermediate(nowMs: number): Promise<void> {
+    if (!this.#folder.rootKeyPresent) {
+      throw new PlimsollError(
+        'config-invalid',
+        `There is no valid intermediate CA, and the root key is away: put it back as ${this.#folder.rootKeyPath}, with mode 600, and start the controller again.`,
+      );
+    }
+    const root = await this.#folder.loadRootKey(this.rootPem);
+    const privateKeyPem = newKeyPem();
+    const { keys } = await importKeyPair(privateKeyPem);
+    const certificatePem = await createIntermediate(root, keys.publicKey, nowMs);
+    // The list first: with an intermediate and no list of the root, strict hosts would refuse everybody.
+    await this.#renewRootList(root, nowMs);
+    this.#intermediates = [await this.#folder.saveIntermediate(certificatePem, privateKeyPem), ...this.#intermediates];
+  }
+
+  /** Covers the intermediates, so it ends no sooner than any of them. */
+  async #renewRootList(root: CertifiedKey, nowMs: number): Promise<void> {
+    const ends = this.#intermediates.map((one) => one.certificate.notAfter.getTime());
+    const nextUpdateMs = Math.max(nowMs + intermediateLifetimeMs, ...ends);
+    const number = nextNumber(await this.#folder.rootList(), nowMs);
+    await this.#folder.saveRootList(
+      await createRevocationList(root, { entries: [], number, thisUpdateMs: nowMs - backdateMs, nextUpdateMs }),
+    );
+  }
+
+  async #newList(issuer: CertifiedKey, revoked: readonly RevokedCertificate[], nowMs: number): Promise<string> {
+    const entries = revoked.filter((one) => one.authorityId === issuer.id);
+    const number = nextNumber(await this.#folder.list(issuer.id), nowMs);
+    const dates = { thisUpdateMs: nowMs - backdateMs, nextUpdateMs: nowMs + listLifetimeMs };
+    const crlPem = await createRevocationList(issuer, { entries, number, ...dates });
+    await this.#folder.saveList(issuer.id, crlPem);
+    return crlPem;
+  }
+
+  async #dropEnded(nowMs: number): Promise<void> {
+    const ended = this.#intermediates.filter((one) => one.certificate.notAfter.getTime() <= nowMs);
+    if (ended.length === 0) return;
+    this.#intermediates = this.#intermediates.filter((one) => !ended.includes(one));
+    for (const one of ended) await this.#folder.removeIntermediate(one.id);
+  }
+
+  #inTurn<Result>(step: () => Promise<Result>): Promise<Result> {
+    const done = this.#tail.then(step);
+    this.#tail = done.catch(() => null);
+    return done;
+  }
 }
 
-/** Positive and unguessable (RFC 5280 section 4.1.2.2): 127 random bits, the first byte never 0. */
-function newSerialNumber(): string {
-  const serial = randomBytes(16);
-  serial[0] = ((serial[0] ?? 0) & 0x7f) | 0x40;
-  return serial.toString('hex');
+const datesIn = ({ certificate }: CertifiedKey) => ({
+  notBeforeMs: certificate.notBefore.getTime(),
+  notAfterMs: certificate.notAfter.getTime(),
+});
+
+const isValid = ({ certificate }: CertifiedKey, nowMs: number): boolean =>
+  certificate.notBefore.getTime() <= nowMs && certificate.notAfter.getTime() > nowMs;
+
+function datesOf({ nowMs, lifetimeMs }: { readonly nowMs: number; readonly lifetimeMs: number }) {
+  if (!Number.isFinite(lifetimeMs) || lifetimeMs <= 0) {
+    throw new PlimsollError('input-invalid', `A certificate cannot live for ${lifetimeMs} ms; give a positive lifetime.`);
+  }
+  return { notBeforeMs: nowMs - backdateMs, notAfterMs: nowMs + lifetimeMs, nowMs };
+}
+
+/** By the clock, so that it grows also when the file was lost; above the last one, so that it grows also when the clock was set back. */
+function nextNumber(previousPem: string | null, nowMs: number): number {
+  const previous = previousPem === null ? 0 : Number(readRevocationLists(previousPem)[0]?.number ?? 0n);
+  return Math.max(previous + 1, Math.trunc(nowMs));
 }

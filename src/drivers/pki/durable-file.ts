@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, rename, unlink } from 'node:fs/promises';
+import { link, mkdir, open, rename, rm, symlink, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { PlimsollError } from '#core/model/result.ts';
 
 const privateDirMode = 0o700;
 const privateFileMode = 0o600;
-/** No file of the PKI is larger; keeps a wrong path (a device, a log) from being read into memory. */
-const fileBytesMax = 64 * 1024;
+/** No file of the PKI is larger (revocation lists are the largest); keeps a wrong path (a device, a log) from being read into memory. */
+const fileBytesMax = 4 * 1024 * 1024;
 
 /** Creates the folder (0700) with its parents when it is missing; an existing one is left as it is. */
 export async function ensurePrivateDir(dir: string): Promise<void> {
@@ -77,7 +77,7 @@ export async function readPrivateIfPresent(path: string): Promise<string | null>
 }
 
 async function writeTemporary(path: string, text: string): Promise<string> {
-  const temporary = join(dirname(path), `.${randomBytes(8).toString('hex')}.tmp`);
+  const temporary = temporaryBeside(path);
   const file = await open(temporary, 'wx', privateFileMode);
   try {
     await file.writeFile(text);
@@ -88,8 +88,28 @@ async function writeTemporary(path: string, text: string): Promise<string> {
   return temporary;
 }
 
+/** Points the symbolic link at `target`: whoever follows it gets the old or the new one. Durable after `syncDir`. */
+export async function placeLink(path: string, target: string): Promise<void> {
+  const temporary = temporaryBeside(path);
+  await symlink(target, temporary);
+  try {
+    await rename(temporary, path);
+  } catch (error) {
+    await unlink(temporary);
+    throw error;
+  }
+}
+
+/** Removes a file that may be gone already. */
+export async function removeDurably(path: string): Promise<void> {
+  await rm(path, { force: true });
+  await syncDir(dirname(path));
+}
+
+const temporaryBeside = (path: string): string => join(dirname(path), `.${randomBytes(8).toString('hex')}.tmp`);
+
 /** A new name in a folder is durable only when the folder itself is synced. */
-async function syncDir(dir: string): Promise<void> {
+export async function syncDir(dir: string): Promise<void> {
   const handle = await open(dir, 'r');
   try {
     await handle.sync();

@@ -5,18 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { HostIdentity, Line } from '#core/ports.ts';
 import type { LineLimits } from '#drivers/line/limits.ts';
-import { createLineServer, type LineServerOptions, type RunningLineServer } from '#drivers/line/line-server.ts';
-import { openClusterCa, type ClusterCa } from '#drivers/pki/cluster-ca.ts';
+import { createLineServer, type LineServerOptions, type RunningLineServer, type ServerTls } from '#drivers/line/line-server.ts';
+import type { PeerCertificate } from '#drivers/line/peer-certificate.ts';
+import { openClusterCa, type ClusterCa, type ControllerTls } from '#drivers/pki/cluster-ca.ts';
 import { createHostKey, createHostRequest } from '#drivers/pki/host-key.ts';
 
 const hourMs = 3_600_000;
 export const loopback = '127.0.0.1';
 
-export interface ServerKeys {
-  readonly certificatePem: string;
-  readonly privateKeyPem: string;
-  readonly caPem: string;
-}
+export type ServerKeys = ServerTls;
 
 /** A cluster with a CA of its own, in a temporary folder. */
 export class TestCluster {
@@ -28,9 +25,10 @@ export class TestCluster {
     this.#dir = dir;
   }
 
-  static async create(): Promise<TestCluster> {
+  /** Its CAs are as old as `sinceMs` says: two days, so that it can have issued certificates that have ended. */
+  static async create(sinceMs: number = Date.now() - 48 * hourMs): Promise<TestCluster> {
     const dir = await mkdtemp(join(tmpdir(), 'plimsoll-line-'));
-    return new TestCluster(await openClusterCa(dir), dir);
+    return new TestCluster(await openClusterCa(dir, sinceMs), dir);
   }
 
   async remove(): Promise<void> {
@@ -39,20 +37,19 @@ export class TestCluster {
 
   async host(hostId: string, dates: { readonly nowMs?: number; readonly lifetimeMs?: number } = {}): Promise<HostIdentity> {
     const privateKeyPem = createHostKey();
-    const certificatePem = await this.ca.issueHost({
-      csrPem: await createHostRequest(hostId, privateKeyPem),
+    const { certificatePem, intermediatesPem, notAfterMs } = await this.ca.issueHost({
+      requestPem: await createHostRequest(hostId, privateKeyPem),
       hostId,
       addresses: { underlay: loopback, protected: loopback },
       lifetimeMs: dates.lifetimeMs ?? hourMs,
       nowMs: dates.nowMs ?? Date.now(),
     });
-    return { hostId, certificatePem, privateKeyPem, caPem: this.ca.certificatePem };
+    return { hostId, certificatePem, privateKeyPem, caPem: this.ca.rootPem, intermediatesPem, crlPems: [], notAfterMs };
   }
 
   /** Certificate and key of a controller that is dialled at the loopback address, unless other addresses are named. */
-  async controller(addresses: readonly string[] = [loopback]): Promise<ServerKeys> {
-    const issued = await this.ca.issueController({ names: [], addresses, lifetimeMs: hourMs, nowMs: Date.now() });
-    return { ...issued, caPem: this.ca.certificatePem };
+  async controller(addresses: readonly string[] = [loopback]): Promise<ControllerTls> {
+    return await this.ca.issueController({ names: [], addresses, lifetimeMs: hourMs, nowMs: Date.now() });
   }
 
   async listen(options: Partial<LineServerOptions> = {}): Promise<RunningLineServer> {
@@ -65,14 +62,20 @@ export class TestCluster {
   }
 }
 
+export interface IncomingLine {
+  readonly hostId: string;
+  readonly line: Line;
+  readonly certificate: PeerCertificate;
+}
+
 /** Lines as they come in, each to be taken once. */
 export class Incoming {
-  readonly #lines: { readonly hostId: string; readonly line: Line }[] = [];
+  readonly #lines: IncomingLine[] = [];
   #wake: () => void = () => undefined;
 
   constructor(server: RunningLineServer) {
-    server.onLine((hostId, line) => {
-      this.#lines.push({ hostId, line });
+    server.onLine((hostId, line, certificate) => {
+      this.#lines.push({ hostId, line, certificate });
       this.#wake();
     });
   }
@@ -81,7 +84,7 @@ export class Incoming {
     return this.#lines.length;
   }
 
-  async next(): Promise<{ readonly hostId: string; readonly line: Line }> {
+  async next(): Promise<IncomingLine> {
     for (;;) {
       const first = this.#lines.shift();
       if (first !== undefined) return first;

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { request as httpsRequest } from 'node:https';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -20,17 +21,15 @@ afterEach(async () => {
   await Promise.all([cluster.remove(), stranger.remove()]);
 });
 
-function rawOptions(identity: Pick<HostIdentity, 'certificatePem' | 'privateKeyPem'> | null): ClientOptions {
-  const own = identity === null ? {} : { cert: identity.certificatePem, key: identity.privateKeyPem };
-  return { ca: cluster.ca.certificatePem, perMessageDeflate: false, ...own };
+type Shown = Pick<HostIdentity, 'certificatePem' | 'intermediatesPem' | 'privateKeyPem'>;
+
+function rawOptions(identity: Shown | null): ClientOptions {
+  const own = identity === null ? {} : { cert: identity.certificatePem + identity.intermediatesPem, key: identity.privateKeyPem };
+  return { ca: cluster.ca.rootPem, perMessageDeflate: false, ...own };
 }
 
 /** The status with which an upgrade is answered: 101 when the line opens. */
-async function upgradeStatus(
-  identity: Pick<HostIdentity, 'certificatePem' | 'privateKeyPem'> | null,
-  path = '/v1/agent',
-  options: ClientOptions = {},
-): Promise<number | string> {
+async function upgradeStatus(identity: Shown | null, path = '/v1/agent', options: ClientOptions = {}): Promise<number | string> {
   const socket = new WebSocket(`wss://${loopback}:${server.port}${path}`, { ...rawOptions(identity), ...options });
   try {
     return await new Promise<number | string>((resolve) => {
@@ -66,6 +65,21 @@ describe("the controller's door", () => {
 
   it('stays shut for the same host name under another CA', async () => {
     expect(await upgradeStatus(await stranger.host('host-a'))).toBe(401);
+    expect(incoming.waiting).toBe(0);
+  });
+
+  it('stays shut for a host that does not show which CA signed its certificate, and for one that shows a CA of its own', async () => {
+    const host = await cluster.host('host-a');
+    expect(await upgradeStatus({ ...host, intermediatesPem: '' })).toBe(401);
+    expect(await upgradeStatus({ ...host, intermediatesPem: (await stranger.host('host-a')).intermediatesPem })).toBe(401);
+    expect(await upgradeStatus(host)).toBe(101);
+  });
+
+  it('stays shut for the key of receipts, which has a certificate too', async () => {
+    const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+    const issued = await cluster.ca.issueSigner(publicKey.export({ format: 'pem', type: 'spki' }).toString(), Date.now());
+    const privateKeyPem = privateKey.export({ format: 'pem', type: 'pkcs8' }).toString();
+    expect(await upgradeStatus({ ...issued, privateKeyPem })).toBe(401);
     expect(incoming.waiting).toBe(0);
   });
 
@@ -145,7 +159,7 @@ describe('a hostile message', () => {
 });
 
 async function get(path: string): Promise<{ readonly status: number | undefined; readonly body: unknown }> {
-  const request = httpsRequest({ host: loopback, port: server.port, path, ca: cluster.ca.certificatePem, agent: false });
+  const request = httpsRequest({ host: loopback, port: server.port, path, ca: cluster.ca.rootPem, agent: false });
   return await new Promise((resolve, reject) => {
     request.on('error', reject);
     request.once('response', (response) => {

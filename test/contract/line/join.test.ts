@@ -4,7 +4,7 @@ import { createServer, request as httpsRequest } from 'node:https';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { PlimsollError } from '#core/model/result.ts';
 import { joinCluster, type JoinOptions } from '#drivers/line/join-cluster.ts';
-import type { JoinRequest } from '#drivers/line/join-messages.ts';
+import type { JoinReply, JoinRequest } from '#drivers/line/join-messages.ts';
 import { serverLimits } from '#drivers/line/limits.ts';
 import type { RunningLineServer } from '#drivers/line/line-server.ts';
 import { createHostKey, createHostRequest } from '#drivers/pki/host-key.ts';
@@ -28,15 +28,29 @@ afterEach(async () => {
   await cluster.remove();
 });
 
-async function issue(request: JoinRequest): Promise<unknown> {
-  const certificatePem = await cluster.ca.issueHost({
-    csrPem: request.requestPem,
+async function issue(request: JoinRequest): Promise<JoinReply> {
+  const { certificatePem, intermediatesPem } = await cluster.ca.issueHost({
+    requestPem: request.requestPem,
     hostId: request.hostId,
     addresses: request.addresses,
     lifetimeMs: 3_600_000,
     nowMs: Date.now(),
   });
-  return { certificatePem, caPem: cluster.ca.certificatePem, ticketKeyPem };
+  const { crlPems } = await cluster.ca.trust([], Date.now());
+  return { certificatePem, intermediatesPem, caPem: cluster.ca.rootPem, crlPems: [...crlPems], ticketKeyPem };
+}
+
+async function foreignIntermediate(request: JoinRequest): Promise<unknown> {
+  const other = await TestCluster.create();
+  const { intermediatesPem } = await other.host('host-a');
+  await other.remove();
+  return { ...(await issue(request)), intermediatesPem };
+}
+
+async function foreignRoot(request: JoinRequest): Promise<unknown> {
+  const other = await TestCluster.create();
+  await other.remove();
+  return { ...(await issue(request)), caPem: other.ca.rootPem };
 }
 
 async function options(changes: Partial<JoinOptions> = {}): Promise<JoinOptions> {
@@ -60,8 +74,10 @@ describe('joining a cluster', () => {
     };
     const wanted = await options({ caFingerprint: cluster.ca.fingerprint.toUpperCase().replace('SHA256', 'sha256') });
     const joined = await joinCluster(wanted, signal);
-    expect(joined).toMatchObject({ caPem: cluster.ca.certificatePem, controllerPublicKeyPem: ticketKeyPem });
+    expect(joined).toMatchObject({ caPem: cluster.ca.rootPem, controllerPublicKeyPem: ticketKeyPem });
     expect(joined.certificatePem).toContain('BEGIN CERTIFICATE');
+    expect(joined.intermediatesPem).toContain('BEGIN CERTIFICATE');
+    expect(joined.crlPems).toHaveLength(2);
     const { hostId, requestPem, addresses } = wanted;
     expect(requests).toEqual([{ token, hostId, requestPem, addresses }]);
   });
@@ -85,7 +101,9 @@ describe('joining a cluster', () => {
   it.each([
     ['nothing', () => Promise.resolve(null)],
     ['half a reply', () => Promise.resolve({ certificatePem: 'x' })],
-    ['rubbish certificates', () => Promise.resolve({ certificatePem: 'x', caPem: 'y', ticketKeyPem })],
+    ['rubbish certificates', async (request: JoinRequest) => ({ ...(await issue(request)), certificatePem: 'x' })],
+    ['the intermediate CA of another cluster', foreignIntermediate],
+    ['the root of another cluster', foreignRoot],
     ['the certificate of another host', (request: JoinRequest) => issue({ ...request, hostId: 'host-b' })],
   ])('refuses a reply with %s', async (_what, wrong) => {
     answer = wrong;
@@ -177,32 +195,33 @@ describe('somebody between a joining host and the controller', () => {
   });
 
   it("does not get the token by showing the right CA behind a certificate that names it but has another's signature", async () => {
-    const keys = await forgedController(cluster.ca.certificatePem);
+    const keys = await forgedController(await cluster.controller());
     expect(await heardBy(keys, cluster.ca.fingerprint)).toEqual({ code: 'config-invalid', heard: '' });
   });
 });
 
-/** A certificate for the controller that claims the cluster's CA as its issuer and is signed by a key of the attacker. */
-async function forgedController(caPem: string): Promise<ServerKeys> {
+/** A certificate for the controller that claims the cluster's intermediate as its issuer and is signed by a key of the attacker. */
+async function forgedController({ intermediatesPem, caPem }: ServerKeys): Promise<ServerKeys> {
   const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
   const own = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
   const forger = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
   const certificate = await x509.X509CertificateGenerator.create({
     subject: [{ CN: ['plimsoll-controller'] }],
-    issuer: new x509.X509Certificate(caPem).subjectName,
+    issuer: new x509.X509Certificate(intermediatesPem).subjectName,
     publicKey: own.publicKey,
     signingKey: forger.privateKey,
     signingAlgorithm: algorithm,
     extensions: [new x509.SubjectAlternativeNameExtension([{ type: 'ip', value: loopback }])],
   });
   const key = await webcrypto.subtle.exportKey('pkcs8', own.privateKey);
-  return { certificatePem: certificate.toString('pem'), privateKeyPem: x509.PemConverter.encode(key, 'PRIVATE KEY'), caPem };
+  const privateKeyPem = x509.PemConverter.encode(key, 'PRIVATE KEY');
+  return { certificatePem: certificate.toString('pem'), privateKeyPem, intermediatesPem, caPem };
 }
 
 /** Lets a host with this pin join at a server with these keys; returns all the server could read, and the host's error. */
 async function heardBy(keys: ServerKeys, caFingerprint: string): Promise<{ readonly code: unknown; readonly heard: string }> {
   let heard = '';
-  const trap = createServer({ cert: `${keys.certificatePem}\n${keys.caPem}`, key: keys.privateKeyPem });
+  const trap = createServer({ cert: [keys.certificatePem, keys.intermediatesPem, keys.caPem].join('\n'), key: keys.privateKeyPem });
   trap.on('tlsClientError', () => undefined);
   trap.on('secureConnection', (socket) => {
     socket.on('error', () => undefined);
@@ -234,7 +253,7 @@ async function post(text: string): Promise<{ readonly status: number | undefined
     port: server.port,
     path: '/v1/join',
     method: 'POST',
-    ca: cluster.ca.certificatePem,
+    ca: cluster.ca.rootPem,
     agent: false,
   });
   return await new Promise((resolve, reject) => {
@@ -249,6 +268,6 @@ async function post(text: string): Promise<{ readonly status: number | undefined
 }
 
 it('the fingerprint is the SHA-256 of the DER that openssl and browsers show', () => {
-  const der = new x509.X509Certificate(cluster.ca.certificatePem).rawData;
+  const der = new x509.X509Certificate(cluster.ca.rootPem).rawData;
   expect(cluster.ca.fingerprint).toBe(`sha256:${createHash('sha256').update(new Uint8Array(der)).digest('hex')}`);
 });

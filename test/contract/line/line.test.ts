@@ -1,11 +1,15 @@
-import { createServer, type Socket } from 'node:net';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
+import { connect } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { HostIdentity, Line } from '#core/ports.ts';
-import { createDialer } from '#drivers/line/dialer.ts';
+import { createDialer, type DialerOptions } from '#drivers/line/dialer.ts';
 import { controllerName, type LineLimits } from '#drivers/line/limits.ts';
 import type { RunningLineServer } from '#drivers/line/line-server.ts';
+import { certificateFacts } from '#drivers/pki/certificate-facts.ts';
 import { controllerName as issuedName } from '#drivers/pki/names.ts';
+import { revocationCheck } from '#drivers/pki/revocation-list.ts';
 import { closed, CuttableWire, Incoming, loopback, nextMessage, quickLimits, TestCluster } from './cluster.ts';
 
 let cluster: TestCluster;
@@ -24,7 +28,9 @@ afterEach(async () => {
 });
 
 function dial(identity: HostIdentity, port = server.port, limits: Partial<LineLimits> = {}): Promise<Line> {
-  return createDialer({ url: `https://${loopback}:${port}`, identity: () => identity, limits }).dial(AbortSignal.timeout(10_000));
+  const url = `https://${loopback}:${port}`;
+  const isRevoked: DialerOptions['isRevoked'] = ({ crlPems }, certificate) => revocationCheck(crlPems)(certificate);
+  return createDialer({ url, identity: () => identity, isRevoked, limits }).dial(AbortSignal.timeout(10_000));
 }
 
 async function restart(options: Parameters<TestCluster['listen']>[0]): Promise<void> {
@@ -87,6 +93,13 @@ describe('a line between agent and controller', () => {
     expect(await closed(first)).toBe('replaced');
     second.send('still here');
     expect(await nextMessage(secondLine)).toBe('still here');
+  });
+
+  it('hands over which certificate the host has shown, as the PKI knows it', async () => {
+    await dial(hostA);
+    const { certificate } = await incoming.next();
+    const { serialNumber, authorityId, sha256, notAfterMs } = certificateFacts(hostA.certificatePem);
+    expect(certificate).toMatchObject({ serialNumber, authorityId, sha256, notAfterMs });
   });
 
   it('keeps lines of different hosts apart', async () => {
@@ -174,6 +187,99 @@ describe('dialling', () => {
     await expect(dial(hostA)).resolves.toBeDefined();
   });
 });
+
+describe('a revoked certificate', () => {
+  it('opens no line, by its number or by the name of its host, and says so; the same one did before', async () => {
+    const { serialNumber, authorityId } = certificateFacts(hostA.certificatePem);
+    const revoked = new Set<string>();
+    await restart({ isRevoked: (host) => revoked.has(`${host.authorityId}/${host.serialNumber}`) || revoked.has(host.hostId) });
+    await dial(hostA);
+    await incoming.next();
+    revoked.add(`${authorityId}/${serialNumber}`);
+    await expect(dial(hostA)).rejects.toMatchObject({ code: 'link-lost', message: expect.stringContaining('revoked') as unknown });
+    const again = await cluster.host('host-a');
+    await dial(again);
+    await incoming.next();
+    revoked.add('host-a');
+    await expect(dial(again)).rejects.toMatchObject({ code: 'link-lost' });
+    await dial(await cluster.host('host-b'));
+    expect((await incoming.next()).hostId).toBe('host-b');
+    expect(incoming.waiting).toBe(0);
+  });
+
+  it('of the controller is refused by a host that has the list; without the list it is not', async () => {
+    const tls = await cluster.controller();
+    await restart({ tls });
+    const { serialNumber, authorityId } = certificateFacts(tls.certificatePem);
+    const { crlPems } = await cluster.ca.trust([{ serialNumber, authorityId, revokedAtMs: Date.now() }], Date.now());
+    await expect(dial({ ...hostA, crlPems })).rejects.toMatchObject({ code: 'link-lost' });
+    await expect(dial(hostA)).resolves.toBeDefined();
+    server.setTls(await cluster.controller());
+    await expect(dial({ ...hostA, crlPems })).resolves.toBeDefined();
+  });
+});
+
+describe('a new certificate of the controller', () => {
+  it('is shown from the next connection on, and no line is dropped', async () => {
+    const agent = await dial(hostA);
+    const { line } = await incoming.next();
+    const reasons: string[] = [];
+    line.onClose((reason) => reasons.push(reason));
+    const [before, renewed] = [await shown(), await cluster.controller()];
+    server.setTls(renewed);
+    expect(await shown()).toBe(certificateFacts(renewed.certificatePem).sha256);
+    expect(await shown()).not.toBe(before);
+    agent.send('still here');
+    expect(await nextMessage(line)).toBe('still here');
+    await dial(await cluster.host('host-b'));
+    expect((await incoming.next()).hostId).toBe('host-b');
+    expect(reasons).toEqual([]);
+  });
+
+  it('that does not fit its key is refused, and the old one stays', async () => {
+    const before = await shown();
+    const [one, other] = [await cluster.controller(), await cluster.controller()];
+    expect(() => server.setTls({ ...one, privateKeyPem: other.privateKeyPem })).toThrow(
+      expect.objectContaining({ code: 'config-invalid' }) as Error,
+    );
+    expect(await shown()).toBe(before);
+  });
+
+  it('and of the host are taken from wherever they come from at each dial', async () => {
+    const identities = [hostA, await cluster.host('host-a')];
+    let used = 0;
+    const dialer = createDialer({ url: `https://${loopback}:${server.port}`, identity: () => identities[used++] ?? hostA });
+    for (const identity of identities) {
+      await dialer.dial(AbortSignal.timeout(10_000));
+      expect((await incoming.next()).certificate.sha256).toBe(certificateFacts(identity.certificatePem).sha256);
+    }
+  });
+
+  it('is accepted by the root alone: the CA between may be one that the host has never seen', async () => {
+    const old = await TestCluster.create(Date.now() - 25 * 24 * 3_600_000);
+    try {
+      const host = await old.host('host-a');
+      expect(await old.ca.renewIntermediate(Date.now())).toBe(true);
+      const tls = await old.controller();
+      expect(tls.intermediatesPem).not.toBe(host.intermediatesPem);
+      await restart({ tls });
+      const listening = new Incoming(server);
+      await dial(host);
+      expect((await listening.next()).hostId).toBe('host-a');
+    } finally {
+      await old.remove();
+    }
+  });
+});
+
+/** SHA-256 of the certificate that the server shows now. */
+async function shown(): Promise<string> {
+  const socket = connect({ host: loopback, port: server.port, rejectUnauthorized: false });
+  await once(socket, 'secureConnect');
+  const raw = socket.getPeerX509Certificate()?.raw ?? new Uint8Array();
+  socket.destroy();
+  return createHash('sha256').update(raw).digest('hex');
+}
 
 describe('a line that goes wrong', () => {
   it('ends on both ends when the wire goes dead without a word', async () => {

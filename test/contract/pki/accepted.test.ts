@@ -8,6 +8,7 @@ import { connect, createServer } from 'node:tls';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { HostIdentity } from '#core/ports.ts';
+import { certificateFacts } from '#drivers/pki/certificate-facts.ts';
 import { openClusterCa, type ClusterCa } from '#drivers/pki/cluster-ca.ts';
 import { createHostKey, createHostRequest } from '#drivers/pki/host-key.ts';
 import { loadIdentity, saveIdentity } from '#drivers/pki/identity-folder.ts';
@@ -23,14 +24,16 @@ beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'plimsoll-pki-'));
   ca = await openClusterCa(join(dir, 'ca'));
   const privateKeyPem = createHostKey();
-  const certificatePem = await ca.issueHost({
-    csrPem: await createHostRequest('host-a', privateKeyPem),
+  const { certificatePem, intermediatesPem } = await ca.issueHost({
+    requestPem: await createHostRequest('host-a', privateKeyPem),
     hostId: 'host-a',
     addresses: { underlay: loopback, protected: 'fd00::1' },
     lifetimeMs: hourMs,
     nowMs: Date.now(),
   });
-  await saveIdentity(join(dir, 'identity'), { hostId: 'host-a', certificatePem, privateKeyPem, caPem: ca.certificatePem });
+  const { crlPems } = await ca.trust([], Date.now());
+  const parts = { certificatePem, privateKeyPem, intermediatesPem, crlPems, caPem: ca.rootPem };
+  await saveIdentity(join(dir, 'identity'), { hostId: 'host-a', ...parts });
   identity = await loadIdentity(join(dir, 'identity'));
 });
 afterAll(async () => {
@@ -38,7 +41,13 @@ afterAll(async () => {
 });
 
 function verify(...args: readonly string[]): Promise<{ readonly stdout: string }> {
-  return run('openssl', ['verify', '-x509_strict', '-CAfile', join(dir, 'identity', 'ca.crt'), ...args, join(dir, 'identity', 'host.crt')]);
+  return verifyUnder(join(dir, 'identity', 'ca.crt'), ...args);
+}
+
+/** The root is trusted, the intermediate only shown. */
+function verifyUnder(rootPath: string, ...args: readonly string[]): Promise<{ readonly stdout: string }> {
+  const path = join(dir, 'identity', 'host.crt');
+  return run('openssl', ['verify', '-x509_strict', '-CAfile', rootPath, '-untrusted', path, ...args, path]);
 }
 
 describe('a host certificate', () => {
@@ -56,12 +65,31 @@ describe('a host certificate', () => {
 
   it('is refused by openssl under the CA of another cluster', async () => {
     const other = await openClusterCa(join(dir, 'other'));
-    await writeFile(join(dir, 'other.crt'), other.certificatePem);
-    await expect(run('openssl', ['verify', '-CAfile', join(dir, 'other.crt'), join(dir, 'identity', 'host.crt')])).rejects.toThrow();
+    await writeFile(join(dir, 'other.crt'), other.rootPem);
+    await expect(verifyUnder(join(dir, 'other.crt'))).rejects.toThrow();
+    await expect(
+      run('openssl', ['verify', '-CAfile', join(dir, 'identity', 'ca.crt'), join(dir, 'identity', 'host.crt')]),
+    ).rejects.toThrow();
+  });
+
+  it('is looked up by openssl in the lists of both CAs, and refused when one names it', async () => {
+    const lists = join(dir, 'identity', 'crl.pem');
+    const checked = ['-crl_check_all', '-CRLfile', lists];
+    expect((await verify(...checked)).stdout).toContain('OK');
+    const { serialNumber, authorityId } = certificateFacts(identity.certificatePem);
+    const { crlPems } = await ca.trust([{ serialNumber, authorityId, revokedAtMs: Date.now() }], Date.now());
+    await writeFile(join(dir, 'revoked.pem'), crlPems.join(''));
+    await expect(verify('-crl_check_all', '-CRLfile', join(dir, 'revoked.pem'))).rejects.toMatchObject({
+      stderr: expect.stringContaining('certificate revoked') as unknown,
+    });
+    await writeFile(join(dir, 'half.pem'), crlPems[0] ?? '');
+    await expect(verify('-crl_check_all', '-CRLfile', join(dir, 'half.pem'))).rejects.toMatchObject({
+      stderr: expect.stringContaining('unable to get certificate CRL') as unknown,
+    });
   });
 
   it('serves both ends of a TLS connection in node', async () => {
-    const tls = { cert: identity.certificatePem, key: identity.privateKeyPem, ca: identity.caPem };
+    const tls = { cert: identity.certificatePem + identity.intermediatesPem, key: identity.privateKeyPem, ca: identity.caPem };
     const server = createServer({ ...tls, requestCert: true, rejectUnauthorized: true });
     server.listen(0, loopback);
     await once(server, 'listening');
