@@ -21,6 +21,9 @@ export interface Wait {
   readonly deadlineMs?: number;
 }
 
+/** Of a call that takes minutes. */
+export type LongWait = Wait & { readonly deadlineMs: number };
+
 /** REMOTE_AUTH_*. */
 const authType = { none: 0, polkit: 2 } as const;
 
@@ -217,6 +220,20 @@ export class LibvirtClient {
     return this.#call(rpc.shutdown, domain, wait);
   }
 
+  /** Saves the domain's state where libvirt starts it from again, and stops it. The deadline is the caller's to choose. */
+  async managedSave(domain: DomainRef, wait: LongWait): Promise<void> {
+    return this.#call(rpc.managedSave, { domain, flags: 0 }, wait);
+  }
+
+  async hasManagedSaveImage(domain: DomainRef, wait?: Wait): Promise<boolean> {
+    return this.#call(rpc.hasManagedSaveImage, { domain, flags: 0 }, wait);
+  }
+
+  /** Starts a domain from a saved image, in the state that it was saved in, without defining it. */
+  async restore(path: string, wait: LongWait): Promise<void> {
+    return this.#call(rpc.restoreFlags, { path, xml: null, flags: 0 }, wait);
+  }
+
   /** `flags`: `jobStatsFlag` values or-ed; `completed` reads the last finished job, once unless `keepCompleted`. */
   async jobStats(domain: DomainRef, flags: number, wait?: Wait): Promise<rpc.JobStats> {
     return this.#call(rpc.getJobStats, { domain, flags }, wait);
@@ -231,7 +248,7 @@ export class LibvirtClient {
   }
 
   /** Peer-to-peer: the daemon runs the whole migration and answers when it is over, so the deadline is the caller's to choose. */
-  async migrate(request: rpc.MigratePerform, wait: Wait & { readonly deadlineMs: number }): Promise<void> {
+  async migrate(request: rpc.MigratePerform, wait: LongWait): Promise<void> {
     await this.#call(rpc.migratePerform3Params, request, wait);
   }
 

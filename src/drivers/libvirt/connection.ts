@@ -28,6 +28,8 @@ export interface ConnectionOptions {
   /** Calls that may wait for their turn; more are refused with `queue-full`. */
   readonly waitingMax?: number;
   readonly keepAlive?: KeepAliveOptions;
+  /** What the calls go to; the default is `program.remote`. */
+  readonly program?: number;
 }
 
 /** Each call has a deadline. The daemon still works on a call that was given up. */
@@ -57,6 +59,7 @@ interface PendingCall {
  */
 export class Connection {
   readonly #stream: Duplex;
+  readonly #program: number;
   readonly #splitter = new PacketSplitter();
   readonly #gate: CallGate;
   readonly #inFlightMax: number;
@@ -72,6 +75,7 @@ export class Connection {
 
   constructor(stream: Duplex, options: ConnectionOptions = {}) {
     this.#stream = stream;
+    this.#program = options.program ?? program.remote;
     this.#inFlightMax = options.inFlightMax ?? 4;
     this.#gate = new CallGate(this.#inFlightMax, options.waitingMax ?? 64);
     this.#keepAlive = new KeepAlive(
@@ -145,7 +149,7 @@ export class Connection {
       this.#checkStuck();
     };
     signal.addEventListener('abort', onAbort, { once: true });
-    this.#send({ program: program.remote, procedure: procedure.number, type: messageType.call, serial }, body);
+    this.#send({ program: this.#program, procedure: procedure.number, type: messageType.call, serial }, body);
     this.#counters.callsSent += 1;
     try {
       return await promise;
@@ -192,7 +196,7 @@ export class Connection {
       this.#counters.unknownMessages += 1;
     } else if (header.program === program.keepAlive && header.type === messageType.message) {
       this.#dispatchKeepAlive(header.procedure);
-    } else if (header.program === program.remote && header.type === messageType.reply) {
+    } else if (header.program === this.#program && header.type === messageType.reply) {
       this.#dispatchReply(message);
     } else if (header.program === program.remote && header.type === messageType.message) {
       this.#dispatchEvent(message);

@@ -53,7 +53,7 @@ export const xmlFlag = { secure: 1, inactive: 2, migratable: 8 } as const;
 export const createFlag = { paused: 1 } as const;
 
 /** virDomainUndefineFlagsValues. */
-export const undefineFlag = { managedSave: 1, snapshotsMetadata: 2, nvram: 4 } as const;
+export const undefineFlag = { managedSave: 1, snapshotsMetadata: 2, nvram: 4, keepNvram: 8 } as const;
 
 /** VIR_DRV_FEATURE_*: asking for this one makes the daemon start keep-alive on this connection. */
 export const feature = { programKeepAlive: 10 } as const;
@@ -62,4 +62,11 @@ export const feature = { programKeepAlive: 10 } as const;
 export const eventId = { lifecycle: 0, migrationIteration: 20, jobCompleted: 21 } as const;
 
 /** virErrorNumber used in decisions. */
-export const serverFault = { noSupport: 3, noDomain: 42, operationInvalid: 55, operationAborted: 78, operationUnsupported: 84 } as const;
+export const serverFault = {
+  internalError: 1,
+  noSupport: 3,
+  noDomain: 42,
+  operationInvalid: 55,
+  operationAborted: 78,
+  operationUnsupported: 84,
+} as const;

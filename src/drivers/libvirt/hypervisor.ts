@@ -1,15 +1,26 @@
+import { dirname, join } from 'node:path';
+
 import type { JobOutcome, Progress } from '#core/model/migration.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import type { VmId, VmSample, VmView } from '#core/model/vm.ts';
 import type { Hypervisor, HypervisorEvent, MigrateRequest } from '#core/ports.ts';
 
-import { openUnixSocket, type LibvirtClient, type Wait } from './client.ts';
+import { updateTlsFiles, type AdminOptions } from './admin-client.ts';
+import { openUnixSocket, type LibvirtClient, type LongWait, type Wait } from './client.ts';
 import { LibvirtError } from './errors.ts';
 import type { LibvirtEvent } from './events.ts';
 import { domainState, eventId, jobType, listFlag, serverFault, statsFlag, statsGroup } from './flags.ts';
 import type { KeepAliveOptions } from './keep-alive.ts';
+import { LibvirtImages } from './images.ts';
 import { Link, type LinkOptions } from './link.ts';
-import { bracketed, defaultMigrationRun, migrateArguments, MigrationRun, type MigrationRunOptions } from './migration-run.ts';
+import {
+  bracketed,
+  defaultMigrationRun,
+  migrateArguments,
+  MigrationRun,
+  type MigrationForward,
+  type MigrationRunOptions,
+} from './migration-run.ts';
 import { toPlimsollError } from './refusals.ts';
 import type { DomainRef } from './values.ts';
 import { readVmFacts, toVmView, VmSampler, type VmFacts } from './vm-stats.ts';
@@ -21,15 +32,28 @@ export interface LibvirtHypervisorOptions {
   readonly uri: string;
   /** Folder with cacert.pem, clientcert.pem and clientkey.pem, with which the local daemon shows itself to the peer's. */
   readonly pkiPath: string;
+  /** Where the daemon's TLS listener is administered; by default `libvirtd` at `libvirt-admin-sock` beside `socketPath`. */
+  readonly admin?: Pick<AdminOptions, 'socketPath' | 'server'>;
+  /** Where the daemon keeps managed saved images; the default is that of the system's libvirtd. */
+  readonly saveFolder?: string;
   readonly callDeadlineMs?: number;
   readonly connectDeadlineMs?: number;
   readonly backoffMs?: { readonly first: number; readonly max: number };
   readonly keepAlive?: KeepAliveOptions;
   readonly migrationRun?: Partial<MigrationRunOptions>;
-  /** Where a peer's daemon listens; the default is `qemu+tls` to the peer's protected address. */
+  /** Where a peer's daemon listens; the default is `qemu+tls` to the peer's address. */
   readonly destinationUri?: (request: MigrateRequest) => string;
   /** Monotonic milliseconds. */
   readonly monotonicMs?: () => number;
+}
+
+/** A migration that goes through a forward of this host instead of straight to the peer's address. */
+export type ThroughRequest = MigrateRequest & { readonly through?: MigrationForward };
+
+/** The hypervisor port, and what channels other than IPsec need beyond it. */
+export interface LibvirtDriver extends Hypervisor {
+  readonly images: LibvirtImages;
+  migrate(request: ThroughRequest, onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<JobOutcome>;
 }
 
 /** One of the four places of the work connection stays free for `resume` and `destroy`. */
@@ -41,11 +65,12 @@ const sampleGroups = viewGroups | statsGroup.cpu | statsGroup.interface | statsG
  * The hypervisor port on a libvirtd. Connects at once, in the background, and again whenever the daemon comes back; two
  * connections, because a migration is one call that takes minutes: `work` carries those, `watch` everything that must stay quick.
  */
-export function createLibvirtHypervisor(options: LibvirtHypervisorOptions): Hypervisor {
+export function createLibvirtHypervisor(options: LibvirtHypervisorOptions): LibvirtDriver {
   return new LibvirtHypervisor(options);
 }
 
-class LibvirtHypervisor implements Hypervisor {
+class LibvirtHypervisor implements LibvirtDriver {
+  readonly images: LibvirtImages;
   readonly #options: LibvirtHypervisorOptions;
   readonly #listeners = new Set<(event: HypervisorEvent) => void>();
   readonly #sampler = new VmSampler();
@@ -62,6 +87,8 @@ class LibvirtHypervisor implements Hypervisor {
       onUp: () => this.#emit({ kind: 'connected' }),
       onDown: () => this.#emit({ kind: 'disconnected' }),
     });
+    const saveFolder = options.saveFolder ?? '/var/lib/libvirt/qemu/save';
+    this.images = new LibvirtImages({ work: this.#work, watch: this.#watch }, { saveFolder, run: runOptions(options) });
   }
 
   async version(signal: AbortSignal): Promise<string> {
@@ -107,7 +134,7 @@ class LibvirtHypervisor implements Hypervisor {
     });
   }
 
-  async migrate(request: MigrateRequest, onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<JobOutcome> {
+  async migrate(request: ThroughRequest, onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<JobOutcome> {
     if (this.#migrations >= migrationsMax) {
       throw new PlimsollError('migration-limit', `${migrationsMax} migrations already leave this host; wait until one has ended`);
     }
@@ -122,12 +149,12 @@ class LibvirtHypervisor implements Hypervisor {
       const persistent = await watch.isPersistent(domain, { signal });
       // QEMU keeps the value until the next migration, so it is in force from the first iteration on.
       await watch.migrateSetMaxDowntime(domain, request.downtimeMsMax, { signal }).catch(unlessUnsupported);
-      const destinationUri = (this.#options.destinationUri ?? this.#tlsUri)(request);
-      const perform = migrateArguments(domain, request, { persistent, destinationUri });
-      const run = new MigrationRun({ work, watch: async (wait) => this.#watch.client(wait) }, perform, {
-        ...defaultMigrationRun,
-        ...this.#options.migrationRun,
-      });
+      const { through } = request;
+      const destinationUri = through === undefined ? (this.#options.destinationUri ?? this.#tlsUri)(request) : socketUri(through);
+      const dataPort = through === undefined ? {} : { dataPort: through.dataPort };
+      const perform = migrateArguments(domain, request, { persistent, destinationUri, ...dataPort });
+      const job = { domain, call: async (client: LibvirtClient, wait: LongWait) => client.migrate(perform, wait) };
+      const run = new MigrationRun({ work, watch: async (wait) => this.#watch.client(wait) }, job, runOptions(this.#options));
       return await run.run(onProgress, signal);
     } catch (error) {
       throw toPlimsollError(error);
@@ -158,6 +185,16 @@ class LibvirtHypervisor implements Hypervisor {
     });
   }
 
+  async reloadCertificates(signal: AbortSignal): Promise<void> {
+    const admin = this.#options.admin ?? { socketPath: join(dirname(this.#options.socketPath), 'libvirt-admin-sock'), server: 'libvirtd' };
+    try {
+      // A daemon without TLS listener shows no certificate to anybody: nothing to do.
+      await updateTlsFiles({ ...admin, callDeadlineMs: this.#options.callDeadlineMs ?? 10_000 }, signal);
+    } catch (error) {
+      throw await this.#reloadFailure(error, admin.socketPath, signal);
+    }
+  }
+
   onEvent(listener: (event: HypervisorEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -169,7 +206,23 @@ class LibvirtHypervisor implements Hypervisor {
   }
 
   readonly #tlsUri = (request: MigrateRequest): string =>
-    `qemu+tls://${bracketed(request.peerProtectedAddress)}/system?pkipath=${encodeURIComponent(this.#options.pkiPath)}`;
+    `qemu+tls://${bracketed(request.peerAddress)}/system?pkipath=${encodeURIComponent(this.#options.pkiPath)}`;
+
+  /** A daemon that is away reads its files when it comes back; one that is there and did not read them is a fault to mend. */
+  async #reloadFailure(cause: unknown, socketPath: string, signal: AbortSignal): Promise<PlimsollError> {
+    const failure = toPlimsollError(cause);
+    if (failure.code === 'aborted') return failure;
+    const isThere = await this.version(signal).then(
+      () => true,
+      () => false,
+    );
+    if (!isThere) return failure;
+    const advice =
+      'its TLS identity stays the old one until it restarts: check that the admin socket is enabled (libvirtd-admin.socket), and that ' +
+      '/etc/pki/CA/cacert.pem, /etc/pki/libvirt/servercert.pem and /etc/pki/libvirt/private/serverkey.pem link to this identity';
+    const message = `libvirtd did not reload its certificates (${socketPath}): ${failure.message}; ${advice}`;
+    return new PlimsollError('hypervisor-failed', message, { cause });
+  }
 
   async #subscribe(client: LibvirtClient, signal: AbortSignal): Promise<void> {
     for (const id of [eventId.lifecycle, eventId.jobCompleted]) {
@@ -196,20 +249,29 @@ class LibvirtHypervisor implements Hypervisor {
   }
 
   async #watched<T>(signal: AbortSignal, use: (client: LibvirtClient, wait: Wait) => Promise<T>): Promise<T> {
-    return through(this.#watch, signal, use);
+    return over(this.#watch, signal, use);
   }
 
   async #worked<T>(signal: AbortSignal, use: (client: LibvirtClient, wait: Wait) => Promise<T>): Promise<T> {
-    return through(this.#work, signal, use);
+    return over(this.#work, signal, use);
   }
 }
 
-async function through<T>(link: Link, signal: AbortSignal, use: (client: LibvirtClient, wait: Wait) => Promise<T>): Promise<T> {
+async function over<T>(link: Link, signal: AbortSignal, use: (client: LibvirtClient, wait: Wait) => Promise<T>): Promise<T> {
   try {
     return await use(await link.client(signal), { signal });
   } catch (error) {
     throw toPlimsollError(error);
   }
+}
+
+function runOptions(options: LibvirtHypervisorOptions): MigrationRunOptions {
+  return { ...defaultMigrationRun, ...options.migrationRun };
+}
+
+/** libvirt's remote driver over a Unix socket; the socket leads to the peer's daemon. */
+function socketUri({ controlSocket }: MigrationForward): string {
+  return `qemu+unix:///system?socket=${encodeURIComponent(controlSocket)}`;
 }
 
 function linkOptions(options: LibvirtHypervisorOptions): Omit<LinkOptions, 'prepare' | 'onUp' | 'onDown'> {

@@ -2,9 +2,9 @@ import { headerBytes, lengthWordBytes, packetBytesMax } from './limits.ts';
 import { DecodeError, XdrDecoder } from './xdr-decoder.ts';
 import { XdrEncoder } from './xdr-encoder.ts';
 
-/** Programs that share one connection. */
-export const program = { remote: 0x2000_8086, keepAlive: 0x6b65_6570 } as const;
-/** Version 1 of both programs: it never changed. */
+/** `remote` and `keepAlive` share a connection, as do `admin` (on a socket of its own) and `keepAlive`. */
+export const program = { remote: 0x2000_8086, keepAlive: 0x6b65_6570, admin: 0x0690_0690 } as const;
+/** Version 1 of all programs: it never changed. */
 export const programVersion = 1;
 export const messageType = { call: 0, reply: 1, message: 2, stream: 3 } as const;
 export const messageStatus = { ok: 0, error: 1, continue: 2 } as const;

@@ -5,13 +5,18 @@ import { migrateArguments } from './migration-run.ts';
 
 const domain = { name: 'web', uuid: '466b12ad-41d1-465c-a339-b802545650a3', id: 3 };
 
-function args(address: string, bandwidthBytesPerSecond: number, persistent: boolean): ReturnType<typeof migrateArguments> {
-  const request = { peerProtectedAddress: address, bandwidthBytesPerSecond };
+function args(
+  address: string,
+  bandwidthBytesPerSecond: number,
+  persistent: boolean,
+  streamSecurity: 'none' | 'qemu-tls' = 'none',
+): ReturnType<typeof migrateArguments> {
+  const request = { peerAddress: address, streamSecurity, bandwidthBytesPerSecond };
   return migrateArguments(domain, request, { persistent, destinationUri: 'qemu+tls://peer/system' });
 }
 
 describe('the arguments of a migration', () => {
-  it('keep the data stream on the protected address, on both sides', () => {
+  it('keep the data stream on the address of the peer, on both sides', () => {
     expect(args('10.79.0.2', 0, false).params).toEqual([
       { field: 'migrate_uri', type: 'string', value: 'tcp://10.79.0.2' },
       { field: 'listen_address', type: 'string', value: '10.79.0.2' },
@@ -29,6 +34,10 @@ describe('the arguments of a migration', () => {
     expect(args('10.79.0.2', 0, false).flags).toBe(1 + 2 + 4096);
     expect(args('10.79.0.2', 0, true).flags).toBe(1 + 2 + 8 + 16 + 4096);
     expect(args('10.79.0.2', 0, true).flags & tunnelled).toBe(0);
+  });
+
+  it('ask QEMU for TLS when the channel is its own', () => {
+    expect(args('10.79.0.2', 0, false, 'qemu-tls').flags).toBe(1 + 2 + 4096 + 65_536);
   });
 });
 

@@ -198,6 +198,20 @@ export const suspend = procedure(34, 'DOMAIN_SUSPEND', encodeDomain, nothingIn);
 export const resume = procedure(28, 'DOMAIN_RESUME', encodeDomain, nothingIn);
 export const shutdown = procedure(33, 'DOMAIN_SHUTDOWN', encodeDomain, nothingIn);
 
+/** Domains: saved to disk. A managed saved image belongs to the definition; the next start of the domain is from it. */
+export const managedSave = procedure(182, 'DOMAIN_MANAGED_SAVE', domainFlags, nothingIn);
+export const hasManagedSaveImage = procedure(183, 'DOMAIN_HAS_MANAGED_SAVE_IMAGE', domainFlags, (d) => d.i32() === 1);
+/** `xml` null: the definition that is in the image. */
+export const restoreFlags = procedure(
+  233,
+  'DOMAIN_RESTORE_FLAGS',
+  (e, args: { readonly path: string; readonly xml: string | null; readonly flags: number }) => {
+    encodeString(e, args.path);
+    e.optional(args.xml, encodeString).u32(args.flags);
+  },
+  nothingIn,
+);
+
 /** Jobs and migration. */
 export const getJobStats = procedure(298, 'DOMAIN_GET_JOB_STATS', domainFlags, (d): JobStats => ({
   type: d.i32(),

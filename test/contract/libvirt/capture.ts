@@ -1,5 +1,5 @@
 // Captures the packet fixtures anew: libvirt's own client (virsh) talks to a real libvirtd through a tap, and the first packet of
-// each kind is written with notes. Run: node test/contract/libvirt/capture.ts (needs root, libvirt and QEMU).
+// each kind is written with notes. Run: node test/contract/libvirt/capture.ts [FOLDER] (needs root, libvirt and QEMU).
 import { spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
@@ -12,6 +12,7 @@ import { guestXml } from './site.ts';
 import { createTestPki } from './test-pki.ts';
 import { until } from '#test/support/until.ts';
 
+const folder = process.argv[2] ?? fixtureFolder;
 const captured = new Map<string, { readonly from: string; readonly packet: NotedPacket }>();
 
 /** Keeps the first packet of each kind; of event and job statistics one with parameters says more than one without. */
@@ -78,16 +79,19 @@ async function story(socket: string, xmlFile: string, destination: string): Prom
   );
   process.stdout.write(await migrating);
   process.stdout.write(await watching);
-  for (const step of [`define --validate ${xmlFile}`, 'start guest', 'destroy guest --graceful', 'undefine guest'])
+  for (const step of [`define --validate ${xmlFile}`, 'start guest', 'managedsave guest', 'dominfo guest']) await virsh(socket, step);
+  const image = '/var/lib/libvirt/qemu/save/guest';
+  source.run('cp', `${image}.save`, `${image}.copy`);
+  for (const step of ['managedsave-remove guest', `restore ${image}.copy --running`, 'destroy guest --graceful', 'undefine guest'])
     await virsh(socket, step);
 }
 
 function save(): void {
-  mkdirSync(fixtureFolder, { recursive: true });
-  for (const file of readdirSync(fixtureFolder)) if (file.endsWith('.packet')) rmSync(join(fixtureFolder, file));
+  mkdirSync(folder, { recursive: true });
+  for (const file of readdirSync(folder)) if (file.endsWith('.packet')) rmSync(join(folder, file));
   for (const [key, { from, packet }] of captured) {
     const head = [`# ${packet.name} ${packet.side}, sent by ${from}, libvirt 9.0.0 of Debian 12`];
-    writeFileSync(join(fixtureFolder, `${key}.packet`), `${[...head, ...packet.lines].join('\n')}\n`);
+    writeFileSync(join(folder, `${key}.packet`), `${[...head, ...packet.lines].join('\n')}\n`);
   }
   process.stdout.write(`${captured.size} packets captured\n`);
 }

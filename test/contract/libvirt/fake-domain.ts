@@ -26,11 +26,13 @@ export interface FakeDomain {
 export function parseFakeDomain(xml: string): FakeDomain | null {
   const name = /<name>([^<]+)<\/name>/u.exec(xml)?.[1];
   if (!/^\s*<domain[\s>]/u.test(xml) || name === undefined) return null;
+  const uuid = /<uuid>([^<]+)<\/uuid>/u.exec(xml)?.[1] ?? randomUUID();
   const memoryMib = BigInt(/<memory unit='MiB'>(\d+)<\/memory>/u.exec(xml)?.[1] ?? 64);
   return {
     name,
-    uuid: /<uuid>([^<]+)<\/uuid>/u.exec(xml)?.[1] ?? randomUUID(),
-    xml,
+    uuid,
+    // As libvirt shows it: the UUID that it chose is part of the definition.
+    xml: xml.includes('<uuid>') ? xml : xml.replace('</name>', `</name><uuid>${uuid}</uuid>`),
     vcpus: Number(/<vcpu[^>]*>(\d+)<\/vcpu>/u.exec(xml)?.[1] ?? 1),
     memoryKib: memoryMib * 1024n,
     id: -1,

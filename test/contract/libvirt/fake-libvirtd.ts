@@ -8,8 +8,9 @@ import { encodeDomain, encodeTypedParam } from '#drivers/libvirt/values.ts';
 import { XdrEncoder } from '#drivers/libvirt/xdr-encoder.ts';
 
 import { fakeJobParams, refOf, type FakeDomain } from './fake-domain.ts';
-import { fakeProcedures } from './fake-procedures.ts';
-import { FakeFault, FakePeer, faultBody, packet, remoteProgram, type FakeCall } from './fake-wire.ts';
+import { fakeAdminProcedures } from './fake-admin.ts';
+import { fakeProcedures, type FakeProcedures } from './fake-procedures.ts';
+import { adminProgram, FakeFault, FakePeer, faultBody, packet, remoteProgram, type FakeCall } from './fake-wire.ts';
 
 export interface FakeLibvirtdOptions {
   /** The URI under which other fakes reach this one. */
@@ -26,13 +27,18 @@ export type FakeMood = 'answer' | 'stall';
 export class FakeLibvirtd {
   readonly folder = mkdtempSync(join(tmpdir(), 'plimsoll-fake-'));
   readonly socketPath = join(this.folder, 'libvirt-sock');
+  readonly adminSocketPath = join(this.folder, 'libvirt-admin-sock');
+  readonly saveFolder = join(this.folder, 'save');
   readonly domains = new Map<string, FakeDomain>();
   readonly clients = new Set<FakePeer>();
   readonly options: FakeLibvirtdOptions;
   authTypes: readonly number[] = [0];
+  /** Generations of the TLS identity: of the files, and as it is shown; null when it does not listen with TLS. */
+  identityOnDisk = 1;
+  identity: number | null = 1;
   /** Calls seen, by procedure number, in order. */
   readonly calls: number[] = [];
-  #server: Server | null = null;
+  #servers: Server[] = [];
   #mood: FakeMood = 'answer';
   #held: (() => void)[] = [];
   #nextId = 1;
@@ -51,13 +57,20 @@ export class FakeLibvirtd {
   }
 
   async listen(): Promise<void> {
-    if (existsSync(this.socketPath)) rmSync(this.socketPath);
-    const server = createServer((socket) => this.#serve(new FakePeer(socket)));
+    await this.#listenAt(this.socketPath, remoteProgram, fakeProcedures);
+    await this.#listenAt(this.adminSocketPath, adminProgram, fakeAdminProcedures);
+    // As a daemon that starts: it reads its files.
+    if (this.identity !== null) this.identity = this.identityOnDisk;
+  }
+
+  async #listenAt(path: string, program: number, procedures: FakeProcedures): Promise<void> {
+    if (existsSync(path)) rmSync(path);
+    const server = createServer((socket) => this.#serve(new FakePeer(socket, program), procedures));
     const { promise, resolve, reject } = Promise.withResolvers<undefined>();
     server.once('error', reject);
-    server.listen(this.socketPath, () => resolve(undefined));
+    server.listen(path, () => resolve(undefined));
     await promise;
-    this.#server = server;
+    this.#servers.push(server);
   }
 
   /** As a crash of the daemon: every connection breaks, the domains live on. */
@@ -65,12 +78,11 @@ export class FakeLibvirtd {
     this.cut();
     this.#held = [];
     this.#mood = 'answer';
-    const server = this.#server;
-    this.#server = null;
-    if (server === null) return;
-    const { promise, resolve } = Promise.withResolvers<undefined>();
-    server.close(() => resolve(undefined));
-    await promise;
+    for (const server of this.#servers.splice(0)) {
+      const { promise, resolve } = Promise.withResolvers<undefined>();
+      server.close(() => resolve(undefined));
+      await promise;
+    }
   }
 
   async stop(): Promise<void> {
@@ -210,7 +222,7 @@ export class FakeLibvirtd {
     }
   }
 
-  #serve(client: FakePeer): void {
+  #serve(client: FakePeer, procedures: FakeProcedures): void {
     this.clients.add(client);
     client.socket.on('close', () => this.clients.delete(client));
     client.listen(
@@ -218,7 +230,7 @@ export class FakeLibvirtd {
         this.calls.push(call.procedure);
         client.inFlight += 1;
         client.inFlightMost = Math.max(client.inFlightMost, client.inFlight);
-        this.#whenAwake(() => void this.#answer(client, call));
+        this.#whenAwake(() => void this.#answer(client, call, procedures));
       },
       () => this.#whenAwake(() => client.keepAlive(2)),
     );
@@ -229,12 +241,12 @@ export class FakeLibvirtd {
     else action();
   }
 
-  async #answer(client: FakePeer, call: FakeCall): Promise<void> {
+  async #answer(client: FakePeer, call: FakeCall, procedures: FakeProcedures): Promise<void> {
     const body = new XdrEncoder();
     let status = 0;
     let bytes: Uint8Array;
     try {
-      const run = fakeProcedures.get(call.procedure);
+      const run = procedures.get(call.procedure);
       if (run === undefined) throw new FakeFault(39, `unknown procedure: ${call.procedure}`, 7);
       await run({ fake: this, client, args: call.args, body });
       call.args.end();
@@ -244,6 +256,6 @@ export class FakeLibvirtd {
       bytes = faultBody(error instanceof FakeFault ? error : new FakeFault(1, `internal error: ${String(error)}`));
     }
     client.inFlight -= 1;
-    client.send(packet(remoteProgram, call.procedure, 1, call.serial, status, bytes));
+    client.send(packet(client.program, call.procedure, 1, call.serial, status, bytes));
   }
 }

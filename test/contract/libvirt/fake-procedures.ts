@@ -1,3 +1,6 @@
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
 import { decodeDomain, decodeTypedParams, decodeUuid, encodeDomain, encodeTypedParam } from '#drivers/libvirt/values.ts';
 import type { XdrDecoder } from '#drivers/libvirt/xdr-decoder.ts';
 import type { XdrEncoder } from '#drivers/libvirt/xdr-encoder.ts';
@@ -13,20 +16,22 @@ export interface FakeRequest {
   readonly body: XdrEncoder;
 }
 
+export type FakeProcedures = ReadonlyMap<number, Run>;
+
 type Run = (request: FakeRequest) => void | Promise<void>;
 
 const max = 4 * 1024 * 1024;
 const notRunning = 'Requested operation is not valid: domain is not running';
 
 /** What the fake daemon does for each procedure number of remote_protocol.x. */
-export const fakeProcedures: ReadonlyMap<number, Run> = new Map<number, Run>([
+export const fakeProcedures: FakeProcedures = new Map<number, Run>([
   [1, ({ args }) => void [args.optional((d) => d.string(max)), args.u32()]],
   [2, () => undefined],
   [3, ({ body }) => void body.string('QEMU', max)],
   [4, ({ body }) => void body.u64(7_002_022n)],
   [6, nodeInfo],
   [7, ({ body }) => void body.string('<capabilities><host/></capabilities>', max)],
-  [9, ({ fake, args }) => fake.start(domainOf(fake, args), false)],
+  [9, ({ fake, args }) => startSaved(fake, domainOf(fake, args), false)],
   [10, createXml],
   [14, ({ fake, args, body }) => withFlags(fake, args, (domain) => body.string(domain.xml, max))],
   [23, lookupByName],
@@ -43,12 +48,15 @@ export const fakeProcedures: ReadonlyMap<number, Run> = new Map<number, Run>([
   [157, ({ body }) => void body.u64(9_000_000n)],
   [164, ({ fake, args }) => fake.abortJob(domainOf(fake, args))],
   [166, ({ fake, args }) => void [domainOf(fake, args), args.u64(), args.u32()]],
+  [182, ({ fake, args }) => withFlags(fake, args, (domain) => saveDomain(fake, domain))],
+  [183, ({ fake, args, body }) => withFlags(fake, args, (domain) => body.i32(existsSync(imagePath(fake, domain)) ? 1 : 0))],
   [196, createWithFlags],
   [207, ({ fake, args }) => void [domainOf(fake, args), args.u64(), args.u32()]],
   [212, ({ fake, args, body }) => withFlags(fake, args, (domain) => body.i32(domain.state).i32(domain.reason))],
   [227, nodeStats(['kernel', 'user', 'idle', 'iowait'], false)],
   [228, nodeStats(['total', 'free', 'buffers', 'cached'], true)],
   [231, undefine],
+  [233, restoreImage],
   [234, ({ fake, args }) => withFlags(fake, args, (domain) => fake.stopDomain(domain, 1))],
   [273, listAll],
   [298, jobStats],
@@ -127,7 +135,11 @@ function defineXml({ fake, args, body }: FakeRequest): void {
 }
 
 function undefine({ fake, args }: FakeRequest): void {
-  withFlags(fake, args, (domain) => {
+  withFlags(fake, args, (domain, flags) => {
+    if (existsSync(imagePath(fake, domain)) && domain.id < 0) {
+      if ((flags & 1) === 0) refuse(55, 'Requested operation is not valid: Refusing to undefine while domain managed save image exists');
+      rmSync(imagePath(fake, domain));
+    }
     if (!domain.persistent) refuse(55, 'Requested operation is not valid: cannot undefine transient domain');
     domain.persistent = false;
     fake.lifecycle(domain, 1, 0);
@@ -137,9 +149,41 @@ function undefine({ fake, args }: FakeRequest): void {
 
 function createWithFlags({ fake, args, body }: FakeRequest): void {
   withFlags(fake, args, (domain, flags) => {
-    fake.start(domain, (flags & 1) !== 0);
+    startSaved(fake, domain, (flags & 1) !== 0);
     encodeDomain(body, refOf(domain));
   });
+}
+
+function imagePath(fake: FakeLibvirtd, domain: FakeDomain): string {
+  return join(fake.saveFolder, `${domain.name}.save`);
+}
+
+function saveDomain(fake: FakeLibvirtd, domain: FakeDomain): void {
+  if (!domain.persistent) refuse(55, 'Requested operation is not valid: cannot do managed save for transient domain');
+  mkdirSync(fake.saveFolder, { recursive: true });
+  writeFileSync(imagePath(fake, domain), JSON.stringify({ uuid: domain.uuid, xml: domain.xml }));
+  fake.stopDomain(domain, 4);
+}
+
+/** A start of a domain that was saved is a start from its image, which is used up. */
+function startSaved(fake: FakeLibvirtd, domain: FakeDomain, paused: boolean): void {
+  fake.start(domain, paused);
+  rmSync(imagePath(fake, domain), { force: true });
+}
+
+function restoreImage({ fake, args }: FakeRequest): void {
+  const path = args.string(max);
+  args.optional((d) => d.string(max));
+  args.u32();
+  if (!existsSync(path)) refuse(38, `Failed to open file '${path}': No such file or directory`);
+  const { uuid, xml } = JSON.parse(readFileSync(path, 'utf8')) as { readonly uuid: string; readonly xml: string };
+  if ((fake.domains.get(uuid)?.id ?? -1) >= 0) refuse(55, 'Requested operation is not valid: domain is already active');
+  const name = parseFakeDomain(xml)?.name;
+  if ([...fake.domains.values()].some((other) => other.name === name && other.uuid !== uuid))
+    refuse(9, `operation failed: domain '${name}' already exists with another uuid`);
+  const domain = fake.domains.get(uuid) ?? { ...(parseFakeDomain(xml) ?? refuse(27, 'XML error')), uuid };
+  fake.domains.set(uuid, domain);
+  fake.start(domain, false);
 }
 
 function lookupByName({ fake, args, body }: FakeRequest): void {

@@ -6,6 +6,7 @@ import { XdrEncoder } from '#drivers/libvirt/xdr-encoder.ts';
 // The server's side of the wire, written from libvirt's protocol description and not from our client, so that a mistake in one shows.
 
 export const remoteProgram = 0x2000_8086;
+export const adminProgram = 0x0690_0690;
 export const keepAliveProgram = 0x6b65_6570;
 const stringMax = 4 * 1024 * 1024;
 
@@ -44,14 +45,16 @@ export function faultBody(fault: FakeFault): Uint8Array {
 /** What one client's socket delivers, cut into packets by their length word. */
 export class FakePeer {
   readonly socket: Socket;
+  readonly program: number;
   readonly callbacks = new Map<number, number>();
   pongs = 0;
   inFlight = 0;
   inFlightMost = 0;
   #buffer: Buffer = Buffer.alloc(0);
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, program = remoteProgram) {
     this.socket = socket;
+    this.program = program;
     // A client that goes away is no fault of the fake.
     socket.on('error', () => socket.destroy());
   }
@@ -67,6 +70,8 @@ export class FakePeer {
         if (bytes.readUInt32BE(4) === keepAliveProgram) {
           if (procedure === 1) onPing();
           else this.pongs += 1;
+        } else if (bytes.readUInt32BE(4) !== this.program) {
+          this.send(packet(this.program, procedure, 1, bytes.readUInt32BE(20), 1, faultBody(new FakeFault(39, 'unknown program', 7))));
         } else {
           onCall({ procedure, serial: bytes.readUInt32BE(20), args: new XdrDecoder(bytes.subarray(28)) });
         }

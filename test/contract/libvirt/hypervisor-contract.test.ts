@@ -67,7 +67,8 @@ for (const kind of kinds) {
       return {
         vmId,
         peerHostId: 'destination',
-        peerProtectedAddress: site.destination.address,
+        peerAddress: site.destination.address,
+        streamSecurity: 'none',
         bandwidthBytesPerSecond: 0,
         downtimeMsMax: 300,
         ...more,
@@ -111,7 +112,7 @@ for (const kind of kinds) {
       expect(progress.length).toBeGreaterThan(0);
       expect(await source.findVm(vmId, signal)).toBeNull();
       expect(await destination.findVm(vmId, signal)).toMatchObject({ state: 'running', persistent: true, jobActive: false });
-      await destination.migrate(request(vmId, { peerProtectedAddress: site.source.address }), () => undefined, signal);
+      await destination.migrate(request(vmId, { peerAddress: site.source.address }), () => undefined, signal);
       expect(await destination.findVm(vmId, signal)).toBeNull();
       expect(await source.findVm(vmId, signal)).toMatchObject({ state: 'running', persistent: true });
     });
@@ -140,9 +141,16 @@ for (const kind of kinds) {
       expect(await source.findVm(vmId, signal)).toMatchObject({ state: 'running' });
     });
 
+    it('migrates a VM with its data stream in TLS of QEMU itself', async () => {
+      const vmId = await startGuest('wrapped');
+      await source.migrate(request(vmId, { streamSecurity: 'qemu-tls' }), () => undefined, signal);
+      expect(await source.findVm(vmId, signal)).toBeNull();
+      expect(await destination.findVm(vmId, signal)).toMatchObject({ state: 'running' });
+    });
+
     it('keeps the VM here when the destination cannot be reached', async () => {
       const vmId = await startGuest('stranded');
-      const nowhere = request(vmId, { peerProtectedAddress: '127.0.0.99' });
+      const nowhere = request(vmId, { peerAddress: '127.0.0.99' });
       expect(await failureOf(source.migrate(nowhere, () => undefined, signal))).toMatchObject({ code: 'hypervisor-failed' });
       expect(await source.findVm(vmId, signal)).toMatchObject({ state: 'running', jobActive: false });
     });

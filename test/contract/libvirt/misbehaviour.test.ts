@@ -54,7 +54,7 @@ describe('a libvirtd that misbehaves', () => {
   }
 
   function request(vmId: string): MigrateRequest {
-    return { vmId, peerHostId: 'there', peerProtectedAddress: '10.0.0.2', bandwidthBytesPerSecond: 0, downtimeMsMax: 300 };
+    return { vmId, peerHostId: 'there', peerAddress: '10.0.0.2', streamSecurity: 'none', bandwidthBytesPerSecond: 0, downtimeMsMax: 300 };
   }
 
   it.each([

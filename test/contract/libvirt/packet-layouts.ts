@@ -115,6 +115,8 @@ const layouts: Readonly<Record<number, Layout>> = {
     },
     reply: nothing,
   },
+  182: { name: 'DOMAIN_MANAGED_SAVE', call: domainFlags, reply: nothing },
+  183: { name: 'DOMAIN_HAS_MANAGED_SAVE_IMAGE', call: domainFlags, reply: (r) => r.i32('result') === 1 },
   196: { name: 'DOMAIN_CREATE_WITH_FLAGS', call: domainFlags, reply: domainOnly },
   212: { name: 'DOMAIN_GET_STATE', call: domainFlags, reply: (r) => ({ state: r.i32('state'), reason: r.i32('reason') }) },
   227: {
@@ -136,6 +138,11 @@ const layouts: Readonly<Record<number, Layout>> = {
     reply: nodeStats,
   },
   231: { name: 'DOMAIN_UNDEFINE_FLAGS', call: domainFlags, reply: nothing },
+  233: {
+    name: 'DOMAIN_RESTORE_FLAGS',
+    call: (r) => ({ path: r.string('from'), xml: r.optional('xml', () => r.string('xml')), flags: r.u32('flags') }),
+    reply: nothing,
+  },
   234: { name: 'DOMAIN_DESTROY_FLAGS', call: domainFlags, reply: nothing },
   273: {
     name: 'CONNECT_LIST_ALL_DOMAINS',

@@ -17,9 +17,9 @@ export function missingForRealLibvirtd(): string | null {
 }
 
 export interface RealLibvirtdOptions {
-  /** Listens with TLS at this address; one of 127/8. Needs `pki`. */
+  /** Listens with TLS at this address, one of 127/8, and so does its QEMU when it is asked to. Needs `pki`. */
   readonly tlsAddress?: string;
-  /** Folder with cacert.pem, clientcert.pem, clientkey.pem, servercert.pem, serverkey.pem. */
+  /** A folder as `createTestPki` makes it. */
   readonly pki?: string;
   /** Shares the network namespace of another one, so that they can reach each other. */
   readonly peer?: RealLibvirtd;
@@ -45,12 +45,12 @@ export class RealLibvirtd {
   /** Resolves when its socket is there. */
   static async start(options: RealLibvirtdOptions = {}): Promise<RealLibvirtd> {
     const folder = mkdtempSync(join(tmpdir(), 'plimsoll-libvirtd-'));
-    for (const name of ['run', 'lib', 'log', 'cache', 'etc']) mkdirSync(join(folder, name));
+    for (const name of ['run', 'lib', 'log', 'cache', 'etc', 'top']) mkdirSync(join(folder, name));
     writeConfiguration(folder, options);
     const peerPid = options.peer?.initPid;
     const unshare = ['unshare', '-m', '-u', '-i', '-p', '-f', '--kill-child', '--mount-proc', '--propagation', 'private'];
     const command = peerPid === undefined ? [...unshare, '-n'] : ['nsenter', `--net=/proc/${peerPid}/ns/net`, ...unshare];
-    const [program, ...args] = [...command, 'sh', '-c', initScript, 'init', folder];
+    const [program, ...args] = [...command, 'sh', '-c', initScript, 'init', folder, options.pki ?? ''];
     const child = spawn(program, args, { stdio: ['pipe', 'ignore', 'pipe'] });
     let complaints = '';
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
@@ -128,6 +128,7 @@ export class RealLibvirtd {
 const initScript = `
 set -e
 folder=$1
+pki=$2
 exec 3<&0 </dev/null
 ip link set lo up 2>/dev/null || true
 mount --bind "$folder/run" /run
@@ -136,7 +137,17 @@ mkdir -p /var/lib/libvirt /var/log/libvirt /var/cache/libvirt /etc/libvirt
 mount --bind "$folder/lib" /var/lib/libvirt
 mount --bind "$folder/log" /var/log/libvirt
 mount --bind "$folder/cache" /var/cache/libvirt
+# /etc of its own, for the files that have fixed places; in memory, because an overlay's upper folder cannot be on an overlay.
+mount -t tmpfs tmpfs "$folder/top"
+mkdir "$folder/top/upper" "$folder/top/work"
+mount -t overlay overlay -o "lowerdir=/etc,upperdir=$folder/top/upper,workdir=$folder/top/work" /etc
 mount --bind "$folder/etc" /etc/libvirt
+if [ -n "$pki" ]; then
+  mkdir -p /etc/pki/CA /etc/pki/libvirt/private
+  ln -sf "$pki/cacert.pem" /etc/pki/CA/cacert.pem
+  ln -sf "$pki/servercert.pem" /etc/pki/libvirt/servercert.pem
+  ln -sf "$pki/serverkey.pem" /etc/pki/libvirt/private/serverkey.pem
+fi
 hostname "$(cat /etc/libvirt/hostname)"
 mount --bind /etc/libvirt/hosts /etc/hosts
 mount --bind /etc/libvirt/passwd /etc/passwd
@@ -193,6 +204,7 @@ function writeConfiguration(folder: string, options: RealLibvirtdOptions): void 
     'stdio_handler = "file"',
     'max_core = 0',
     ...(options.tlsAddress === undefined ? [] : [`migration_host = "${options.tlsAddress}"`]),
+    ...(options.pki === undefined ? [] : [`migrate_tls_x509_cert_dir = "${options.pki}"`, 'migrate_tls_x509_verify = 1']),
   ];
   writeFileSync(join(etc, 'libvirtd.conf'), `${libvirtd.join('\n')}\n`);
   writeFileSync(join(etc, 'qemu.conf'), `${qemu.join('\n')}\n`);

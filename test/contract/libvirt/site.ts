@@ -1,22 +1,29 @@
-import { createLibvirtHypervisor, type LibvirtHypervisorOptions } from '#drivers/libvirt/hypervisor.ts';
-import type { Hypervisor } from '#core/ports.ts';
+import { join } from 'node:path';
+
+import { createLibvirtHypervisor, type LibvirtDriver, type LibvirtHypervisorOptions } from '#drivers/libvirt/hypervisor.ts';
 
 import { FakeLibvirtd } from './fake-libvirtd.ts';
 import { RealLibvirtd } from './real-libvirtd.ts';
-import { createTestPki } from './test-pki.ts';
+import { createTestPki, type TestPki } from './test-pki.ts';
 
 /** One daemon of a site, fake or real. */
 export interface Daemon {
   readonly socketPath: string;
+  /** Where it keeps saved VMs. */
+  readonly saveFolder: string;
   /** Where a peer sends its VMs. */
   readonly address: string;
-  hypervisor(options?: Partial<LibvirtHypervisorOptions>): Hypervisor;
+  hypervisor(options?: Partial<LibvirtHypervisorOptions>): LibvirtDriver;
   /** The daemon dies and its VMs live on; `revive` starts it again. */
   crash(): Promise<void>;
   revive(): Promise<void>;
   /** The daemon stops to answer, and goes on later. */
   stall(): void;
   unstall(): void;
+  /** Puts a new certificate where the daemon reads it. */
+  renewIdentity(): void;
+  /** Fingerprint of the certificate that it shows to clients now. */
+  shownIdentity(): string;
   /** Makes the daemon ping its clients; a real one does so by itself after a second of silence. */
   ping(): void;
 }
@@ -55,13 +62,15 @@ export async function startFakeSite(): Promise<Site> {
 function fakeDaemon(fake: FakeLibvirtd, address: string): Daemon {
   return {
     socketPath: fake.socketPath,
+    saveFolder: fake.saveFolder,
     address,
     hypervisor: (options = {}) =>
       createLibvirtHypervisor({
         socketPath: fake.socketPath,
         uri: 'qemu:///system',
         pkiPath: '/nowhere',
-        destinationUri: (request) => `fake://${request.peerProtectedAddress}`,
+        saveFolder: fake.saveFolder,
+        destinationUri: (request) => `fake://${request.peerAddress}`,
         ...options,
       }),
     crash: async () => fake.crash(),
@@ -72,6 +81,10 @@ function fakeDaemon(fake: FakeLibvirtd, address: string): Daemon {
     unstall: () => {
       fake.mood = 'answer';
     },
+    renewIdentity: () => {
+      fake.identityOnDisk += 1;
+    },
+    shownIdentity: () => `generation ${fake.identity}`,
     ping: () => fake.ping(),
   };
 }
@@ -87,8 +100,8 @@ export async function startRealSite(): Promise<Site> {
     peer: source,
   });
   return {
-    source: realDaemon(source, addresses.source, pki.folderOf(addresses.source)),
-    destination: realDaemon(destination, addresses.destination, pki.folderOf(addresses.destination)),
+    source: realDaemon(source, addresses.source, pki),
+    destination: realDaemon(destination, addresses.destination, pki),
     stop: async () => {
       await destination.stop();
       await source.stop();
@@ -97,15 +110,25 @@ export async function startRealSite(): Promise<Site> {
   };
 }
 
-function realDaemon(real: RealLibvirtd, address: string, pkiPath: string): Daemon {
+function realDaemon(real: RealLibvirtd, address: string, pki: TestPki): Daemon {
+  const pkiPath = pki.folderOf(address);
+  const saveFolder = join(real.folder, 'lib/qemu/save');
   return {
     socketPath: real.socketPath,
+    saveFolder,
     address,
-    hypervisor: (options = {}) => createLibvirtHypervisor({ socketPath: real.socketPath, uri: 'qemu:///system', pkiPath, ...options }),
+    hypervisor: (options = {}) =>
+      createLibvirtHypervisor({ socketPath: real.socketPath, uri: 'qemu:///system', pkiPath, saveFolder, ...options }),
     crash: async () => real.crashDaemon(),
     revive: async () => real.startDaemon(),
     stall: () => real.signalDaemon('STOP'),
     unstall: () => real.signalDaemon('CONT'),
+    renewIdentity: () => pki.renew(address),
+    shownIdentity: () => {
+      const files = `-CAfile ${pkiPath}/cacert.pem -cert ${pkiPath}/clientcert.pem -key ${pkiPath}/clientkey.pem`;
+      const ask = `openssl s_client -connect ${address}:16514 -verify_return_error ${files} </dev/null 2>/dev/null`;
+      return real.run('sh', '-c', `${ask} | openssl x509 -noout -fingerprint -sha256`);
+    },
     ping: () => undefined,
   };
 }

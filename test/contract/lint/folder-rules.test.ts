@@ -37,6 +37,7 @@ describe('the folder rules', () => {
     ['src/wire/x.ts', 'node:fs'],
     ['src/drivers/libvirt/x.ts', '#drivers/strongswan/client.ts'],
     ['src/drivers/libvirt/x.ts', '#controller/controller.ts'],
+    ['src/drivers/transports/x.ts', '#drivers/libvirt/client.ts'],
     ['src/agent/x.ts', '#drivers/libvirt/client.ts'],
     ['src/agent/x.ts', '#controller/controller.ts'],
     ['src/agent/x.ts', 'node:fs'],
