@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { PlimsollError } from '#core/model/result.ts';
 import { runAgent } from './agent.ts';
-import { FakeLine, type FakeWorld, fakeWorld, runningVm, settings, vmId } from './fakes.ts';
+import { fakeSha256, runningVm, settings, vmId } from './examples.ts';
+import { FakeLine, type FakeWorld, fakeWorld } from './fakes.ts';
 
 let stop: AbortController;
 let stopped: Promise<void>;
@@ -23,7 +24,7 @@ async function startAgent(world = fakeWorld()): Promise<FakeWorld & { readonly l
   return { ...world, line: () => world.lines.at(-1) ?? new FakeLine() };
 }
 
-const welcome = (controllerEpoch: number, protocol = 1) => ({ type: 'welcome', protocol, controllerEpoch });
+const welcome = (controllerEpoch: number, protocol = 2) => ({ type: 'welcome', protocol, controllerEpoch });
 const command = (changes: object = {}) => ({
   type: 'command',
   commandId: 'c1',
@@ -42,6 +43,24 @@ async function deliver(line: FakeLine, ...messages: readonly unknown[]): Promise
 }
 
 describe("an agent's line", () => {
+  it('says in its hello which certificate it has and what time it is', async () => {
+    const { line } = await startAgent();
+    const sha256 = fakeSha256(new TextEncoder().encode('first'));
+    expect(line().sent[0]).toMatchObject({ type: 'hello', certificate: { sha256, notAfterMs: 86_400_000 }, sentAtMs: 10 });
+  });
+
+  it('comes after the network settings of an earlier process were put back, or could not be', async () => {
+    const world = fakeWorld();
+    const restored = Promise.withResolvers<void>();
+    world.network.restore = () => restored.promise;
+    const { lines, logged } = await startAgent(world);
+    expect(lines).toEqual([]);
+    restored.reject(new PlimsollError('channel-failed', 'no ip command'));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(lines).toHaveLength(1);
+    expect(logged.join()).toContain('no ip command');
+  });
+
   it('begins with hello, then samples, and obeys a good command', async () => {
     const { line } = await startAgent();
     expect(line().sent.map(({ type }) => type)).toEqual(['hello', 'sample']);
@@ -57,7 +76,7 @@ describe("an agent's line", () => {
     ['a command without a deadline', command({ timeoutMs: undefined })],
     ['a command with a deadline of days', command({ timeoutMs: 10 ** 9 })],
     ['a command with more than belongs there', command({ sudo: true })],
-    ['a welcome to another protocol', welcome(1, 2)],
+    ['a welcome to another protocol', welcome(1, 1)],
     ['a welcome with an epoch that is none', welcome(-1)],
   ];
 

@@ -7,48 +7,42 @@ import type { Line } from '#core/ports.ts';
 import { pause, withDeadline } from '#core/time.ts';
 import { type FromAgent, protocolVersion, type ToAgent, ToAgentSchema } from '#wire/agent-protocol.ts';
 import { parse } from '#wire/validate.ts';
-import { Channels } from './channels.ts';
+import { certificateSha256 } from './certificate.ts';
 import { type CommandTable, commandTable } from './commands.ts';
-import { Gate } from './gate.ts';
 import type { AgentParts, AgentSettings } from './parts.ts';
 import { Remembered } from './remembered.ts';
-import { Sampler } from './sampler.ts';
+import { type AgentRooms, openRooms } from './rooms.ts';
 import { shortRefusalOf } from './short-refusal.ts';
-import { Transfers } from './transfers.ts';
 
 const redialMsMin = 250;
 const redialMsMax = 5000;
 const guardIntervalMs = 10_000;
 const commandsAtOnceMax = 32;
 const helloTimeoutMs = 3000;
+const restoreTimeoutMs = 10_000;
 
 type Welcome = Extract<ToAgent, { type: 'welcome' }>;
 type Command = Extract<ToAgent, { type: 'command' }>;
 
 export async function runAgent(parts: AgentParts, settings: AgentSettings, signal: AbortSignal): Promise<void> {
   const agent = new Agent(parts, settings, await Remembered.load(parts.memory));
-  await Promise.all([agent.keepGuard(signal), agent.keepLine(signal)]);
+  await Promise.all([agent.keepGuard(signal), agent.keepWatch(signal), agent.keepLine(signal)]);
 }
 
 class Agent {
   readonly #parts: AgentParts;
   readonly #settings: AgentSettings;
   readonly #bootId: string;
-  readonly #channels: Channels;
-  readonly #gate: Gate;
+  readonly #rooms: AgentRooms;
   readonly #commands: CommandTable;
-  readonly #sampler: Sampler;
   #commandsRunning = 0;
 
   constructor(parts: AgentParts, settings: AgentSettings, remembered: Remembered) {
     this.#parts = parts;
     this.#settings = settings;
     this.#bootId = parts.random.id();
-    this.#channels = new Channels(parts, settings);
-    this.#gate = new Gate(settings.hostId, remembered, parts.ticketVerifier);
-    this.#sampler = new Sampler(parts, settings, this.#bootId);
-    const transfers = new Transfers(parts, this.#channels, this.#gate);
-    this.#commands = commandTable(parts, { gate: this.#gate, channels: this.#channels, transfers, sampler: this.#sampler });
+    this.#rooms = openRooms(parts, settings, remembered, this.#bootId);
+    this.#commands = commandTable(parts, this.#rooms);
   }
 
   /** The guard is in place before any channel, whatever else is down, and put right when somebody has tampered with it. */
@@ -57,7 +51,7 @@ class Agent {
     let good: boolean | null = null;
     while (!signal.aborted) {
       try {
-        await this.#channels.installGuard(signal);
+        await this.#rooms.channels.installGuard(signal);
         if (good !== true) this.#parts.log.info('guard is in place');
         good = true;
       } catch (error) {
@@ -70,7 +64,12 @@ class Agent {
     }
   }
 
+  async keepWatch(signal: AbortSignal): Promise<void> {
+    await Promise.all([this.#rooms.inherited.keep(signal), this.#rooms.trust.keep(signal)]);
+  }
+
   async keepLine(signal: AbortSignal): Promise<void> {
+    await this.#restoreNetwork(signal);
     const { clock } = this.#parts;
     let waitMs = redialMsMin;
     while (!signal.aborted) {
@@ -90,6 +89,16 @@ class Agent {
     }
   }
 
+  /** What an earlier process of this agent has tuned. Before any command, which may tune anew. */
+  async #restoreNetwork(signal: AbortSignal): Promise<void> {
+    const { clock, network, log } = this.#parts;
+    try {
+      await withDeadline(clock, restoreTimeoutMs, signal, (limited) => network.restore(null, limited));
+    } catch (error) {
+      if (!signal.aborted) log.warn('network settings of an earlier process were not put back', { ...refusalOf(error) });
+    }
+  }
+
   /** Works on one line until it closes; resolves with the reason. */
   async #serve(line: Line, signal: AbortSignal): Promise<string> {
     const closed = new AbortController();
@@ -105,7 +114,6 @@ class Agent {
     signal.addEventListener('abort', stop, { once: true });
     try {
       this.#send(line, await this.#hello(whileOpen));
-      this.#parts.log.info('line to the controller is up');
       await this.#sendSamples(line, whileOpen);
     } finally {
       signal.removeEventListener('abort', stop);
@@ -118,6 +126,7 @@ class Agent {
     const { clock, hypervisor: vms, ipsec: channels } = this.#parts;
     const ask = (version: (limited: AbortSignal) => Promise<string>) =>
       withDeadline(clock, helloTimeoutMs, signal, version).catch(() => null);
+    const { certificatePem, notAfterMs } = this.#parts.identity.current();
     const [hypervisor, ipsec] = await Promise.all([ask((limited) => vms.version(limited)), ask((limited) => channels.version(limited))]);
     return {
       type: 'hello',
@@ -127,13 +136,15 @@ class Agent {
       addresses: this.#settings.addresses,
       hypervisor,
       ipsec,
+      certificate: { sha256: certificateSha256(certificatePem, this.#parts.sha256), notAfterMs },
+      sentAtMs: clock.nowMs(),
     };
   }
 
   async #sendSamples(line: Line, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
-        this.#send(line, { type: 'sample', sample: await this.#sampler.take(signal) });
+        this.#send(line, { type: 'sample', sample: await this.#rooms.sampler.take(signal) });
       } catch (error) {
         if (!signal.aborted) this.#parts.log.warn('no sample taken', { ...refusalOf(error) });
       }
@@ -160,7 +171,8 @@ class Agent {
         'message-invalid',
         `the controller speaks protocol ${protocol}, this agent ${protocolVersion}: update the older one`,
       );
-    await this.#gate.admitController(controllerEpoch);
+    await this.#rooms.gate.admitController(controllerEpoch);
+    this.#parts.log.info('line to the controller is up');
   }
 
   async #obey(line: Line, command: Command, signal: AbortSignal): Promise<void> {
@@ -171,7 +183,7 @@ class Agent {
       this.#commandsRunning += 1;
       try {
         const value = await withDeadline(this.#parts.clock, command.timeoutMs, signal, async (limited) => {
-          await this.#gate.admitController(command.controllerEpoch);
+          await this.#rooms.gate.admitController(command.controllerEpoch);
           limited.throwIfAborted();
           return this.#commands.run(command.name, command.args, limited);
         });

@@ -1,40 +1,49 @@
-import { judgeOwnEnd, proofPolicy } from '#core/channel/proof.ts';
-import type { GuardState, IpsecBackend, ProofFacts, SecurityAssociation } from '#core/model/channel.ts';
-import { PlimsollError } from '#core/model/result.ts';
-import type { ChannelPeer, ProbeListener } from '#core/ports.ts';
-import type { Peer } from '#wire/agent-protocol.ts';
+import { judgeProfile, secretsFault } from '#core/channel/algorithms.ts';
+import { channelAddresses, profileFault } from '#core/channel/profiles.ts';
+import type { ChannelReading, ChannelSecrets, IpsecBackend, SecurityAssociation } from '#core/model/channel.ts';
+import type { HostAddresses, HostId } from '#core/model/host.ts';
+import { PlimsollError, type Refusal } from '#core/model/result.ts';
+import type { ChannelPeer, HostIdentity } from '#core/ports.ts';
+import type { CommandReply, Peer } from '#wire/agent-protocol.ts';
+import { certificateSha256 } from './certificate.ts';
 import type { AgentParts, AgentSettings } from './parts.ts';
 
-interface OwnProof {
-  readonly provenAtMs: number;
-  readonly spiOut: string;
-  /** What was proven is the way to this address, and to no other. */
-  readonly peerProtectedAddress: string;
+/** A channel that this process has prepared and not closed. In memory only, for its secrets. */
+interface Prepared {
+  readonly secrets: ChannelSecrets;
+  /** Of the certificate that this host shows in this channel; null when it authenticates by a pre-shared key. */
+  readonly certificateSha256: string | null;
 }
 
-interface Hearing {
-  readonly peer: Peer;
-  readonly listener: ProbeListener;
-  readonly before: SecurityAssociation | null;
-  readonly guardBefore: GuardState;
-  readonly expiresAtMs: number;
-}
+const noSecrets: ChannelSecrets = { preSharedKey: null, postQuantumKey: null };
 
-const hearingsMax = 64;
-/** A hearing that nobody asks about any more (its controller died) is closed after this. */
-const hearingLifetimeMs = 60_000;
-
-/** The channels of this host: guard first, then credentials and SA, then proof. */
+/** The channels of this host: guard first, then credentials and SA. Their proof is in proofs.ts. */
 export class Channels {
   readonly #parts: AgentParts;
   readonly #settings: AgentSettings;
-  readonly #proofs = new Map<string, OwnProof>();
-  readonly #hearings = new Map<string, Hearing>();
+  readonly #prepared = new Map<HostId, Prepared>();
+  #revoked: ReadonlySet<HostId> = new Set();
   #backend: IpsecBackend | null = null;
 
   constructor(parts: AgentParts, settings: AgentSettings) {
     this.#parts = parts;
     this.#settings = settings;
+  }
+
+  /** Peers that this process has prepared a channel to and not closed it. */
+  get preparedPeers(): readonly HostId[] {
+    return [...this.#prepared.keys()];
+  }
+
+  /** From now on no channel to these hosts is prepared, established or used; replaces what was said before. */
+  exclude(revoked: ReadonlySet<HostId>): void {
+    this.#revoked = revoked;
+  }
+
+  /** Throws `host-revoked` for a host that the cluster has excluded. */
+  mustBeMember(hostId: HostId): void {
+    if (!this.#revoked.has(hostId)) return;
+    throw new PlimsollError('host-revoked', `the certificate of ${hostId} was revoked, there is no channel to it: let it join again`);
   }
 
   /** The guard goes in before anything else and stays when this process dies. */
@@ -54,126 +63,97 @@ export class Channels {
     }
   }
 
-  async prepare(peer: Peer, signal: AbortSignal): Promise<string> {
+  /** Loads what the channel needs; the secrets go to the IPsec daemon and nowhere else. */
+  async prepare(peer: Peer, secrets: ChannelSecrets, signal: AbortSignal): Promise<string> {
+    this.mustBeMember(peer.hostId);
+    mustPass(judgeProfile(peer.profile) ?? secretsFault(peer.profile, secrets));
     await this.installGuard(signal);
-    await this.#parts.ipsec.prepare(this.#ends(peer), this.#parts.identity, signal);
-    return this.#parts.ipsec.backend(signal);
+    const backend = await this.#parts.ipsec.backend(signal);
+    mustPass(profileFault(peer.profile, backend));
+    // Asked again after the waits: from here on a revocation finds this peer among the prepared ones and ends it.
+    this.mustBeMember(peer.hostId);
+    const identity = this.#parts.identity.current();
+    this.#prepared.set(peer.hostId, { secrets, certificateSha256: this.#shown(peer, identity) });
+    await this.#parts.ipsec.prepare(this.#ends(peer), identity, signal);
+    return backend;
   }
 
   establish(peer: Peer, signal: AbortSignal): Promise<SecurityAssociation> {
+    this.mustBeMember(peer.hostId);
     return this.#parts.ipsec.establish(this.#ends(peer), signal);
   }
 
-  async state(peerHostId: string, signal: AbortSignal): Promise<{ readonly sa: SecurityAssociation | null; readonly guard: GuardState }> {
-    return { sa: await this.#saWith(peerHostId, signal), guard: await this.#parts.guard.inspect(signal) };
+  rekey(peerHostId: HostId, signal: AbortSignal): Promise<void> {
+    this.mustBeMember(peerHostId);
+    return this.#parts.ipsec.rekey(peerHostId, signal);
   }
 
-  async listen(peer: Peer, nonce: string, signal: AbortSignal): Promise<void> {
-    await this.#closeHearings((hearing) => hearing.expiresAtMs <= this.#parts.clock.monotonicMs());
-    if (this.#hearings.size >= hearingsMax)
-      throw new PlimsollError('migration-limit', 'too many proofs are under way on this host: try again');
-    const { sa, guard } = await this.state(peer.hostId, signal);
-    const listener = await this.#parts.prober.listen(this.#settings.addresses, nonce, signal);
-    const expiresAtMs = this.#parts.clock.monotonicMs() + hearingLifetimeMs;
-    const former = this.#hearings.get(nonce);
-    this.#hearings.set(nonce, { peer, listener, before: sa, guardBefore: guard, expiresAtMs });
-    await former?.listener.close();
+  /** This end of the channel to a peer at this moment. */
+  async reading(peerHostId: HostId, signal: AbortSignal): Promise<ChannelReading> {
+    const { ipsec, guard } = this.#parts;
+    const sa = newestOf(await ipsec.listSas(signal), peerHostId);
+    return { sa, guard: await guard.inspect(signal), errors: await ipsec.errors(signal) };
   }
 
-  async heard(nonce: string, signal: AbortSignal): Promise<ProofFacts> {
-    const hearing = this.#hearings.get(nonce);
-    if (!hearing) throw new PlimsollError('proof-failed', 'this host was not listening for that proof: start the migration again');
-    this.#hearings.delete(nonce);
+  /** For a transfer that IPsec has no part in: its daemon need not run. */
+  async readingWithoutIpsec(signal: AbortSignal): Promise<ChannelReading> {
+    return { sa: null, guard: await this.#parts.guard.inspect(signal), errors: null };
+  }
+
+  /** What stands on this host; with an IPsec daemon that is away, the guard and the tunings. */
+  async list(signal: AbortSignal): Promise<CommandReply<'channel.list'>> {
+    const { ipsec, guard, network } = this.#parts;
+    const state = await guard.inspect(signal);
+    const tuned = [...(await network.tuned(signal))];
     try {
-      const { sa, guard } = await this.state(hearing.peer.hostId, signal);
-      const counts = hearing.listener.counts();
-      return {
-        hostId: this.#settings.hostId,
-        peerHostId: hearing.peer.hostId,
-        before: hearing.before,
-        after: sa,
-        guardBefore: hearing.guardBefore,
-        guardAfter: guard,
-        ...counts,
-      };
-    } finally {
-      await hearing.listener.close();
+      const backend = await ipsec.backend(signal);
+      return { backend, guard: state, errors: await ipsec.errors(signal), sas: [...(await ipsec.listSas(signal))], tuned };
+    } catch (error) {
+      if (signal.aborted || !(error instanceof PlimsollError) || error.code !== 'ipsec-unavailable') throw error;
+      return { backend: null, guard: state, errors: null, sas: [], tuned };
     }
   }
 
-  /** Sends the probes and keeps what this end saw: without it no transfer starts from here. */
-  async probe(peer: Peer, nonce: string, signal: AbortSignal): Promise<ProofFacts> {
-    this.#proofs.delete(peer.hostId);
-    const before = await this.state(peer.hostId, signal);
-    const ends = { from: this.#settings.addresses, to: peer.addresses, nonce };
-    const protectedProbes = await this.#parts.prober.sendProtected(
-      { ...ends, count: proofPolicy.protectedProbes, sizeBytes: proofPolicy.probeBytes, timeoutMs: proofPolicy.probeTimeoutMs },
-      signal,
-    );
-    const plainProbes = await this.#parts.prober.sendPlain({ ...ends, count: proofPolicy.plainProbes }, signal);
-    const after = await this.state(peer.hostId, signal);
-    const facts: ProofFacts = {
-      hostId: this.#settings.hostId,
-      peerHostId: peer.hostId,
-      before: before.sa,
-      after: after.sa,
-      guardBefore: before.guard,
-      guardAfter: after.guard,
-      protectedProbes,
-      plainProbes,
-    };
-    if (judgeOwnEnd(facts) === null && after.sa !== null) {
-      this.#proofs.set(peer.hostId, {
-        provenAtMs: this.#parts.clock.monotonicMs(),
-        spiOut: after.sa.spiOut,
-        peerProtectedAddress: peer.addresses.protected,
-      });
-    }
-    return facts;
+  /** Ends the SAs with this peer, unloads its connection and secrets, and puts the network settings back. */
+  async end(peerHostId: HostId, signal: AbortSignal): Promise<void> {
+    this.#prepared.delete(peerHostId);
+    // Both are tried: one daemon that is away must not keep the other's work from being undone.
+    const done = await Promise.allSettled([this.#parts.ipsec.remove(peerHostId, signal), this.#parts.network.restore(peerHostId, signal)]);
+    for (const one of done) if (one.status === 'rejected') throw one.reason;
   }
 
-  /** The SA that was proven from here a moment ago and still stands behind an intact guard; throws otherwise. */
-  async provenSa(peer: Peer, signal: AbortSignal): Promise<SecurityAssociation> {
-    const peerHostId = peer.hostId;
-    const proof = this.#proofs.get(peerHostId);
-    const age = proof ? this.#parts.clock.monotonicMs() - proof.provenAtMs : Number.POSITIVE_INFINITY;
-    if (!proof || age > proofPolicy.proofLifetimeMs) {
-      throw new PlimsollError('proof-missing', `there is no fresh proof of the channel to ${peerHostId}: nothing was sent`);
-    }
-    if (proof.peerProtectedAddress !== peer.addresses.protected) {
-      throw new PlimsollError('proof-missing', `the channel to ${peerHostId} was proven to another address: nothing was sent`);
-    }
-    const { sa, guard } = await this.state(peerHostId, signal);
-    if (!guard.installed) throw new PlimsollError('guard-missing', 'the guard is gone from this host: nothing was sent');
-    // Asked again after the wait: another start may have used the proof, or the channel may have been closed.
-    if (sa === null || sa.spiOut !== proof.spiOut || this.#proofs.get(peerHostId) !== proof) {
-      throw new PlimsollError('proof-missing', `the SA with ${peerHostId} is not the one that was proven: nothing was sent`);
-    }
-    this.#proofs.delete(peerHostId);
-    return sa;
+  /** The addresses of this host as the channel to this peer sees them. */
+  ownAddresses(peer: Peer): HostAddresses {
+    return channelAddresses(peer.profile, this.#settings.addresses);
   }
 
-  async close(peerHostId: string, signal: AbortSignal): Promise<void> {
-    this.#proofs.delete(peerHostId);
-    await this.#closeHearings((hearing) => hearing.peer.hostId === peerHostId);
-    await this.#parts.ipsec.remove(peerHostId, signal);
+  /** SHA-256 (hex) of the certificate that this host shows this peer; null when they have a pre-shared key. */
+  certificateShown(peer: Peer): string | null {
+    const prepared = this.#prepared.get(peer.hostId);
+    return prepared === undefined ? this.#shown(peer, this.#parts.identity.current()) : prepared.certificateSha256;
   }
 
-  async #saWith(peerHostId: string, signal: AbortSignal): Promise<SecurityAssociation | null> {
-    const sas = await this.#parts.ipsec.listSas(signal);
-    const usable = sas.filter((sa) => sa.peerHostId === peerHostId && (sa.state === 'installed' || sa.state === 'rekeying'));
-    return usable.toSorted((a, b) => Number(b.childUniqueId) - Number(a.childUniqueId))[0] ?? null;
-  }
-
-  async #closeHearings(isOver: (hearing: Hearing) => boolean): Promise<void> {
-    for (const [nonce, hearing] of this.#hearings) {
-      if (!isOver(hearing)) continue;
-      this.#hearings.delete(nonce);
-      await hearing.listener.close();
-    }
+  #shown(peer: Peer, identity: HostIdentity): string | null {
+    return peer.profile.authentication === 'certificate' ? certificateSha256(identity.certificatePem, this.#parts.sha256) : null;
   }
 
   #ends(peer: Peer): ChannelPeer {
-    return { localAddresses: this.#settings.addresses, peerHostId: peer.hostId, peerAddresses: peer.addresses };
+    return {
+      localAddresses: this.ownAddresses(peer),
+      peerHostId: peer.hostId,
+      peerAddresses: channelAddresses(peer.profile, peer.addresses),
+      profile: peer.profile,
+      secrets: this.#prepared.get(peer.hostId)?.secrets ?? noSecrets,
+    };
   }
+}
+
+/** The newest SA with a peer that carries traffic. */
+function newestOf(sas: readonly SecurityAssociation[], peerHostId: HostId): SecurityAssociation | null {
+  const usable = sas.filter((sa) => sa.peerHostId === peerHostId && (sa.state === 'installed' || sa.state === 'rekeying'));
+  return usable.toSorted((a, b) => Number(b.childUniqueId) - Number(a.childUniqueId))[0] ?? null;
+}
+
+function mustPass(fault: Refusal | null): void {
+  if (fault !== null) throw new PlimsollError(fault.code, fault.message);
 }

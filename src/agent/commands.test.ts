@@ -1,12 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { PlimsollError } from '#core/model/result.ts';
-import { Channels } from './channels.ts';
 import { type CommandTable, commandTable } from './commands.ts';
-import { type FakeWorld, fakeWorld, peer, runningVm, settings, signed, startArgs, ticketOf, vmId } from './fakes.ts';
-import { Gate } from './gate.ts';
+import { peer, runningVm, settings, signed, startArgs, ticketOf, vmId } from './examples.ts';
+import { type FakeWorld, fakeWorld } from './fakes.ts';
 import { Remembered } from './remembered.ts';
-import { Sampler } from './sampler.ts';
-import { Transfers } from './transfers.ts';
+import { type AgentRooms, openRooms } from './rooms.ts';
 
 const going = new AbortController().signal;
 const gibibyte = 2 ** 30;
@@ -14,14 +12,10 @@ const gibibyte = 2 ** 30;
 beforeEach(() => void vi.useFakeTimers({ now: 10 }));
 afterEach(() => void vi.useRealTimers());
 
-async function newTable(): Promise<FakeWorld & { readonly table: CommandTable; readonly sampler: Sampler }> {
+async function newTable(): Promise<FakeWorld & AgentRooms & { readonly table: CommandTable }> {
   const world = fakeWorld();
-  const { parts } = world;
-  const channels = new Channels(parts, settings);
-  const gate = new Gate('a', await Remembered.load(parts.memory), parts.ticketVerifier);
-  const sampler = new Sampler(parts, settings, 'boot1');
-  const transfers = new Transfers(parts, channels, gate);
-  return { ...world, sampler, table: commandTable(parts, { gate, channels, transfers, sampler }) };
+  const rooms = openRooms(world.parts, settings, await Remembered.load(world.memory), 'boot1');
+  return { ...world, ...rooms, table: commandTable(world.parts, rooms) };
 }
 
 describe('a command', () => {
@@ -40,6 +34,13 @@ describe('a command', () => {
       'transfer.start',
       { ...startArgs, peer: { ...peer, addresses: { ...peer.addresses, protected: 'b;x' } } },
     ],
+    ['has a profile that nobody knows', 'channel.establish', { peer: { ...peer, profile: { ...peer.profile, name: 'wireguard' } } }],
+    [
+      'has a proposal with more than keywords',
+      'channel.establish',
+      { peer: { ...peer, profile: { ...peer.profile, ikeProposals: ['a;b c'] } } },
+    ],
+    ['has a channel of no kind', 'transfer.start', { ...startArgs, channelKind: 'telnet' }],
     ['has a bandwidth that is none', 'transfer.start', { ...startArgs, bandwidthBytesPerSecond: null }],
   ];
 
@@ -136,3 +137,41 @@ describe('an order to put a copy right', () => {
     expect(hypervisor.done).toEqual(['destroy']);
   });
 });
+
+describe('a command of the channel', () => {
+  it('that is refused does not repeat the secret that came with it', async () => {
+    const { table, logged } = await newTable();
+    const canary = 'canary-of-a-key-that-is-no-base64-at-all-and-43-long';
+    const prepare = table.run('channel.prepare', { peer, secrets: { preSharedKey: canary, postQuantumKey: null } }, going);
+    const refusal: unknown = await prepare.catch((error: unknown) => error);
+    expect(refusal).toMatchObject({ code: 'message-invalid' });
+    expect(`${String(refusal)} ${logged.join()}`).not.toContain('canary');
+  });
+
+  it('is answered in the words of the protocol', async () => {
+    const { table, network, guard, hypervisor, identity } = await newTable();
+    const secrets = { preSharedKey: null, postQuantumKey: null };
+    const tuning = { ...measured, mssBytes: 1360, routeMtuBytes: null, interfaceMtuBytes: null };
+    expect(await table.run('channel.prepare', { peer, secrets }, going)).toEqual({ backend: 'kernel' });
+    expect(await table.run('channel.state', { peerHostId: 'b' }, going)).toMatchObject({ reading: { sa: { spiOut: 'aa' }, errors: null } });
+    expect(await table.run('channel.list', {}, going)).toMatchObject({ backend: 'kernel', tuned: [] });
+    expect(await table.run('channel.rekey', { peerHostId: 'b' }, going)).toEqual({});
+    expect(await table.run('path.way', { peer }, going)).toMatchObject({ way: { interfaceMtuBytes: 9000 } });
+    expect(await table.run('path.answer', { peer, nonce: 'n1', stream: true }, going)).toEqual({ streamPort: 40_000 });
+    expect(await table.run('path.measure', { peer, nonce: 'n1', packetBytesMax: 1500 }, going)).toEqual({ pathMtuBytes: 1500 });
+    expect(await table.run('path.stop', { nonce: 'n1' }, going)).toEqual({});
+    expect(await table.run('path.tune', { tuning }, going)).toEqual({});
+    expect(network.settings).toEqual([tuning]);
+    expect(await table.run('guard.exempt', { peerUnderlay: '10.0.0.2', lifetimeMs: 1000 }, going)).toEqual({});
+    expect(guard.exemptPeers).toEqual(['10.0.0.2']);
+    expect(await table.run('identity.request', {}, going)).toEqual({ requestPem: 'request' });
+    expect(await table.run('identity.install', { certificatePem: 'new', intermediatesPem: 'ca' }, going)).toEqual({});
+    expect(identity.current().certificatePem).toBe('new');
+    expect(hypervisor.done).toEqual(['reload-certificates']);
+    expect(await table.run('channel.close', { peerHostId: 'b' }, going)).toEqual({});
+    expect(await table.run('path.restore', { peerHostId: null }, going)).toEqual({});
+    expect(network.restored).toEqual(['b', null]);
+  });
+});
+
+const measured = { peerHostId: 'b', peerUnderlay: '10.0.0.2', peerChannelAddress: '10.1.0.2', interface: 'eth0' };

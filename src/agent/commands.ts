@@ -2,12 +2,10 @@ import { PlimsollError } from '#core/model/result.ts';
 import type { Hypervisor } from '#core/ports.ts';
 import { type CommandArgs, type CommandName, type CommandReply, commandSchemas, isCommandName } from '#wire/agent-protocol.ts';
 import { parse } from '#wire/validate.ts';
-import type { Channels } from './channels.ts';
+import { closeChannel } from './closing.ts';
 import { checkDestination } from './destination-check.ts';
-import type { Gate } from './gate.ts';
 import type { AgentParts } from './parts.ts';
-import type { Sampler } from './sampler.ts';
-import type { Transfers } from './transfers.ts';
+import type { AgentRooms } from './rooms.ts';
 
 type Handlers = { readonly [Name in CommandName]: (args: CommandArgs<Name>, signal: AbortSignal) => Promise<CommandReply<Name>> };
 
@@ -17,50 +15,71 @@ export interface CommandTable {
 }
 
 /** What an agent obeys, one line per command. */
-export function commandTable(
-  parts: AgentParts,
-  rooms: { readonly gate: Gate; readonly channels: Channels; readonly transfers: Transfers; readonly sampler: Sampler },
-): CommandTable {
-  const { gate, channels, transfers, sampler } = rooms;
+export function commandTable(parts: AgentParts, rooms: AgentRooms): CommandTable {
+  const handlers: Handlers = { ...vmHandlers(parts, rooms), ...channelHandlers(parts, rooms), ...transferHandlers(rooms) };
+  return { run: (name, args, signal) => dispatch(handlers, name, args, signal) };
+}
+
+type HandlersOf<Family extends string> = Pick<Handlers, Extract<CommandName, `${Family}.${string}`>>;
+
+function vmHandlers(parts: AgentParts, { gate, sampler }: AgentRooms): HandlersOf<'vm' | 'ticket'> {
   const { hypervisor, clock } = parts;
-  const handlers: Handlers = {
+  return {
     'vm.find': async ({ vmId }, signal) => ({ vm: await hypervisor.findVm(vmId, signal) }),
     'vm.check-destination': (args, signal) => checkDestination(parts, sampler.newest, args, signal),
-    'vm.resume': async ({ vmId, vmEpoch }, signal) => {
+    'vm.resume': ({ vmId, vmEpoch }, signal) => {
       gate.admitVmOrder(vmId, vmEpoch);
-      await hypervisor.resume(vmId, signal);
-      return {};
+      return done(hypervisor.resume(vmId, signal));
     },
-    'vm.destroy-copy': async ({ vmId, vmEpoch }, signal) => {
+    'vm.destroy-copy': ({ vmId, vmEpoch }, signal) => {
       gate.admitVmOrder(vmId, vmEpoch);
-      await destroyCopy(hypervisor, vmId, signal);
-      return {};
+      return done(destroyCopy(hypervisor, vmId, signal));
     },
-    'ticket.accept': async ({ ticket }) => {
-      await gate.accept(ticket, clock.nowMs());
-      return {};
-    },
-    'channel.prepare': async ({ peer }, signal) => ({ backend: await channels.prepare(peer, signal) }),
-    'channel.establish': async ({ peer }, signal) => ({ sa: await channels.establish(peer, signal) }),
-    'channel.state': ({ peerHostId }, signal) => channels.state(peerHostId, signal),
-    'channel.listen': async ({ peer, nonce }, signal) => {
-      await channels.listen(peer, nonce, signal);
-      return {};
-    },
-    'channel.probe': async ({ peer, nonce }, signal) => ({ facts: await channels.probe(peer, nonce, signal) }),
-    'channel.heard': async ({ nonce }, signal) => ({ facts: await channels.heard(nonce, signal) }),
-    'channel.close': async ({ peerHostId }, signal) => {
-      await channels.close(peerHostId, signal);
-      return {};
-    },
-    'transfer.start': async (args, signal) => ({ sa: await transfers.start(args, signal) }),
-    'transfer.status': async ({ migrationId }) => ({ status: transfers.status(migrationId) }),
-    'transfer.abort': async ({ migrationId, vmId }, signal) => {
-      await transfers.abort(migrationId, vmId, signal);
-      return {};
-    },
+    'ticket.accept': ({ ticket }) => done(gate.accept(ticket, clock.nowMs())),
   };
-  return { run: (name, args, signal) => dispatch(handlers, name, args, signal) };
+}
+
+function channelHandlers(parts: AgentParts, rooms: AgentRooms): HandlersOf<'channel' | 'path' | 'guard' | 'identity' | 'trust'> {
+  const { channels, proofs, paths, trust } = rooms;
+  return {
+    'channel.prepare': async ({ peer, secrets }, signal) => ({ backend: await channels.prepare(peer, secrets, signal) }),
+    'channel.establish': async ({ peer }, signal) => ({ sa: await channels.establish(peer, signal) }),
+    'channel.state': async ({ peerHostId }, signal) => ({ reading: await channels.reading(peerHostId, signal) }),
+    'channel.list': (_args, signal) => channels.list(signal),
+    'channel.rekey': ({ peerHostId }, signal) => done(channels.rekey(peerHostId, signal)),
+    'channel.listen': ({ peer, nonce }, signal) => done(proofs.listen(peer, nonce, signal)),
+    'channel.probe': async ({ peer, nonce }, signal) => ({ facts: await proofs.probe(peer, nonce, signal) }),
+    'channel.heard': async ({ nonce }, signal) => ({ facts: await proofs.heard(nonce, signal) }),
+    'channel.close': ({ peerHostId }, signal) => done(closeChannel(rooms, peerHostId, signal)),
+    'path.way': async ({ peer }, signal) => ({ way: await paths.way(peer, signal) }),
+    'path.answer': async ({ peer, nonce, stream }, signal) => ({ streamPort: await paths.answer(peer, nonce, stream, signal) }),
+    'path.stop': ({ nonce }) => done(paths.stop(nonce)),
+    'path.measure': async (args, signal) => ({ pathMtuBytes: await paths.measure(args, signal) }),
+    'path.stream': (args, signal) => paths.stream(args, signal),
+    'path.tune': ({ tuning }, signal) => done(parts.network.tune(tuning, signal)),
+    'path.restore': ({ peerHostId }, signal) => done(parts.network.restore(peerHostId, signal)),
+    'guard.exempt': ({ peerUnderlay, lifetimeMs }, signal) => done(parts.guard.exempt(peerUnderlay, lifetimeMs, signal)),
+    'identity.request': async () => ({ requestPem: await trust.request() }),
+    'identity.install': (args, signal) => done(trust.install(args, signal)),
+    'trust.update': (args, signal) => done(trust.update(args, signal)),
+  };
+}
+
+function transferHandlers({ transfers, inherited }: AgentRooms): HandlersOf<'transfer'> {
+  return {
+    'transfer.start': async (args, signal) => ({ reading: await transfers.start(args, signal) }),
+    'transfer.status': async ({ migrationId }) => {
+      const status = transfers.status(migrationId);
+      if (status.kind === 'unknown') inherited.look();
+      return { status };
+    },
+    'transfer.abort': ({ migrationId, vmId }, signal) => done(transfers.abort(migrationId, vmId, signal)),
+  };
+}
+
+async function done(work: Promise<unknown>): Promise<CommandReply<'channel.close'>> {
+  await work;
+  return {};
 }
 
 /** Whatever the controller has seen a moment ago: a copy that runs, or has a job at work on it, is no orphan. */

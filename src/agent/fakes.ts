@@ -1,36 +1,29 @@
 /** Hand-written ports for the agent's own tests: a host whose parts can be broken one by one. */
-import { encodeBase64 } from '#core/access/base64.ts';
-import { preAuthenticationEncoding, ticketPayloadType } from '#core/access/envelope.ts';
 import { emptyMemory } from '#core/access/ticket-gate.ts';
-import type { GuardState, SecurityAssociation } from '#core/model/channel.ts';
+import type { GuardState, IpsecErrors, PeerTuning, SecurityAssociation, WayFacts } from '#core/model/channel.ts';
 import type { JobOutcome, Progress } from '#core/model/migration.ts';
 import { PlimsollError } from '#core/model/result.ts';
-import type { SignedTicket, Ticket } from '#core/model/ticket.ts';
 import { bytes, cores } from '#core/model/units.ts';
 import type { VmView } from '#core/model/vm.ts';
-import type { AgentMemory, AgentMemoryState, Clock, Hypervisor, Ipsec, Line, MigrateRequest, Verifier } from '#core/ports.ts';
-import type { CommandArgs, Peer } from '#wire/agent-protocol.ts';
-import type { AgentParts, AgentSettings } from './parts.ts';
-
-export const vmId = '00000000-0000-4000-8000-000000000001';
-export const peer: Peer = { hostId: 'b', addresses: { underlay: '10.0.0.2', protected: '10.1.0.2', interface: 'eth0' } };
-export const otherPeer: Peer = { ...peer, hostId: 'c' };
-
-export const settings: AgentSettings = {
-  hostId: 'a',
-  addresses: { underlay: '10.0.0.1', protected: '10.1.0.1', interface: 'eth0' },
-  sampleIntervalMs: 3000,
-  memoryCapacityBytes: null,
-  version: '0.0.0',
-};
-
-export const startArgs: CommandArgs<'transfer.start'> = {
-  migrationId: 'm1',
-  vmId,
-  peer,
-  bandwidthBytesPerSecond: 0,
-  downtimeMsMax: 300,
-};
+import type {
+  AgentMemory,
+  AgentMemoryState,
+  ChannelPeer,
+  Clock,
+  Guard,
+  HostIdentity,
+  Hypervisor,
+  IdentityKeeper,
+  Ipsec,
+  Line,
+  MigrateRequest,
+  Network,
+  Prober,
+  TrustUpdate,
+  Verifier,
+} from '#core/ports.ts';
+import { association, checksum, controllerKey, fakeSha256, pemOf, rekeyed, runningVm } from './examples.ts';
+import type { AgentParts } from './parts.ts';
 
 /** On vitest's fake timers. */
 export const timerClock: Clock = {
@@ -53,52 +46,9 @@ export const timerClock: Clock = {
 
 export const ignored = () => undefined;
 
-export function association(changes: Partial<SecurityAssociation> = {}): SecurityAssociation {
-  return {
-    peerHostId: 'b',
-    ikeUniqueId: '1',
-    childUniqueId: '1',
-    state: 'installed',
-    mode: 'tunnel',
-    udpEncapsulated: true,
-    encryption: 'AES_GCM_16-256',
-    integrity: null,
-    keyExchange: 'ECP_384',
-    spiIn: 'bb',
-    spiOut: 'aa',
-    bytesIn: 0,
-    bytesOut: 0,
-    packetsIn: 0,
-    packetsOut: 0,
-    ...changes,
-  };
-}
-
-export function runningVm(changes: Partial<VmView> = {}): VmView {
-  return { vmId, name: 'web1', state: 'running', vcpus: 1, memoryBytes: bytes(2 ** 30), persistent: true, jobActive: false, ...changes };
-}
-
-/** A keyed checksum: enough to tell the controller's key from another and a changed byte from the signed one. */
-export function checksum(key: string, data: Uint8Array): Uint8Array {
-  let sum = 0;
-  for (const byte of [...new TextEncoder().encode(key), ...data]) sum = (Math.imul(sum, 31) + byte) >>> 0;
-  return new TextEncoder().encode(`${key} ${sum}`);
-}
-
-export const controllerKey = 'controller';
 const ticketVerifier: Verifier = {
   verify: (data, signature) => new TextDecoder().decode(signature) === new TextDecoder().decode(checksum(controllerKey, data)),
 };
-
-export function ticketOf(changes: Partial<Ticket> = {}): Ticket {
-  const common = { ticketId: 't1', migrationId: 'm1', vmId, fromHostId: 'a', toHostId: 'b', vmEpoch: 3, controllerEpoch: 2 };
-  return { ...common, issuedAtMs: 0, expiresAtMs: 100_000, ...changes };
-}
-
-export function signed(ticket: unknown, key = controllerKey, type = ticketPayloadType): SignedTicket {
-  const payload = new TextEncoder().encode(JSON.stringify(ticket));
-  return { payload: encodeBase64(payload), signature: encodeBase64(checksum(key, preAuthenticationEncoding(type, payload))) };
-}
 
 /** The agent's disk; outlives the agents that use it. */
 export class FakeMemory implements AgentMemory {
@@ -126,7 +76,10 @@ export class FakeHypervisor implements Hypervisor {
   progress: (progress: Progress) => void = ignored;
 
   version = () => Promise.resolve('fake 1.0');
-  listVms = () => Promise.resolve(this.vm ? [this.vm] : []);
+  listVms = async () => {
+    if (this.fault) throw this.fault;
+    return this.vm ? [this.vm] : [];
+  };
   sampleVms = async () => {
     if (this.fault) throw this.fault;
     return [];
@@ -146,37 +99,140 @@ export class FakeHypervisor implements Hypervisor {
   abortJob = async () => void this.done.push('abort-job');
   resume = async () => void this.done.push('resume');
   destroy = async () => void this.done.push('destroy');
+  reloadCertificates = async () => {
+    if (this.fault) throw this.fault;
+    this.done.push('reload-certificates');
+  };
   onEvent = () => ignored;
   close = () => Promise.resolve();
 }
 
 export class FakeIpsec implements Ipsec {
   sas: readonly SecurityAssociation[] = [association()];
+  counted: IpsecErrors | null = null;
   fault: PlimsollError | null = null;
   /** Readings neither come back nor fail. */
   hangs = false;
+  carrier: 'kernel' | 'libipsec' = 'kernel';
+  /** What was prepared and established, with its secrets. */
+  readonly prepared: ChannelPeer[] = [];
+  readonly established: ChannelPeer[] = [];
+  readonly removed: string[] = [];
+  readonly trusted: HostIdentity[] = [];
 
-  backend = () => Promise.resolve('kernel' as const);
+  backend = async () => {
+    if (this.fault) throw this.fault;
+    return this.carrier;
+  };
   version = () => Promise.resolve('fake 1.0');
-  prepare = () => Promise.resolve();
-  establish = async () => association();
+  prepare = async (peer: ChannelPeer) => void this.prepared.push(peer);
+  establish = async (peer: ChannelPeer) => {
+    this.established.push(peer);
+    return association();
+  };
+  rekey = async () => {
+    this.sas = this.sas.map((sa) => rekeyed(sa));
+  };
+  errors = () => Promise.resolve(this.counted);
+  updateTrust = async (identity: HostIdentity) => {
+    if (this.fault) throw this.fault;
+    this.trusted.push(identity);
+  };
   listSas = async () => {
     if (this.hangs) await new Promise(ignored);
     if (this.fault) throw this.fault;
     return this.sas;
   };
-  remove = async () => {
-    this.sas = [];
+  remove = async (peerHostId: string) => {
+    if (this.fault) throw this.fault;
+    this.removed.push(peerHostId);
+    this.sas = this.sas.filter((sa) => sa.peerHostId !== peerHostId);
   };
   onSaChange = () => ignored;
   close = () => Promise.resolve();
+}
+
+export class FakeGuard implements Guard {
+  installed = true;
+  droppedOutPackets = 0;
+  readonly exemptPeers: string[] = [];
+
+  install = () => Promise.resolve();
+  inspect = (): Promise<GuardState> => {
+    const { installed, droppedOutPackets, exemptPeers } = this;
+    return Promise.resolve({ installed, droppedInPackets: 0, droppedOutPackets, droppedProbePackets: 0, exemptPeers: [...exemptPeers] });
+  };
+  exempt = async (peerUnderlay: string) => void this.exemptPeers.push(peerUnderlay);
+  remove = () => Promise.resolve();
+}
+
+/** A path that carries packets up to `pathMtuBytes`; with `tellsMtu` a router says so, else it swallows what is larger. */
+export class FakeNetwork implements Network {
+  interfaceMtuBytes = 9000;
+  pathMtuBytes = 9000;
+  tellsMtu = false;
+  learnedMtuBytes: number | null = null;
+  fault: PlimsollError | null = null;
+  settings: readonly PeerTuning[] = [];
+  readonly restored: (string | null)[] = [];
+
+  way = (): Promise<WayFacts> =>
+    Promise.resolve({
+      interface: 'eth0',
+      interfaceMtuBytes: this.interfaceMtuBytes,
+      interfaceMtuBytesMax: null,
+      routeMtuBytes: this.learnedMtuBytes,
+      tunnelMtuBytes: null,
+    });
+  tune = async (tuning: PeerTuning) => {
+    this.settings = [...this.settings, tuning];
+  };
+  restore = async (peerHostId: string | null) => {
+    if (this.fault) throw this.fault;
+    this.restored.push(peerHostId);
+  };
+  tuned = () => Promise.resolve(this.settings);
+
+  /** Whether a packet crosses: in fragments, once the host knows the path's MTU. */
+  crosses(packetBytes: number): boolean {
+    if (packetBytes <= this.pathMtuBytes || this.learnedMtuBytes !== null) return true;
+    if (this.tellsMtu) this.learnedMtuBytes = this.pathMtuBytes;
+    return false;
+  }
+}
+
+export class FakeIdentity implements IdentityKeeper {
+  identity: HostIdentity = identityOf('first');
+  fault: PlimsollError | null = null;
+  readonly updates: TrustUpdate[] = [];
+
+  current = () => this.identity;
+  request = () => Promise.resolve('request');
+  install = async (certificatePem: string) => {
+    if (this.fault) throw this.fault;
+    this.identity = { ...this.identity, certificatePem };
+    return this.identity;
+  };
+  updateTrust = async (update: TrustUpdate) => {
+    if (this.fault) throw this.fault;
+    this.updates.push(update);
+    this.identity = { ...this.identity, ...update };
+    return this.identity;
+  };
+}
+
+function identityOf(text: string): HostIdentity {
+  const nothing = { caPem: '', intermediatesPem: '', crlPems: [], notAfterMs: 86_400_000 };
+  return { hostId: 'a', certificatePem: pemOf(text), privateKeyPem: 'canary-private-key', ...nothing };
 }
 
 export interface FakeWorld {
   readonly parts: AgentParts;
   readonly hypervisor: FakeHypervisor;
   readonly ipsec: FakeIpsec;
-  readonly guard: { installed: boolean };
+  readonly guard: FakeGuard;
+  readonly network: FakeNetwork;
+  readonly identity: FakeIdentity;
   readonly memory: FakeMemory;
   /** Lines that the agent has dialled. */
   readonly lines: FakeLine[];
@@ -188,32 +244,23 @@ export interface FakeWorld {
 export function fakeWorld(): FakeWorld {
   const hypervisor = new FakeHypervisor();
   const ipsec = new FakeIpsec();
-  const guard = { installed: true };
+  const guard = new FakeGuard();
+  const network = new FakeNetwork();
+  const identity = new FakeIdentity();
   const memory = new FakeMemory();
   const lines: FakeLine[] = [];
   const logged: string[] = [];
   const heardNonces: string[] = [];
   const note = (message: string, fields?: object) => void logged.push(`${message} ${JSON.stringify(fields ?? {})}`);
-  const guardState = (): GuardState => ({ ...guard, droppedInPackets: 0, droppedOutPackets: 0, droppedProbePackets: 0 });
   const parts: AgentParts = {
     clock: timerClock,
     random: { id: () => 'boot1', fraction: () => 0.5 },
     log: { info: note, warn: note, error: note },
     hypervisor,
     ipsec,
-    guard: { install: () => Promise.resolve(), inspect: async () => guardState(), remove: () => Promise.resolve() },
-    prober: {
-      listen: async (_addresses, nonce) => {
-        heardNonces.push(nonce);
-        const close = async () => void heardNonces.splice(heardNonces.indexOf(nonce), 1);
-        return { counts: () => ({ protectedProbes: 8, plainProbes: 0 }), close };
-      },
-      sendProtected: async ({ count }) => {
-        ipsec.sas = ipsec.sas.map((sa) => ({ ...sa, packetsOut: sa.packetsOut + count, packetsIn: sa.packetsIn + count }));
-        return count;
-      },
-      sendPlain: async ({ count }) => count,
-    },
+    guard,
+    prober: fakeProber(ipsec, network, heardNonces),
+    network,
     hostMeter: {
       read: async () => ({
         cpuUsedCores: cores(1),
@@ -230,10 +277,37 @@ export function fakeWorld(): FakeWorld {
       },
     },
     memory,
-    identity: { hostId: 'a', certificatePem: '', privateKeyPem: '', caPem: '' },
+    identity,
+    sha256: fakeSha256,
     ticketVerifier,
   };
-  return { parts, hypervisor, ipsec, guard, memory, lines, logged, heardNonces };
+  return { parts, hypervisor, ipsec, guard, network, identity, memory, lines, logged, heardNonces };
+}
+
+/** Probes and streams go through whatever SAs there are; nonces that are listened for come and go in `heardNonces`. */
+function fakeProber(ipsec: FakeIpsec, network: FakeNetwork, heardNonces: string[]): Prober {
+  const listening = (nonce: string) => {
+    heardNonces.push(nonce);
+    return { close: async () => void heardNonces.splice(heardNonces.indexOf(nonce), 1) };
+  };
+  const count = (packets: number, bytesEach: number) => {
+    ipsec.sas = ipsec.sas.map((sa) => ({
+      ...sa,
+      packetsOut: sa.packetsOut + packets,
+      bytesOut: sa.bytesOut + packets * bytesEach,
+      packetsIn: sa.packetsIn + packets,
+    }));
+    return packets;
+  };
+  return {
+    listen: async (_addresses, nonce) => ({ ...listening(nonce), counts: () => ({ protectedProbes: 8, plainProbes: 0 }) }),
+    sendProtected: async (options) => count(options.count, options.sizeBytes),
+    sendPlain: async (options) => options.count,
+    answerPath: async (_addresses, nonce) => listening(nonce),
+    probePath: async ({ packetBytes }) => network.crosses(packetBytes),
+    receiveStream: async (_addresses, nonce) => ({ ...listening(nonce), port: 40_000 }),
+    sendStream: async ({ durationMs }) => ({ bytes: count(100, 1400) * 1300, durationMs }),
+  };
 }
 
 /** The agent's end of a line; the test is the controller. */

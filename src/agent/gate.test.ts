@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { receiptPayloadType } from '#core/access/envelope.ts';
 import type { SignedTicket } from '#core/model/ticket.ts';
-import { FakeMemory, fakeWorld, signed, ticketOf, vmId } from './fakes.ts';
+import { signed, ticketOf, vmId } from './examples.ts';
+import { FakeMemory, fakeWorld } from './fakes.ts';
 import { Gate } from './gate.ts';
 import { Remembered } from './remembered.ts';
 

@@ -1,4 +1,5 @@
 /** The agent's process: the only place of the agent that names drivers. */
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { PlimsollError } from '#core/model/result.ts';
 import { loadYamlConfig } from '#drivers/config/yaml-config.ts';
@@ -9,12 +10,15 @@ import { FileAgentMemory } from '#drivers/linux/agent-memory.ts';
 import { NftGuard } from '#drivers/linux/guard.ts';
 import { LinuxHostMeter } from '#drivers/linux/host-meter.ts';
 import { JsonLog } from '#drivers/linux/json-log.ts';
+import { LinuxNetwork } from '#drivers/linux/network.ts';
 import { LinuxProber } from '#drivers/linux/prober.ts';
 import { SystemClock } from '#drivers/linux/system-clock.ts';
 import { SystemRandom } from '#drivers/linux/system-random.ts';
 import { readIfPresent, replaceDurably } from '#drivers/pki/durable-file.ts';
 import { createHostKey, createHostRequest } from '#drivers/pki/host-key.ts';
-import { loadIdentity, saveIdentity } from '#drivers/pki/identity-folder.ts';
+import { saveIdentity } from '#drivers/pki/identity-folder.ts';
+import { openIdentity } from '#drivers/pki/identity-keeper.ts';
+import { revocationCheck } from '#drivers/pki/revocation-list.ts';
 import { verifierFor } from '#drivers/pki/signer.ts';
 import { createStrongswanIpsec } from '#drivers/strongswan/ipsec.ts';
 import { type AgentConfig, AgentConfigSchema, agentConfigOf } from '#wire/agent-config.ts';
@@ -38,7 +42,8 @@ export async function joinAgent(order: JoinOrder, signal: AbortSignal): Promise<
   const { token, caFingerprint } = order;
   const { hostId, addresses, controllerUrl } = config;
   const joined = await joinCluster({ controllerUrl, token, hostId, addresses, requestPem, caFingerprint }, signal);
-  await saveIdentity(config.identityDir, { hostId, certificatePem: joined.certificatePem, privateKeyPem, caPem: joined.caPem });
+  const { certificatePem, caPem, intermediatesPem, crlPems } = joined;
+  await saveIdentity(config.identityDir, { hostId, certificatePem, privateKeyPem, caPem, intermediatesPem, crlPems });
   await replaceDurably(join(config.identityDir, ticketKeyFile), joined.controllerPublicKeyPem);
 }
 
@@ -46,9 +51,9 @@ export async function joinAgent(order: JoinOrder, signal: AbortSignal): Promise<
 export async function runAgent(configPath: string, signal: AbortSignal): Promise<void> {
   const config = configOf(configPath);
   const parts = await partsOf(config);
-  const { hostId, addresses, sampleIntervalMs, memoryCapacityBytes } = config;
+  const { hostId, addresses, sampleIntervalMs, memoryCapacityBytes, channelWatch } = config;
   try {
-    await serve(parts, { hostId, addresses, sampleIntervalMs, memoryCapacityBytes, version: productVersion }, signal);
+    await serve(parts, { hostId, addresses, sampleIntervalMs, memoryCapacityBytes, channelWatch, version: productVersion }, signal);
   } finally {
     await parts.hypervisor.close();
     await parts.ipsec.close();
@@ -56,11 +61,12 @@ export async function runAgent(configPath: string, signal: AbortSignal): Promise
 }
 
 async function partsOf(config: AgentConfig): Promise<AgentParts> {
-  const identity = await loadIdentity(config.identityDir);
-  if (identity.hostId !== config.hostId) {
+  const identity = await openIdentity(config.identityDir);
+  const { hostId } = identity.current();
+  if (hostId !== config.hostId) {
     throw new PlimsollError(
       'config-invalid',
-      `the certificate in ${config.identityDir} is of ${identity.hostId}, not of ${config.hostId}: join again`,
+      `the certificate in ${config.identityDir} is of ${hostId}, not of ${config.hostId}: join again`,
     );
   }
   const ticketKeyPath = join(config.identityDir, ticketKeyFile);
@@ -81,10 +87,16 @@ async function partsOf(config: AgentConfig): Promise<AgentParts> {
     ipsec: createStrongswanIpsec({ socketPath: config.viciSocket, log }),
     guard: new NftGuard(),
     prober: new LinuxProber(),
+    network: new LinuxNetwork({ stateDir: config.stateDir }),
     hostMeter: new LinuxHostMeter({ clock: new SystemClock(), cgroup: config.cgroup }),
-    dialer: createDialer({ url: config.controllerUrl, identity: () => identity }),
+    dialer: createDialer({
+      url: config.controllerUrl,
+      identity: () => identity.current(),
+      isRevoked: ({ crlPems }, certificate) => revocationCheck(crlPems)(certificate),
+    }),
     memory: new FileAgentMemory(join(config.stateDir, 'agent-memory.json')),
     identity,
+    sha256: (data) => createHash('sha256').update(data).digest('hex'),
     ticketVerifier: verifierFor(ticketKeyPem),
   };
 }

@@ -4,15 +4,17 @@ import type {
   Clock,
   Dialer,
   Guard,
-  HostIdentity,
   HostMeter,
   Hypervisor,
+  IdentityKeeper,
   Ipsec,
   Log,
+  Network,
   Prober,
   Random,
   Verifier,
 } from '#core/ports.ts';
+import type { WatchLimits } from './channel-watch.ts';
 
 /** Everything an agent needs from the world; the simulator hands it the same in virtual time. */
 export interface AgentParts {
@@ -23,10 +25,13 @@ export interface AgentParts {
   readonly ipsec: Ipsec;
   readonly guard: Guard;
   readonly prober: Prober;
+  readonly network: Network;
   readonly hostMeter: HostMeter;
   readonly dialer: Dialer;
   readonly memory: AgentMemory;
-  readonly identity: HostIdentity;
+  readonly identity: IdentityKeeper;
+  /** SHA-256 of the data, lower-case hex. */
+  readonly sha256: (data: Uint8Array) => string;
   /** Of the key that the controller signs tickets with. */
   readonly ticketVerifier: Verifier;
 }
@@ -38,4 +43,6 @@ export interface AgentSettings {
   /** Memory that this host offers to VMs when that is less than the machine has; null for all of it. */
   readonly memoryCapacityBytes: number | null;
   readonly version: string;
+  /** Other limits than the defaults, for a slow host. */
+  readonly channelWatch?: WatchLimits;
 }

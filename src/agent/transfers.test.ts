@@ -1,16 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { PlimsollError } from '#core/model/result.ts';
-import { Channels } from './channels.ts';
-import { association, type FakeWorld, fakeWorld, otherPeer, peer, settings, signed, startArgs, ticketOf, vmId } from './fakes.ts';
-import { Gate } from './gate.ts';
+import { closeChannel } from './closing.ts';
+import { association, otherPeer, peer, profile, rekeyed, settings, signed, startArgs, ticketOf, vmId } from './examples.ts';
+import { type FakeWorld, fakeWorld } from './fakes.ts';
 import { Remembered } from './remembered.ts';
-import { Transfers } from './transfers.ts';
+import { type AgentRooms, openRooms } from './rooms.ts';
 
-interface Source extends FakeWorld {
-  readonly channels: Channels;
-  readonly gate: Gate;
-  readonly transfers: Transfers;
-}
+type Source = FakeWorld & AgentRooms;
 
 const going = new AbortController().signal;
 const outcome = { totalMs: 1, downtimeMs: 1, memorySentBytes: 1, iterations: 1 };
@@ -21,11 +17,10 @@ afterEach(() => void vi.useRealTimers());
 /** A source with its ticket accepted and its channel proven: all good. */
 async function readySource(): Promise<Source> {
   const world = fakeWorld();
-  const channels = new Channels(world.parts, settings);
-  const gate = new Gate('a', await Remembered.load(world.memory), world.parts.ticketVerifier);
-  await gate.accept(signed(ticketOf()), 10);
-  await channels.probe(peer, 'n1', going);
-  return { ...world, channels, gate, transfers: new Transfers(world.parts, channels, gate) };
+  const rooms = openRooms(world.parts, settings, await Remembered.load(world.memory), 'boot1');
+  await rooms.gate.accept(signed(ticketOf()), 10);
+  await rooms.proofs.probe(peer, 'n1', going);
+  return { ...world, ...rooms };
 }
 
 async function startedSource(): Promise<Source> {
@@ -37,14 +32,14 @@ async function startedSource(): Promise<Source> {
 describe('the start of a transfer', () => {
   it('sends the VM once when all is good', async () => {
     const source = await startedSource();
-    expect(source.hypervisor.migrations).toMatchObject([{ vmId, peerHostId: 'b', peerProtectedAddress: '10.1.0.2' }]);
+    expect(source.hypervisor.migrations).toMatchObject([{ vmId, peerHostId: 'b', peerAddress: '10.1.0.2', streamSecurity: 'none' }]);
     source.hypervisor.complete(outcome);
     await vi.advanceTimersByTimeAsync(1000);
-    expect(source.transfers.status('m1')).toEqual({ kind: 'completed', outcome });
+    expect(source.transfers.status('m1')).toMatchObject({ kind: 'completed', outcome, channel: { sa: { spiOut: 'aa' } } });
   });
 
   const broken: readonly (readonly [story: string, spoil: (source: Source) => unknown, code: string])[] = [
-    ['the channel was closed after its proof', ({ channels }) => channels.close('b', going), 'proof-missing'],
+    ['the channel was closed after its proof', (source) => closeChannel(source, 'b', going), 'proof-missing'],
     ['the proof is old', () => vi.advanceTimersByTimeAsync(30_001), 'proof-missing'],
     ['the guard is gone', ({ guard }) => (guard.installed = false), 'guard-missing'],
     ['the SA is gone', ({ ipsec }) => (ipsec.sas = []), 'proof-missing'],
@@ -78,14 +73,14 @@ describe('the start of a transfer', () => {
   it('sends nothing without any proof, or after one that failed', async () => {
     const source = await readySource();
     source.parts.prober.sendProtected = () => Promise.resolve(0);
-    await source.channels.probe(peer, 'n2', going);
+    await source.proofs.probe(peer, 'n2', going);
     await expect(source.transfers.start(startArgs, going)).rejects.toMatchObject({ code: 'proof-missing' });
     expect(source.hypervisor.migrations).toEqual([]);
   });
 
   it('sends once when it is asked twice, one after the other or both at once', async () => {
     const source = await startedSource();
-    await source.channels.probe(peer, 'n2', going);
+    await source.proofs.probe(peer, 'n2', going);
     await expect(source.transfers.start(startArgs, going)).rejects.toMatchObject({ code: 'ticket-used' });
     const atOnce = await readySource();
     await atOnce.gate.accept(signed(ticketOf({ ticketId: 't2', migrationId: 'm2', vmEpoch: 4 })), 10);
@@ -104,7 +99,7 @@ describe('the start of a transfer', () => {
     const closed = await readySource();
     closed.ipsec.remove = () => Promise.resolve();
     const started = closed.transfers.start(startArgs, going);
-    const close = closed.channels.close('b', going);
+    const close = closeChannel(closed, 'b', going);
     await expect(started).rejects.toMatchObject({ code: 'proof-missing' });
     await close;
     expect([...late.hypervisor.migrations, ...closed.hypervisor.migrations]).toEqual([]);
@@ -115,25 +110,106 @@ function addNewerSa(ipsec: FakeWorld['ipsec']): void {
   ipsec.sas = [...ipsec.sas, association({ childUniqueId: '2', spiOut: 'cc', spiIn: 'dd' })];
 }
 
-describe('a transfer under way', () => {
-  const lost: readonly (readonly [story: string, spoil: (source: Source) => unknown])[] = [
-    ['the guard', ({ guard }) => (guard.installed = false)],
-    ['the SA', ({ ipsec }) => (ipsec.sas = [])],
-    ['the strong cipher', ({ ipsec }) => (ipsec.sas = [association({ encryption: '3DES_CBC' })])],
+describe('a transfer by another channel', () => {
+  const weaker = { ...startArgs, channelKind: 'none' } as const;
+
+  it.each([
+    ['none', 'none'],
+    ['qemu-tls', 'qemu-tls'],
+  ] as const)('of kind %s goes to the underlay address when the guard was told to let it through', async (channelKind, streamSecurity) => {
+    const source = await readySource();
+    await source.guard.exempt('10.0.0.2');
+    source.ipsec.fault = new PlimsollError('ipsec-unavailable', 'not needed');
+    expect(await source.transfers.start({ ...weaker, channelKind }, going)).toMatchObject({ sa: null, errors: null });
+    expect(source.hypervisor.migrations).toMatchObject([{ peerAddress: '10.0.0.2', streamSecurity }]);
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(source.transfers.status('m1')).toMatchObject({ kind: 'running' });
+  });
+
+  const refused: readonly (readonly [story: string, spoil: (source: Source) => unknown, changes: object, code: string])[] = [
+    ['nobody was let through', () => undefined, {}, 'grant-missing'],
+    ['another host was let through', ({ guard }) => guard.exempt('10.0.0.3'), {}, 'grant-missing'],
+    ['the guard is gone', ({ guard }) => letThroughAndRemove(guard), {}, 'guard-missing'],
+    ['its kind is not known here', ({ guard }) => guard.exempt('10.0.0.2'), { channelKind: 'ssh' }, 'profile-unsupported'],
+    ['its kind is not known here', ({ guard }) => guard.exempt('10.0.0.2'), { channelKind: 'sealed-image' }, 'profile-unsupported'],
+    ['its peer was revoked', (source) => letThroughAndRevoke(source), {}, 'host-revoked'],
   ];
 
-  it.each(lost)('is aborted when %s is lost; the VM stays', async (_story, spoil) => {
+  it.each(refused)('sends nothing when %s', async (_story, spoil, changes, code) => {
+    const source = await readySource();
+    await spoil(source);
+    await expect(source.transfers.start({ ...weaker, ...changes }, going)).rejects.toMatchObject({ code });
+    expect(source.hypervisor.migrations).toEqual([]);
+  });
+
+  it('is aborted when the exemption ends', async () => {
+    const source = await readySource();
+    await source.guard.exempt('10.0.0.2');
+    await source.transfers.start(weaker, going);
+    source.guard.exemptPeers.pop();
+    await vi.advanceTimersByTimeAsync(600);
+    expect(source.transfers.status('m1')).toMatchObject({ kind: 'failed', refusal: { code: 'grant-invalid' } });
+  });
+});
+
+function letThroughAndRemove(guard: FakeWorld['guard']): void {
+  guard.exemptPeers.push('10.0.0.2');
+  guard.installed = false;
+}
+
+function letThroughAndRevoke({ guard, channels }: Source): void {
+  guard.exemptPeers.push('10.0.0.2');
+  channels.exclude(new Set(['b']));
+}
+
+describe('the protection of a transfer by IPsec', () => {
+  it('in transport mode is of the way to the underlay address', async () => {
+    const source = await readySource();
+    const transport = { ...peer, profile: { ...profile, name: 'esp-transport' as const } };
+    source.ipsec.sas = [association({ mode: 'transport', udpEncapsulated: false })];
+    await source.proofs.probe(transport, 'n2', going);
+    await source.transfers.start({ ...startArgs, peer: transport }, going);
+    expect(source.hypervisor.migrations).toMatchObject([{ peerAddress: '10.0.0.2' }]);
+  });
+
+  it('is refused where it encrypts nothing, proven or not', async () => {
+    const source = await readySource();
+    const ah = { ...peer, profile: { ...profile, name: 'ah' as const } };
+    const sa = association({
+      mode: 'transport',
+      protocol: 'ah',
+      udpEncapsulated: false,
+      encryption: 'none',
+      integrity: 'HMAC_SHA2_384_192',
+    });
+    source.ipsec.sas = [sa];
+    await source.proofs.probe(ah, 'n2', going);
+    await expect(source.transfers.start({ ...startArgs, peer: ah }, going)).rejects.toMatchObject({ code: 'profile-refused' });
+    expect(source.hypervisor.migrations).toEqual([]);
+  });
+});
+
+describe('a transfer under way', () => {
+  const lost: readonly (readonly [story: string, spoil: (source: Source) => unknown, code: string])[] = [
+    ['the guard', ({ guard }) => (guard.installed = false), 'guard-missing'],
+    ['the SA', ({ ipsec }) => (ipsec.sas = []), 'channel-failed'],
+    ['the strong cipher', ({ ipsec }) => (ipsec.sas = [rekeyed(association(), { encryption: '3DES_CBC' })]), 'channel-failed'],
+    ['the proven SA, for another one', ({ ipsec }) => (ipsec.sas = [association({ spiOut: 'cc', spiIn: 'dd' })]), 'channel-failed'],
+    ['its way into IPsec', ({ guard }) => (guard.droppedOutPackets += 1), 'plain-text-seen'],
+  ];
+
+  it.each(lost)('is aborted when %s is lost; the VM stays', async (_story, spoil, code) => {
     const source = await startedSource();
     await vi.advanceTimersByTimeAsync(2000);
     expect(source.transfers.status('m1')).toMatchObject({ kind: 'running' });
     spoil(source);
     await vi.advanceTimersByTimeAsync(600);
-    expect(source.transfers.status('m1')).toMatchObject({ kind: 'failed', refusal: { code: 'channel-failed' } });
+    expect(source.transfers.status('m1')).toMatchObject({ kind: 'failed', refusal: { code } });
   });
 
   it('goes on when its SA is rekeyed', async () => {
     const source = await startedSource();
-    source.ipsec.sas = [association({ childUniqueId: '2', spiOut: 'cc', spiIn: 'dd' })];
+    await source.ipsec.rekey();
     await vi.advanceTimersByTimeAsync(5000);
     expect(source.transfers.status('m1')).toMatchObject({ kind: 'running' });
   });
@@ -167,6 +243,21 @@ describe('a transfer under way', () => {
     expect(source.transfers.status('m1')).toMatchObject({ kind: 'failed', refusal: { code: 'aborted' } });
     await source.transfers.abort('m0', vmId, going);
     expect(source.hypervisor.done).toEqual(['abort-job']);
+  });
+
+  it('says at its end how the channel stood, or that nobody knows', async () => {
+    const known = await startedSource();
+    await known.ipsec.rekey();
+    known.hypervisor.complete(outcome);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(known.transfers.status('m1')).toMatchObject({ channel: { sa: { replaced: [{ spiOut: 'aa' }] } } });
+    const unknown = await startedSource();
+    unknown.ipsec.hangs = true;
+    unknown.hypervisor.complete(outcome);
+    await vi.advanceTimersByTimeAsync(1999);
+    expect(unknown.transfers.status('m1')).toMatchObject({ kind: 'running' });
+    await vi.advanceTimersByTimeAsync(1);
+    expect(unknown.transfers.status('m1')).toEqual({ kind: 'completed', outcome, channel: null });
   });
 
   it('ends with a sentence that fits the wire, however long the hypervisor complains', async () => {

@@ -1,123 +1,181 @@
-import type { GuardState, SecurityAssociation } from '#core/model/channel.ts';
+import { memoryFault, migrationAddress } from '#core/channel/profiles.ts';
+import type { ChannelReading } from '#core/model/channel.ts';
+import type { HostId } from '#core/model/host.ts';
 import type { Progress } from '#core/model/migration.ts';
-import { PlimsollError, refusalOf } from '#core/model/result.ts';
-import { pause, withDeadline } from '#core/time.ts';
+import { PlimsollError, type Refusal } from '#core/model/result.ts';
+import type { VmId } from '#core/model/vm.ts';
+import type { MigrateRequest } from '#core/ports.ts';
+import { withDeadline } from '#core/time.ts';
 import type { CommandArgs, TransferStatus } from '#wire/agent-protocol.ts';
+import { watchChannel, watchDefaults, type WatchLimits } from './channel-watch.ts';
 import type { Channels } from './channels.ts';
 import type { Gate } from './gate.ts';
 import type { AgentParts } from './parts.ts';
+import type { Proofs } from './proofs.ts';
 import { shortRefusalOf } from './short-refusal.ts';
+import { judgeTransfer, mustBeExempt } from './transfer-rules.ts';
+
+type Start = CommandArgs<'transfer.start'>;
 
 interface Transfer {
-  readonly peerHostId: string;
+  readonly vmId: VmId;
+  readonly peerHostId: HostId;
   readonly abort: AbortController;
   status: TransferStatus;
 }
 
-const channelCheckIntervalMs = 500;
-/** A reading that takes longer has failed: a daemon that hangs is no better than one that is away. */
-const channelReadingMsMax = 2000;
-/** Readings in a row that may fail (a daemon that restarts) before the channel counts as lost. */
-const channelReadingsLostMax = 6;
 const finishedKeptMax = 64;
 
 /** The transfers that this agent process has started; they go on when the line to the controller is lost. */
 export class Transfers {
   readonly #parts: AgentParts;
   readonly #channels: Channels;
+  readonly #proofs: Proofs;
   readonly #gate: Gate;
+  readonly #limits: WatchLimits;
   readonly #transfers = new Map<string, Transfer>();
 
-  constructor(parts: AgentParts, channels: Channels, gate: Gate) {
+  constructor(
+    parts: AgentParts,
+    rooms: { readonly channels: Channels; readonly proofs: Proofs; readonly gate: Gate },
+    limits: WatchLimits = watchDefaults,
+  ) {
     this.#parts = parts;
-    this.#channels = channels;
-    this.#gate = gate;
+    this.#channels = rooms.channels;
+    this.#proofs = rooms.proofs;
+    this.#gate = rooms.gate;
+    this.#limits = limits;
   }
 
-  /** Resolves with the proven SA once the transfer is under way; it then runs by itself. */
-  async start(args: CommandArgs<'transfer.start'>, signal: AbortSignal): Promise<SecurityAssociation> {
-    const sa = await this.#channels.provenSa(args.peer, signal);
+  /** Resolves with the first reading of the channel once the transfer is under way; it then runs by itself. */
+  async start(args: Start, signal: AbortSignal): Promise<ChannelReading> {
+    const first = await this.#permit(args, signal);
     // Whoever asked has been told by now that nothing began.
     signal.throwIfAborted();
+    // Revoked while the channel was read: what is not under way yet is not found by whoever aborts.
+    this.#channels.mustBeMember(args.peer.hostId);
     this.#gate.spend(args.migrationId, args.vmId, args.peer.hostId, this.#parts.clock.nowMs());
     this.#forgetOldest();
-    const transfer: Transfer = { peerHostId: args.peer.hostId, abort: new AbortController(), status: { kind: 'running', progress: null } };
+    const transfer: Transfer = {
+      vmId: args.vmId,
+      peerHostId: args.peer.hostId,
+      abort: new AbortController(),
+      status: { kind: 'running', progress: null },
+    };
     this.#transfers.set(args.migrationId, transfer);
-    void this.#run(transfer, args, sa);
-    return sa;
+    void this.#run(transfer, args, first);
+    return first;
   }
 
   status(migrationId: string): TransferStatus {
     return this.#transfers.get(migrationId)?.status ?? { kind: 'unknown' };
   }
 
+  /** Whether this process has a transfer of this VM under way. */
+  owns(vmId: VmId): boolean {
+    return this.#running().some((transfer) => transfer.vmId === vmId);
+  }
+
+  /** Where the transfers go that are under way. */
+  peers(): readonly HostId[] {
+    return [...new Set(this.#running().map(({ peerHostId }) => peerHostId))];
+  }
+
+  abortAllTo(peerHostId: HostId, why: PlimsollError): void {
+    for (const transfer of this.#running()) if (transfer.peerHostId === peerHostId) transfer.abort.abort(why);
+  }
+
   /** Aborts by the transfer's own signal, or, if an agent before this one started it, by the hypervisor's job. */
-  async abort(migrationId: string, vmId: string, signal: AbortSignal): Promise<void> {
+  async abort(migrationId: string, vmId: VmId, signal: AbortSignal): Promise<void> {
     const transfer = this.#transfers.get(migrationId);
     if (transfer?.status.kind === 'running') transfer.abort.abort(new PlimsollError('aborted', 'aborted on request'));
     else await this.#parts.hypervisor.abortJob(vmId, signal);
   }
 
-  async #run(transfer: Transfer, args: CommandArgs<'transfer.start'>, sa: SecurityAssociation): Promise<void> {
+  /** What protects this transfer is in place; resolves with its first reading, throws otherwise. */
+  async #permit({ channelKind, peer }: Start, signal: AbortSignal): Promise<ChannelReading> {
+    switch (channelKind) {
+      case 'ipsec': {
+        const fault = memoryFault(peer.profile);
+        if (fault !== null) throw new PlimsollError(fault.code, fault.message);
+        return this.#proofs.spend(peer, signal);
+      }
+      case 'qemu-tls':
+      case 'none': {
+        const reading = await this.#channels.readingWithoutIpsec(signal);
+        mustBeExempt(peer, reading.guard);
+        return reading;
+      }
+      case 'ssh':
+      case 'sealed-image':
+        throw new PlimsollError('profile-unsupported', `this agent cannot send a VM by ${channelKind}: choose ipsec`);
+      default:
+        return channelKind satisfies never;
+    }
+  }
+
+  async #run(transfer: Transfer, args: Start, first: ChannelReading): Promise<void> {
     const ended = new AbortController();
     const note = (progress: Progress) => {
       if (transfer.status.kind === 'running') transfer.status = { kind: 'running', progress };
     };
-    const watching = this.#watchChannel(transfer, sa, ended.signal);
+    const watching = this.#watch(transfer, args, first, ended.signal);
+    let refusal: Refusal | null = null;
+    let status: (channel: ChannelReading | null) => TransferStatus;
     try {
-      const outcome = await this.#parts.hypervisor.migrate(
-        {
-          vmId: args.vmId,
-          peerHostId: args.peer.hostId,
-          peerProtectedAddress: args.peer.addresses.protected,
-          bandwidthBytesPerSecond: args.bandwidthBytesPerSecond,
-          downtimeMsMax: args.downtimeMsMax,
-        },
-        note,
-        transfer.abort.signal,
-      );
-      transfer.status = { kind: 'completed', outcome };
+      const outcome = await this.#parts.hypervisor.migrate(requestOf(args), note, transfer.abort.signal);
+      status = (channel) => ({ kind: 'completed', outcome, channel });
     } catch (error) {
       const reason: unknown = transfer.abort.signal.aborted ? transfer.abort.signal.reason : error;
-      transfer.status = { kind: 'failed', refusal: shortRefusalOf(reason, 'hypervisor-failed') };
-    } finally {
-      ended.abort();
-      await watching;
+      const why = shortRefusalOf(reason, 'hypervisor-failed');
+      refusal = why;
+      status = (channel) => ({ kind: 'failed', refusal: why, channel });
     }
-    this.#parts.log.info('transfer ended', { migrationId: args.migrationId, vmId: args.vmId, ended: transfer.status.kind });
+    ended.abort();
+    await watching;
+    transfer.status = status(await this.#lastReading(args));
+    this.#parts.log.info('transfer ended', {
+      migrationId: args.migrationId,
+      vmId: args.vmId,
+      ended: transfer.status.kind,
+      code: refusal?.code,
+    });
   }
 
-  /** Aborts the transfer when its SA or the guard goes: fail closed, the VM stays here. */
-  async #watchChannel(transfer: Transfer, sa: SecurityAssociation, ended: AbortSignal): Promise<void> {
-    let unread = 0;
-    while (!ended.aborted) {
-      if (!(await pause(this.#parts.clock, channelCheckIntervalMs, ended))) return;
-      const reading = await this.#readChannel(transfer.peerHostId, sa, ended);
-      unread = reading.read ? 0 : unread + 1;
-      const fault = reading.read || unread > channelReadingsLostMax ? reading.fault : null;
-      if (fault !== null && !ended.aborted) {
-        this.#parts.log.error('channel lost during a transfer', { peer: transfer.peerHostId, fault });
-        transfer.abort.abort(
-          new PlimsollError('channel-failed', `the channel to ${transfer.peerHostId} was lost: ${fault}; the VM stays here`),
-        );
-        return;
-      }
-    }
+  /** Aborts the transfer when what protects it goes: fail closed, the VM stays here. */
+  async #watch(transfer: Transfer, args: Start, first: ChannelReading, ended: AbortSignal): Promise<void> {
+    const { peerHostId } = transfer;
+    const fault = await watchChannel(
+      this.#parts.clock,
+      {
+        read: (signal) => this.#read(args, signal),
+        judge: (reading) => judgeTransfer(args, first, reading),
+        unreadable: (why) => ({ code: 'channel-failed', message: `its channel cannot be read: ${why}; the VM stays here` }),
+      },
+      this.#limits,
+      ended,
+    );
+    if (fault === null) return;
+    this.#parts.log.error('channel lost during a transfer', { peer: peerHostId, fault: fault.message });
+    transfer.abort.abort(new PlimsollError(fault.code, `the transfer to ${peerHostId} was aborted: ${fault.message}`));
   }
 
-  async #readChannel(
-    peerHostId: string,
-    proven: SecurityAssociation,
-    ended: AbortSignal,
-  ): Promise<{ readonly read: boolean; readonly fault: string | null }> {
+  #read({ channelKind, peer }: Start, signal: AbortSignal): Promise<ChannelReading> {
+    return channelKind === 'ipsec' ? this.#channels.reading(peer.hostId, signal) : this.#channels.readingWithoutIpsec(signal);
+  }
+
+  /** Null when this end cannot be read: an older reading would count too little. */
+  async #lastReading(args: Start): Promise<ChannelReading | null> {
     try {
-      const { sa, guard } = await withDeadline(this.#parts.clock, channelReadingMsMax, ended, (limited) =>
-        this.#channels.state(peerHostId, limited),
-      );
-      return { read: true, fault: channelFault(sa, guard, proven) };
-    } catch (error) {
-      return { read: false, fault: `it cannot be read: ${refusalOf(error).message}` };
+      const going = new AbortController().signal;
+      return await withDeadline(this.#parts.clock, this.#limits.readingMsMax, going, (signal) => this.#read(args, signal));
+    } catch {
+      return null;
     }
+  }
+
+  #running(): readonly Transfer[] {
+    return [...this.#transfers.values()].filter(({ status }) => status.kind === 'running');
   }
 
   #forgetOldest(): void {
@@ -130,10 +188,14 @@ export class Transfers {
   }
 }
 
-function channelFault(sa: SecurityAssociation | null, guard: GuardState, proven: SecurityAssociation): string | null {
-  if (!guard.installed) return 'the guard is gone';
-  if (sa === null) return 'there is no SA any more';
-  // A rekey changes the SPIs and keeps the proposal.
-  const same = sa.encryption === proven.encryption && sa.mode === proven.mode;
-  return same ? null : `its SA is now ${sa.encryption} in ${sa.mode} mode, proven was ${proven.encryption} in ${proven.mode} mode`;
+function requestOf(args: Start): MigrateRequest {
+  const { peer, channelKind } = args;
+  return {
+    vmId: args.vmId,
+    peerHostId: peer.hostId,
+    peerAddress: channelKind === 'ipsec' ? migrationAddress(peer.profile, peer.addresses) : peer.addresses.underlay,
+    streamSecurity: channelKind === 'qemu-tls' ? 'qemu-tls' : 'none',
+    bandwidthBytesPerSecond: args.bandwidthBytesPerSecond,
+    downtimeMsMax: args.downtimeMsMax,
+  };
 }

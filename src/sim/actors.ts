@@ -4,14 +4,19 @@ import { startController, type Controller } from '#controller/controller.ts';
 import type { TokenMaker } from '#controller/join.ts';
 import type { ControllerSettings } from '#controller/parts.ts';
 import type { HostId } from '#core/model/host.ts';
+import { PlimsollError } from '#core/model/result.ts';
+import { encodeBase64 } from '#core/access/base64.ts';
 import type { Random, Signer, Verifier } from '#core/ports.ts';
 import { SimAgentMemory } from './agent-memory.ts';
+import { SimAuthority } from './authority.ts';
 import type { DecisionLog } from './decision-log.ts';
 import { SimGuard } from './guard.ts';
 import type { SimHost } from './host.ts';
 import { SimHostMeter } from './host-meter.ts';
 import { SimHypervisor } from './hypervisor.ts';
+import { SimIdentity } from './identity.ts';
 import { SimIpsec } from './ipsec.ts';
+import { SimPeerNetwork } from './peer-network.ts';
 import { ProbeBoard, SimProber } from './prober.ts';
 import { SimProcess } from './process.ts';
 import type { Streams } from './random.ts';
@@ -38,6 +43,12 @@ const tokenLifetimeMs = 60_000;
 /** Told better by what becomes durable, see narrator.ts. */
 const toldElsewhere = new Set(['plan', 'migration', 'move started']);
 
+/** What a host keeps while its agents come and go. */
+interface HostDisk {
+  readonly memory: SimAgentMemory;
+  readonly identity: SimIdentity;
+}
+
 interface RunningController {
   readonly process: SimProcess;
   controller: Controller | null;
@@ -46,14 +57,22 @@ interface RunningController {
 export class Actors {
   readonly #parts: ActorParts;
   readonly #agents = new Map<HostId, SimProcess>();
-  readonly #disks: ReadonlyMap<HostId, SimAgentMemory>;
+  readonly #disks: ReadonlyMap<HostId, HostDisk>;
+  readonly #authority: SimAuthority;
   readonly #probes = new ProbeBoard();
   readonly #starts = new Map<string, number>();
   #running: RunningController | null = null;
 
   constructor(parts: ActorParts) {
     this.#parts = parts;
-    this.#disks = new Map(parts.world.hosts.map(({ hostId }) => [hostId, new SimAgentMemory(parts.world.time)]));
+    const { time, hosts } = parts.world;
+    this.#authority = new SimAuthority(time, (data) => this.#sha256(data));
+    this.#disks = new Map(
+      hosts.map(({ hostId }) => {
+        const identity = new SimIdentity(time, hostId, parts.streams.stream(`identity ${hostId}`));
+        return [hostId, { memory: new SimAgentMemory(time), identity }];
+      }),
+    );
   }
 
   /** Null while it is dead or has not started yet. */
@@ -64,11 +83,37 @@ export class Actors {
   /** The first controller, all hosts joined by token, then their agents. */
   async boot(): Promise<void> {
     const controller = await this.#startController();
-    for (const { hostId, spec } of this.#parts.world.hosts) {
-      const { token } = await controller.createToken(hostId, tokenLifetimeMs, 'operator');
-      await controller.admit({ token, hostId, addresses: spec.addresses });
-    }
+    for (const { hostId } of this.#parts.world.hosts) await this.#join(controller, hostId);
     for (const { hostId } of this.#parts.world.hosts) this.startAgent(hostId);
+  }
+
+  /** Lets a host (again) into the cluster, with a new key and certificate. */
+  async rejoin(hostId: HostId): Promise<void> {
+    if (this.controller === null) throw new PlimsollError('link-lost', 'the controller does not answer: start it');
+    this.killAgent(hostId);
+    await this.#join(this.controller, hostId);
+    this.startAgent(hostId);
+  }
+
+  async #join(controller: Controller, hostId: HostId): Promise<void> {
+    const { identity } = this.#disk(hostId);
+    const { addresses } = this.#parts.world.host(hostId).spec;
+    const { token } = await controller.createToken(hostId, tokenLifetimeMs, 'operator');
+    const requestPem = await identity.request();
+    const { certificatePem, intermediatesPem, crlPems } = await controller.join({ token, hostId, addresses, requestPem });
+    await identity.install(certificatePem, intermediatesPem);
+    await identity.updateTrust({ intermediatesPem, crlPems });
+  }
+
+  #disk(hostId: HostId): HostDisk {
+    const disk = this.#disks.get(hostId);
+    if (!disk) throw new RangeError(`the cluster has no host ${hostId}`);
+    return disk;
+  }
+
+  /** Everything that is hashed in here is text. */
+  #sha256(data: Uint8Array): string {
+    return this.#parts.sha256(new TextDecoder().decode(data));
   }
 
   startController(): void {
@@ -117,7 +162,9 @@ export class Actors {
       lines: process.port(switchboard.server(process)),
       signer: key,
       verifier: key,
+      authority: process.port(this.#authority),
       sha256,
+      randomKey: (bytes: number) => encodeBase64(Uint8Array.from({ length: bytes }, () => Math.floor(random.fraction() * 256))),
     };
     running.controller = await startController(parts, controllerSettings, tokenMaker(random, sha256), new AbortController().signal);
     return running.controller;
@@ -127,7 +174,7 @@ export class Actors {
     const { world, log, switchboard, key } = this.#parts;
     const { hostId } = host;
     const random = this.#randomOf(process);
-    const disk = this.#disks.get(hostId) ?? new SimAgentMemory(world.time);
+    const { memory, identity } = this.#disk(hostId);
     return {
       clock: process.clock(world.time.clock()),
       random,
@@ -136,10 +183,12 @@ export class Actors {
       ipsec: process.port(new SimIpsec(world, host, random)),
       guard: process.port(new SimGuard(world.time, host.filter)),
       prober: process.port(new SimProber(world, host, this.#probes)),
+      network: process.port(new SimPeerNetwork(world, host)),
       hostMeter: process.port(new SimHostMeter(world.time, host)),
-      dialer: switchboard.dialer(hostId, process),
-      memory: process.port(disk),
-      identity: { hostId, certificatePem: 'simulated', privateKeyPem: 'simulated', caPem: 'simulated' },
+      dialer: switchboard.dialer(identity, process),
+      memory: process.port(memory),
+      identity: process.port(identity),
+      sha256: (data: Uint8Array) => this.#sha256(data),
       ticketVerifier: key,
     };
   }

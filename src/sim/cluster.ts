@@ -1,7 +1,8 @@
 /** A whole cluster in virtual time: the real controller and agents on a simulated world, watched after every event. */
-import type { ControllerSettings } from '#controller/parts.ts';
+import { type ControllerSettings, defaultCertificateSettings } from '#controller/parts.ts';
 import { defaultPolicy, type Policy } from '#core/model/policy.ts';
 import type { Signer, Verifier } from '#core/ports.ts';
+import { channelPolicyOf } from '#wire/controller-config.ts';
 import { Actors } from './actors.ts';
 import { DecisionLog } from './decision-log.ts';
 import { Copy, type Guest } from './guest.ts';
@@ -62,8 +63,8 @@ export class SimCluster {
     const spec = scenario.cluster;
     this.#spec = spec;
     this.#surroundings = surroundings;
-    this.policy = { ...defaultPolicy, ...spec.policy };
-    this.world = new World(this.time, Object.entries(spec.hosts).map(hostSpecOf), Object.entries(spec.vms).map(guestOf));
+    this.policy = { ...defaultPolicy, ...spec.policy, channel: channelPolicyOf(spec.channel ?? {}) };
+    this.world = new World(this.time, Object.entries(spec.hosts).map(hostSpecOf), Object.entries(spec.vms).map(guestOf), spec.paths ?? []);
     for (const guest of this.world.guests) {
       const home = spec.vms[guest.name]?.host;
       if (home !== undefined) this.world.host(home).add(new Copy(guest, 'running'));
@@ -130,6 +131,10 @@ export class SimCluster {
       policy: this.policy,
       planIntervalMs: (spec.planIntervalSeconds ?? defaults.planIntervalSeconds) * 1000,
       historyMs,
+      certificates: {
+        ...defaultCertificateSettings,
+        ...(spec.certificateLifeSeconds === undefined ? {} : { leafLifetimeMs: spec.certificateLifeSeconds * 1000 }),
+      },
     };
     return new Actors({
       world: this.world,
@@ -183,6 +188,8 @@ function hostSpecOf([hostId, spec]: readonly [string, ClusterSpec['hosts'][strin
     addresses: { underlay: `10.0.0.${index + 1}`, protected: `10.79.0.${index + 1}`, interface: 'eth0' },
     cpuCores: spec.cpuCores,
     memoryBytes: spec.memoryGiB * gibibyte,
+    ipsec: spec.ipsec ?? 'libipsec',
+    mtuBytes: spec.mtuBytes ?? 1500,
     linkBytesPerSecond: (spec.linkMiBPerSecond ?? defaults.linkMiBPerSecond) * mebibyte,
   };
 }

@@ -62,6 +62,11 @@ export class DecisionLog {
 const hidden = new Set(['migrationId', 'planId', 'vmId']);
 
 function fieldsText(fields: LogFields): string {
-  const shown = Object.entries(fields).filter(([key, value]) => !hidden.has(key) && value !== undefined && value !== null);
-  return shown.length === 0 ? '' : `: ${shown.map(([key, value]) => `${key}=${String(value)}`).join(', ')}`;
+  const shown = Object.entries(fields).filter(([key, value]) => !hidden.has(key) && value !== undefined && value !== null && value !== '');
+  return shown.length === 0 ? '' : `: ${shown.map(([key, value]) => `${key}=${shortened(String(value))}`).join(', ')}`;
+}
+
+/** Of a SHA-256, the beginning tells as much. */
+function shortened(text: string): string {
+  return text.replaceAll(/\b([0-9a-f]{8})[0-9a-f]{56}\b/g, '$1…');
 }

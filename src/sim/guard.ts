@@ -20,13 +20,18 @@ export class SimGuard implements Guard {
     await this.#time.sleep(nftMs, signal);
     if (this.#filter.condition === 'broken') throw new PlimsollError('guard-missing', 'nft refuses the rules of the guard');
     if (this.#filter.condition !== 'absent') return;
-    this.#filter.clearCounters();
+    this.#filter.clear();
     this.#filter.condition = 'installed';
   }
 
   async inspect(signal: AbortSignal): Promise<GuardState> {
     await this.#time.sleep(nftMs, signal);
-    return this.#filter.state;
+    return this.#filter.state(this.#time.nowMs);
+  }
+
+  async exempt(peerUnderlay: string, lifetimeMs: number, signal: AbortSignal): Promise<void> {
+    await this.#time.sleep(nftMs, signal);
+    this.#filter.exempt(peerUnderlay, this.#time.nowMs + lifetimeMs);
   }
 
   async remove(signal: AbortSignal): Promise<void> {

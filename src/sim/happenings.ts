@@ -63,6 +63,10 @@ export class Happenings {
         this.#note(`the guard on ${event.host} is ${event.becomes}`);
         this.#world.host(event.host).filter.condition = event.becomes;
         return;
+      case 'plain-text':
+        this.#note(`migration traffic of ${event.host} tries to leave in plain text, ${event.packets} packets`);
+        this.#world.host(event.host).filter.dropOut(event.packets);
+        return;
       case 'migrate':
         this.#migrate(event.vm, event.to, event.by ?? defaultOperator);
         return;
@@ -71,6 +75,19 @@ export class Happenings {
           const { migrationId } = await controller.vm(event.vm);
           if (migrationId !== null) await controller.abortMigration(migrationId, defaultOperator);
         });
+        return;
+      case 'revoke':
+        this.#command(`${event.by ?? defaultOperator}: revoke ${event.host}`, (controller) =>
+          controller.revokeHost(event.host, 'as the scenario says', event.by ?? defaultOperator),
+        );
+        return;
+      case 'renew':
+        this.#command(`${event.by ?? defaultOperator}: renew all certificates`, (controller) =>
+          controller.renewCertificates(null, event.by ?? defaultOperator),
+        );
+        return;
+      case 'join':
+        this.#command(`${event.host} joins with a new token`, () => this.#actors.rejoin(event.host));
         return;
       case 'mode':
         this.#command(`mode ${event.mode}`, (controller) => controller.setMode(event.mode, defaultOperator));

@@ -1,3 +1,4 @@
+import type { IpsecBackend } from '#core/model/channel.ts';
 import type { HostAddresses, HostId } from '#core/model/host.ts';
 import type { VmId } from '#core/model/vm.ts';
 import { Charon } from './charon.ts';
@@ -13,6 +14,8 @@ export interface HostSpec {
   readonly memoryBytes: number;
   /** What one link carries inside ESP. */
   readonly linkBytesPerSecond: number;
+  readonly ipsec: IpsecBackend;
+  readonly mtuBytes: number;
 }
 
 /** What a host itself needs, without any VM. */

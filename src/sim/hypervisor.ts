@@ -108,6 +108,10 @@ export class SimHypervisor implements Hypervisor {
     });
   }
 
+  reloadCertificates(signal: AbortSignal): Promise<void> {
+    return this.#call(signal, () => undefined);
+  }
+
   onEvent(listener: (event: HypervisorEvent) => void): () => void {
     return this.#host.libvirtd.onChange((alive) => listener({ kind: alive ? 'connected' : 'disconnected' }));
   }
@@ -127,8 +131,10 @@ export class SimHypervisor implements Hypervisor {
     const copy = this.#mustHave(request.vmId);
     if (copy.state !== 'running') throw new PlimsollError('vm-not-running', `VM ${copy.guest.name} is ${copy.state}: start it first`);
     if (copy.jobActive) throw new PlimsollError('vm-busy', `libvirt has a job on VM ${copy.guest.name} already`);
-    const destination = this.#world.hosts.find((host) => host.spec.addresses.protected === request.peerProtectedAddress);
-    if (!destination) throw new PlimsollError('hypervisor-failed', `nobody has the address ${request.peerProtectedAddress}`);
+    const destination = this.#world.hosts.find(({ spec: { addresses } }) =>
+      [addresses.protected, addresses.underlay].includes(request.peerAddress),
+    );
+    if (!destination) throw new PlimsollError('hypervisor-failed', `nobody has the address ${request.peerAddress}`);
     return { source: this.#host, destination, copy };
   }
 

@@ -64,7 +64,13 @@ describe('the invariants', () => {
   test('name migrations beyond the limits of a host and of the cluster', async () => {
     const cluster = await movedOnce();
     const [source, destination] = [cluster.world.host('host2'), cluster.world.host('host1')];
-    const request = { peerHostId: 'host1', peerProtectedAddress: '10.79.0.1', bandwidthBytesPerSecond: 0, downtimeMsMax: 300 };
+    const request = {
+      peerHostId: 'host1',
+      peerAddress: '10.79.0.1',
+      streamSecurity: 'none' as const,
+      bandwidthBytesPerSecond: 0,
+      downtimeMsMax: 300,
+    };
     for (const copy of source.copies) {
       const ends = { source, destination, copy };
       const job = new MigrationJob(cluster.world, ends, { ...request, vmId: copy.guest.vmId }, () => undefined);

@@ -1,8 +1,10 @@
-import type { IpsecBackend, SecurityAssociation } from '#core/model/channel.ts';
+import { profileFault } from '#core/channel/profiles.ts';
+import type { IpsecBackend, IpsecErrors, SecurityAssociation } from '#core/model/channel.ts';
 import type { HostId } from '#core/model/host.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import type { ChannelPeer, HostIdentity, Ipsec, Random } from '#core/ports.ts';
-import { reportOf, type SaEnd } from './charon.ts';
+import { distrust, readCertificate } from './certificates.ts';
+import { type Loaded, mirrored, SaEnd, type SaSpis } from './charon.ts';
 import type { SimHost } from './host.ts';
 import type { World } from './world.ts';
 
@@ -27,38 +29,54 @@ export class SimIpsec implements Ipsec {
   }
 
   backend(signal: AbortSignal): Promise<IpsecBackend> {
-    return this.#call(signal, () => 'libipsec');
+    return this.#call(signal, () => this.#host.spec.ipsec);
   }
 
   version(signal: AbortSignal): Promise<string> {
     return this.#call(signal, () => 'simulated strongSwan');
   }
 
-  prepare(peer: ChannelPeer, _identity: HostIdentity, signal: AbortSignal): Promise<void> {
-    return this.#call(signal, () => this.#host.charon.prepare(peer.peerHostId));
+  prepare(peer: ChannelPeer, identity: HostIdentity, signal: AbortSignal): Promise<void> {
+    return this.#call(signal, () => {
+      const fault = profileFault(peer.profile, this.#host.spec.ipsec);
+      if (fault !== null) throw new PlimsollError(fault.code, fault.message);
+      this.#host.charon.load(peer, identity);
+    });
   }
 
   async establish(peer: ChannelPeer, signal: AbortSignal): Promise<SecurityAssociation> {
     const far = this.#world.host(peer.peerHostId);
-    const existing = await this.#call(signal, () => {
-      if (!this.#host.charon.isPrepared(far.hostId)) throw new PlimsollError('ipsec-failed', `no connection to ${far.hostId} is loaded`);
-      return this.#host.charon.sa(far.hostId);
-    });
-    if (existing) return reportOf(existing);
+    const { loaded, sa } = await this.#call(signal, () => this.#connection(far.hostId));
+    if (sa && sa.peer.profile.name === loaded.peer.profile.name) return sa.report;
     await this.#world.time.sleep(ikeMs, signal);
     if (!far.charon.alive || !this.#world.network.reaches(this.#host.hostId, far.hostId)) {
       await this.#world.time.sleep(establishTimeoutMs, signal);
       throw new PlimsollError('ipsec-failed', `no SA with ${far.hostId} came up: it does not answer`);
     }
-    if (!far.charon.isPrepared(this.#host.hostId)) {
-      throw new PlimsollError('ipsec-failed', `no SA with ${far.hostId} came up: it has no matching peer configuration`);
-    }
     this.#mustLive();
-    return reportOf(this.#install(far));
+    const fault = this.#authenticationFault(loaded, far.charon.loaded(this.#host.hostId));
+    if (fault !== null) throw new PlimsollError('ipsec-failed', `no SA with ${far.hostId} came up: ${fault}`);
+    return this.#install(loaded.peer, far).report;
+  }
+
+  async rekey(peerHostId: HostId, signal: AbortSignal): Promise<void> {
+    await this.#call(signal, () => undefined);
+    await this.#world.time.sleep(ikeMs, signal);
+    if (!this.#world.rekey(this.#host, this.#world.host(peerHostId)))
+      throw new PlimsollError('ipsec-failed', `the SA with ${peerHostId} was not rekeyed: it does not answer`);
+  }
+
+  errors(signal: AbortSignal): Promise<IpsecErrors | null> {
+    const none = { integrityPackets: 0, replayPackets: 0, plainTextPackets: 0 };
+    return this.#call(signal, () => ({ ...none, unknownSpiPackets: this.#host.charon.unknownSpiPackets }));
+  }
+
+  updateTrust(identity: HostIdentity, signal: AbortSignal): Promise<void> {
+    return this.#call(signal, () => this.#host.charon.trust(identity));
   }
 
   listSas(signal: AbortSignal): Promise<readonly SecurityAssociation[]> {
-    return this.#call(signal, () => this.#host.charon.sas.map(reportOf));
+    return this.#call(signal, () => this.#host.charon.sas.map((sa) => sa.report));
   }
 
   remove(peerHostId: HostId, signal: AbortSignal): Promise<void> {
@@ -80,21 +98,52 @@ export class SimIpsec implements Ipsec {
     return Promise.resolve();
   }
 
-  #install(far: SimHost): SaEnd {
-    const spiNear = this.#spi();
-    const spiFar = this.#spi();
-    const end = (peer: SimHost, spiIn: string, spiOut: string): SaEnd => ({
-      peerHostId: peer.hostId,
-      childUniqueId: String(this.#world.time.elapsedMs),
-      spiIn,
-      spiOut,
-      counters: { bytesIn: 0, bytesOut: 0, packetsIn: 0, packetsOut: 0 },
-    });
-    const near = end(far, spiNear, spiFar);
+  #connection(peerHostId: HostId): { readonly loaded: Loaded; readonly sa: SaEnd | undefined } {
+    const loaded = this.#host.charon.loaded(peerHostId);
+    if (!loaded) throw new PlimsollError('ipsec-failed', `no connection to ${peerHostId} is loaded`);
+    return { loaded, sa: this.#host.charon.sa(peerHostId) };
+  }
+
+  /** What IKE_AUTH, and the choice of proposals, would fail with; null when both ends agree and believe each other. */
+  #authenticationFault(near: Loaded, far: Loaded | undefined): string | null {
+    if (!far) return 'it has no matching peer configuration';
+    const { profile, secrets } = near.peer;
+    if (JSON.stringify(far.peer.profile) !== JSON.stringify(profile)) return 'no proposal is chosen';
+    if (secrets.postQuantumKey !== far.peer.secrets.postQuantumKey) return 'the post-quantum keys differ';
+    if (profile.authentication === 'psk')
+      return secrets.preSharedKey === far.peer.secrets.preSharedKey ? null : 'the pre-shared keys differ';
+    const { nowMs } = this.#world.time;
+    return (
+      distrust(readCertificate(far.identity.certificatePem), near.identity.crlPems, nowMs) ??
+      distrust(readCertificate(near.identity.certificatePem), far.identity.crlPems, nowMs)
+    );
+  }
+
+  #install(peer: ChannelPeer, far: SimHost): SaEnd {
+    const uniqueId = String(this.#world.time.elapsedMs);
+    const inner = { spiIn: this.#spi(), spiOut: this.#spi() };
+    const spis: SaSpis = { inner, outer: peer.profile.name === 'ah+esp' ? { spiIn: this.#spi(), spiOut: this.#spi() } : null };
+    const farPeer: ChannelPeer = {
+      ...peer,
+      peerHostId: this.#host.hostId,
+      localAddresses: peer.peerAddresses,
+      peerAddresses: peer.localAddresses,
+    };
+    const near = new SaEnd(peer, this.#host.spec.ipsec, uniqueId, spis);
     this.#host.charon.install(near);
-    far.charon.install(end(this.#host, spiFar, spiNear));
+    far.charon.install(new SaEnd(farPeer, far.spec.ipsec, uniqueId, mirrored(spis)));
     this.#tell(far.hostId, true);
+    this.#rekeyInTime(near, far);
     return near;
+  }
+
+  /** The daemon replaces the keys by itself, as long as the SA is there. */
+  #rekeyInTime(sa: SaEnd, far: SimHost): void {
+    this.#world.time.after(sa.peer.profile.rekeySeconds * 1000, () => {
+      if (!this.#host.charon.sas.includes(sa)) return;
+      this.#world.rekey(this.#host, far);
+      this.#rekeyInTime(sa, far);
+    });
   }
 
   /** A delete message where the peer can be reached, dead peer detection where it cannot. */

@@ -190,7 +190,7 @@ export class MigrationJob {
   }
 
   #move(bytes: number): boolean {
-    if (this.#dying || this.#world.carry(this.source, this.destination, bytes) !== 'carried') return false;
+    if (this.#dying || this.#world.carry(this.source, this.destination, bytes, this.#request.peerAddress) !== 'carried') return false;
     this.#carriedAtMs = this.#world.time.elapsedMs;
     this.#sentBytes += bytes;
     this.destination.change(() => {

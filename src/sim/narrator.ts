@@ -55,12 +55,7 @@ export class Narrator implements StoreWatcher {
             `stopped for ${transfer.downtimeMs ?? 'an unknown number of'} ms`,
           ]
         : []),
-      ...(channel
-        ? [
-            `${channel.encryption}, SPI ${channel.spiSourceToDestination}`,
-            channel.espBytes === null ? 'ESP bytes unknown' : `${mebibytes(channel.espBytes)} inside ESP`,
-          ]
-        : ['no channel was proven']),
+      ...channelWords(channel),
     ];
     this.#log.note('receipt', `${statement.sequence}: ${parts.join(', ')}`);
   };
@@ -97,6 +92,14 @@ export class Narrator implements StoreWatcher {
 export function statementOf(receipt: StoredReceipt): ReceiptStatement {
   const envelope = JSON.parse(receipt.envelope) as Envelope;
   return JSON.parse(new TextDecoder().decode(decodeBase64(envelope.payload) ?? new Uint8Array())) as ReceiptStatement;
+}
+
+function channelWords({ kind, proof, traffic }: ReceiptStatement['channel']): readonly string[] {
+  if (kind !== 'ipsec') return [`by a weaker channel: ${kind}`];
+  if (proof === null) return ['no channel was proven'];
+  const rekeys = traffic === null || traffic.rekeys === 0 ? [] : [`rekeyed ${traffic.rekeys} times`];
+  const inside = traffic === null ? 'ESP bytes unknown' : `${mebibytes(traffic.bytesOut)} inside ESP`;
+  return [`${proof.encryption}, SPI ${proof.spiSourceToDestination}`, ...rekeys, inside];
 }
 
 function mebibytes(value: number): string {

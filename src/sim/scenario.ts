@@ -1,6 +1,6 @@
 /** What a simulated cluster is made of, and what happens to it. Read from files, so everything is checked. */
 import { PlimsollError } from '#core/model/result.ts';
-import { ModeSchema, PolicySchema } from '#wire/controller-config.ts';
+import { ChannelSectionSchema, ModeSchema, PolicySchema } from '#wire/controller-config.ts';
 import { HostIdSchema, NameSchema, strict } from '#wire/resources.ts';
 import { parse } from '#wire/validate.ts';
 import { type Static, type TSchema, Type } from 'typebox';
@@ -8,7 +8,21 @@ import { type Static, type TSchema, Type } from 'typebox';
 const Positive = Type.Number({ exclusiveMinimum: 0 });
 const Amount = Type.Number({ minimum: 0 });
 
-const HostSchema = Type.Object({ cpuCores: Positive, memoryGiB: Positive, linkMiBPerSecond: Type.Optional(Positive) }, strict);
+const MtuSchema = Type.Integer({ minimum: 576, maximum: 9216 });
+
+const HostSchema = Type.Object(
+  {
+    cpuCores: Positive,
+    memoryGiB: Positive,
+    linkMiBPerSecond: Type.Optional(Positive),
+    ipsec: Type.Optional(Type.Union([Type.Literal('kernel'), Type.Literal('libipsec')])),
+    mtuBytes: Type.Optional(MtuSchema),
+  },
+  strict,
+);
+
+/** A link between two hosts that carries less than their interfaces; `tells: false` swallows what is larger without a word. */
+const PathSchema = Type.Object({ between: Type.Tuple([HostIdSchema, HostIdSchema]), mtuBytes: MtuSchema, tells: Type.Boolean() }, strict);
 
 const VmSchema = Type.Object(
   {
@@ -31,6 +45,9 @@ export const ClusterSchema = Type.Object(
     planIntervalSeconds: Type.Optional(Positive),
     sampleIntervalSeconds: Type.Optional(Positive),
     policy: Type.Optional(Type.Partial(PolicySchema, strict)),
+    channel: Type.Optional(ChannelSectionSchema),
+    certificateLifeSeconds: Type.Optional(Positive),
+    paths: Type.Optional(Type.Array(PathSchema, { maxItems: 1000 })),
     hosts: Type.Record(HostIdSchema, HostSchema, { minProperties: 1, maxProperties: 200 }),
     vms: Type.Record(NameSchema, VmSchema),
   },
@@ -86,9 +103,16 @@ export const eventSchemas = {
   isolate: event('isolate', { host: HostIdSchema }),
   rejoin: event('rejoin', { host: HostIdSchema }),
   guard: event('guard', { host: HostIdSchema, becomes: GuardSchema }),
+  /** Migration traffic of this host tries to leave outside IPsec. */
+  'plain-text': event('plain-text', { host: HostIdSchema, packets: Type.Integer({ minimum: 1 }) }),
   /** An operator's commands. */
   migrate: event('migrate', { vm: NameSchema, to: Type.Optional(HostIdSchema), by: Type.Optional(NameSchema) }),
   abort: event('abort', { vm: NameSchema }),
+  revoke: event('revoke', { host: HostIdSchema, by: Type.Optional(NameSchema) }),
+  /** A new key and certificate for every host. */
+  renew: event('renew', { by: Type.Optional(NameSchema) }),
+  /** A revoked host joins anew, with a new token. */
+  join: event('join', { host: HostIdSchema }),
   mode: event('mode', { mode: ModeSchema }),
   approve: event('approve', { by: Type.Optional(NameSchema) }),
 } as const;
@@ -105,6 +129,9 @@ export interface Scenario {
 /** Checks both files' contents and that they fit together. Throws `config-invalid` with the place and the fault. */
 export function scenarioOf(cluster: unknown, events: unknown): Scenario {
   const checked = parse(ClusterSchema, cluster, 'cluster.yaml', 'config-invalid');
+  for (const host of (checked.paths ?? []).flatMap(({ between }) => between)) {
+    if (!Object.hasOwn(checked.hosts, host)) throw invalid(`cluster.yaml: there is a path to ${host}, which is not among the hosts`);
+  }
   for (const [name, vm] of Object.entries(checked.vms)) {
     if (!Object.hasOwn(checked.hosts, vm.host)) throw invalid(`cluster.yaml: VM ${name} is on ${vm.host}, which is not among the hosts`);
   }

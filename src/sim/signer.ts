@@ -12,5 +12,5 @@ export function simulatedKey(name: string): Signer & Verifier {
     const expected = sign(data);
     return expected.length === signature.length && expected.every((value, index) => value === signature[index]);
   };
-  return { keyId: `simulated-${name}`, sign, verify };
+  return { keyId: `simulated-${name}`, certificatesPem: `certificate of ${name}`, sign, verify };
 }

@@ -57,6 +57,7 @@ describe('the simulated store', () => {
       joinedAtMs: 1,
       addresses: { underlay: '10.0.0.1', protected: '10.79.0.1', interface: 'eth0' },
       lastSeenAtMs: null,
+      revokedAtMs: null,
     };
     void store.saveHost(host);
     host.addresses.underlay = '10.9.9.9';

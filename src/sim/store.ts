@@ -7,7 +7,17 @@ import { PlimsollError } from '#core/model/result.ts';
 import type { Sample } from '#core/model/sample.ts';
 import { percentOf } from '#core/model/units.ts';
 import type { VmId } from '#core/model/vm.ts';
-import type { HistoryPoint, HostRecord, JoinToken, Store, StoredReceipt } from '#core/store.ts';
+import type {
+  AuditEntry,
+  CertificateRecord,
+  Grant,
+  HistoryPoint,
+  HostRecord,
+  JoinToken,
+  Store,
+  StoredReceipt,
+  StoredTuning,
+} from '#core/store.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
 const syncMs = 1;
@@ -34,6 +44,10 @@ export class SimStore implements Store {
   readonly #migrations = new Map<string, Migration>();
   readonly #plans = new Map<string, Plan>();
   readonly #receipts = new Map<string, StoredReceipt>();
+  readonly #certificates = new Map<string, CertificateRecord>();
+  readonly #grants = new Map<string, Grant>();
+  readonly #tunings = new Map<string, StoredTuning>();
+  #audit: readonly AuditEntry[] = [];
   #history: HistoryPoint[] = [];
   #ledger: readonly LedgerEntry[] = [];
   #controllerEpoch = 0;
@@ -135,6 +149,52 @@ export class SimStore implements Store {
 
   latestPlan(): Promise<Plan | null> {
     return read([...this.#plans.values()].at(-1) ?? null);
+  }
+
+  saveCertificate(certificate: CertificateRecord): Promise<void> {
+    this.#certificates.set(`${certificate.authorityId} ${certificate.serialNumber}`, structuredClone(certificate));
+    return this.#written(undefined);
+  }
+
+  /** Those that end last come first. */
+  certificates(filter: { readonly hostId?: HostId; readonly revoked?: boolean }): Promise<readonly CertificateRecord[]> {
+    const wanted = [...this.#certificates.values()].filter(
+      ({ hostId, revokedAtMs }) =>
+        (filter.hostId === undefined || filter.hostId === hostId) &&
+        (filter.revoked === undefined || filter.revoked === (revokedAtMs !== null)),
+    );
+    return read(wanted.toSorted((a, b) => b.notAfterMs - a.notAfterMs));
+  }
+
+  saveGrant(grant: Grant): Promise<void> {
+    this.#grants.set(grant.grantId, structuredClone(grant));
+    return this.#written(undefined);
+  }
+
+  grant(grantId: string): Promise<Grant | null> {
+    return read(this.#grants.get(grantId) ?? null);
+  }
+
+  grants(limit: number): Promise<readonly Grant[]> {
+    return read([...this.#grants.values()].toReversed().slice(0, limit));
+  }
+
+  appendAudit(entry: AuditEntry): Promise<void> {
+    this.#audit = [...this.#audit, structuredClone(entry)];
+    return this.#written(undefined);
+  }
+
+  audit(limit: number): Promise<readonly AuditEntry[]> {
+    return read(this.#audit.toReversed().slice(0, limit));
+  }
+
+  saveTuning(tuning: StoredTuning): Promise<void> {
+    this.#tunings.set(`${tuning.hostA} ${tuning.hostB}`, structuredClone(tuning));
+    return this.#written(undefined);
+  }
+
+  tunings(): Promise<readonly StoredTuning[]> {
+    return read([...this.#tunings.values()]);
   }
 
   saveReceipt(receipt: StoredReceipt): Promise<void> {

@@ -1,6 +1,6 @@
 import type { HostId } from '#core/model/host.ts';
 import { PlimsollError } from '#core/model/result.ts';
-import type { Dialer, Line, LineServer, Random } from '#core/ports.ts';
+import type { Dialer, IdentityKeeper, Line, LineServer, Random } from '#core/ports.ts';
 import { Cable } from './cable.ts';
 import { controllerNode, type Network } from './network.ts';
 import type { SimProcess } from './process.ts';
@@ -31,11 +31,12 @@ export class Switchboard {
     };
   }
 
-  dialer(hostId: HostId, process: SimProcess): Dialer {
-    return { dial: (signal) => process.answer(this.#dial(hostId, process, signal)) };
+  dialer(identity: Pick<IdentityKeeper, 'current'>, process: SimProcess): Dialer {
+    return { dial: (signal) => process.answer(this.#dial(identity, process, signal)) };
   }
 
-  async #dial(hostId: HostId, process: SimProcess, signal: AbortSignal): Promise<Line> {
+  async #dial(identity: Pick<IdentityKeeper, 'current'>, process: SimProcess, signal: AbortSignal): Promise<Line> {
+    const { hostId, notAfterMs } = identity.current();
     const latency = () => Math.round(latencyMs.min + this.#random.fraction() * (latencyMs.max - latencyMs.min));
     if (!this.#network.reaches(hostId, controllerNode)) {
       await this.#time.sleep(dialMsMax, signal);
@@ -46,6 +47,7 @@ export class Switchboard {
     if (server === null || !server.process.alive || !process.alive) {
       throw new PlimsollError('link-lost', 'nobody listens where the controller should be: start it');
     }
+    if (this.#time.nowMs >= notAfterMs) throw new PlimsollError('link-lost', `the certificate of ${hostId} has expired: join again`);
     const cable = new Cable(this.#time, this.#network, [hostId, controllerNode], latency);
     process.atDeath(() => cable.sever('near'));
     server.process.atDeath(() => cable.sever('far'));

@@ -1,11 +1,13 @@
 /** Everything outside Plimsoll: machines, guests, the network between them, and what flows there. */
 import type { HostId } from '#core/model/host.ts';
 import type { VmId } from '#core/model/vm.ts';
-import { type SaEnd } from './charon.ts';
+import { mirrored, type SaEnd, type SaSpis } from './charon.ts';
 import { type Copy, type Guest } from './guest.ts';
 import { SimHost, type HostSpec } from './host.ts';
 import type { MigrationJob, Stage } from './migration-job.ts';
 import { Network } from './network.ts';
+import { PacketSizes, type PathSpec } from './packet-sizes.ts';
+import { hash } from './random.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
 /** How a stretch of a migration stream fared. */
@@ -21,13 +23,16 @@ export class World {
   readonly guests: readonly Guest[];
   readonly hosts: readonly SimHost[];
   readonly jobs = new Set<MigrationJob>();
+  readonly sizes: PacketSizes;
   readonly #actListeners: ((sentence: string) => void)[] = [];
   readonly #stageListeners: ((job: MigrationJob, stage: Stage) => void)[] = [];
   #plainBytes = 0;
+  #exemptBytes = 0;
   #revision = 0;
 
-  constructor(time: VirtualTime, hosts: readonly HostSpec[], guests: readonly Guest[]) {
+  constructor(time: VirtualTime, hosts: readonly HostSpec[], guests: readonly Guest[], paths: readonly PathSpec[] = []) {
     this.time = time;
+    this.sizes = new PacketSizes(new Map(hosts.map(({ hostId, mtuBytes }) => [hostId, mtuBytes])), paths);
     this.hosts = hosts.map((spec) => new SimHost(spec, time, () => this.touch()));
     this.guests = guests;
   }
@@ -41,9 +46,14 @@ export class World {
     this.#revision += 1;
   }
 
-  /** Bytes of VM memory that a bystander on the network could read. */
+  /** Bytes of VM memory that a bystander on the network could read, and nobody has allowed. */
   get plainBytes(): number {
     return this.#plainBytes;
+  }
+
+  /** The same, where the guards of both ends had been told to let them through. */
+  get exemptBytes(): number {
+    return this.#exemptBytes;
   }
 
   host(hostId: HostId): SimHost {
@@ -88,42 +98,73 @@ export class World {
   }
 
   /**
-   * Bytes of a migration stream from one host to another: inside ESP when both ends have the same SA, else
-   * in plain text unless a guard on either side drops them.
+   * Bytes of a migration stream from one host to an address of another: inside ESP when the source has an SA to that address,
+   * else in plain text unless a guard on either side drops them.
    */
-  carry(from: SimHost, to: SimHost, bytes: number): Carriage {
+  carry(from: SimHost, to: SimHost, bytes: number, address: string = to.spec.addresses.protected): Carriage {
     if (!this.network.reaches(from.hostId, to.hostId)) return 'unreachable';
+    const near = from.charon.sa(to.hostId);
+    if (near?.peer.peerAddresses.protected !== address) return this.#carryInPlain(from, to, bytes);
     const packets = Math.ceil(bytes / packetBytes);
-    const sa = this.saPair(from, to);
-    if (sa) {
-      count(sa, packets, Math.round(bytes) + packets * espOverheadBytes);
-      return 'carried';
+    const carriedBytes = Math.round(bytes) + packets * espOverheadBytes;
+    const pair = this.saPair(from, to);
+    if (!pair) {
+      near.count('Out', packets, carriedBytes);
+      to.charon.unknownSpiPackets += packets;
+      return 'dropped';
     }
-    if (from.filter.drops) {
+    count(pair, packets, carriedBytes);
+    if (near.counters.bytesOut >= near.peer.profile.rekeyBytes) this.rekey(from, to);
+    return 'carried';
+  }
+
+  #carryInPlain(from: SimHost, to: SimHost, bytes: number): Carriage {
+    const leaves = from.filter.exempts(to.spec.addresses.underlay, this.time.nowMs);
+    const enters = to.filter.exempts(from.spec.addresses.underlay, this.time.nowMs);
+    if (from.filter.drops && !leaves) {
       from.filter.dropOut(1);
       return 'dropped';
     }
-    if (to.filter.drops) {
+    if (to.filter.drops && !enters) {
       to.filter.dropIn(1);
       return 'dropped';
     }
-    this.#plainBytes += bytes;
+    if (leaves && enters) this.#exemptBytes += bytes;
+    else this.#plainBytes += bytes;
     this.touch();
     return 'carried';
   }
 
   /** The SA that both ends hold; undefined when one of them has none or another one. */
-  saPair(from: SimHost, to: SimHost): { readonly near: SaEnd; readonly far: SaEnd } | undefined {
+  saPair(from: SimHost, to: SimHost): SaPair | undefined {
     const near = from.charon.sa(to.hostId);
-    const far = to.charon.sas.find((sa) => sa.peerHostId === from.hostId && sa.spiIn === near?.spiOut);
+    const far = to.charon.sas.find((sa) => sa.peerHostId === from.hostId && sa.counters.spiIn === near?.counters.spiOut);
     return near && far ? { near, far } : undefined;
+  }
+
+  /** New keys for the SA between two hosts; false when they do not have the same one, or cannot speak with each other. */
+  rekey(one: SimHost, other: SimHost): boolean {
+    const pair = this.saPair(one, other);
+    if (!pair || !one.charon.alive || !other.charon.alive || !this.network.reaches(one.hostId, other.hostId)) return false;
+    const uniqueId = String(Math.max(this.time.elapsedMs, Number(pair.near.childUniqueId) + 1));
+    const { spiIn, spiOut } = pair.near.counters;
+    const spi = (old: string) => hash(`${old} ${uniqueId}`, 0x811c_9dc5).toString(16).padStart(8, '0');
+    const outer = pair.near.outer && { spiIn: spi(pair.near.outer.spiIn), spiOut: spi(pair.near.outer.spiOut) };
+    const spis: SaSpis = { inner: { spiIn: spi(spiIn), spiOut: spi(spiOut) }, outer };
+    pair.near.replace(uniqueId, spis);
+    pair.far.replace(uniqueId, mirrored(spis));
+    this.act(`SA between ${one.hostId} and ${other.hostId} rekeyed`);
+    return true;
   }
 }
 
+interface SaPair {
+  readonly near: SaEnd;
+  readonly far: SaEnd;
+}
+
 /** Counts packets that crossed in one direction at both ends. */
-export function count(sa: { readonly near: SaEnd; readonly far: SaEnd }, packets: number, bytes: number): void {
-  sa.near.counters.packetsOut += packets;
-  sa.near.counters.bytesOut += bytes;
-  sa.far.counters.packetsIn += packets;
-  sa.far.counters.bytesIn += bytes;
+export function count(sa: SaPair, packets: number, bytes: number): void {
+  sa.near.count('Out', packets, bytes);
+  sa.far.count('In', packets, bytes);
 }

@@ -1,0 +1,35 @@
+import { Channels } from './channels.ts';
+import type { ChannelRooms } from './closing.ts';
+import { Gate } from './gate.ts';
+import { InheritedJobs } from './inherited-jobs.ts';
+import type { AgentParts, AgentSettings } from './parts.ts';
+import { Paths } from './paths.ts';
+import { Proofs } from './proofs.ts';
+import type { Remembered } from './remembered.ts';
+import { Sampler } from './sampler.ts';
+import { Transfers } from './transfers.ts';
+import { Trust } from './trust.ts';
+
+/** What one agent process is made of. */
+export interface AgentRooms extends ChannelRooms {
+  readonly gate: Gate;
+  readonly transfers: Transfers;
+  readonly inherited: InheritedJobs;
+  readonly trust: Trust;
+  readonly sampler: Sampler;
+}
+
+export function openRooms(parts: AgentParts, settings: AgentSettings, remembered: Remembered, bootId: string): AgentRooms {
+  const gate = new Gate(settings.hostId, remembered, parts.ticketVerifier);
+  const channels = new Channels(parts, settings);
+  const channelRooms = { channels, proofs: new Proofs(parts, settings, channels), paths: new Paths(parts, channels) };
+  const transfers = new Transfers(parts, { ...channelRooms, gate }, settings.channelWatch);
+  return {
+    ...channelRooms,
+    gate,
+    transfers,
+    inherited: new InheritedJobs(parts, transfers, settings.channelWatch),
+    trust: new Trust(parts, channelRooms, transfers),
+    sampler: new Sampler(parts, settings, bootId),
+  };
+}
