@@ -11,6 +11,8 @@ import {
   TokenSchema,
   VmSchema,
 } from '#wire/api.ts';
+import { ChannelSchema, type ProveBody, ProveSchema, ResetSchema, type TuneBody, TuneSchema } from '#wire/channel-api.ts';
+import { AuditEntrySchema, CertificateSchema, type GrantBody, GrantSchema, RenewalSchema, RevocationSchema } from '#wire/security-api.ts';
 import { violations } from '#wire/validate.ts';
 import { userInfo } from 'node:os';
 import { type Static, type TSchema, Type } from 'typebox';
@@ -21,6 +23,14 @@ const HostsSchema = Type.Array(HostSchema);
 const HistorySchema = Type.Array(HistoryPointSchema);
 const VmsSchema = Type.Array(VmSchema);
 const MigrationsSchema = Type.Array(MigrationSchema);
+const ChannelsSchema = Type.Array(ChannelSchema);
+const CertificatesSchema = Type.Array(CertificateSchema);
+const RenewalsSchema = Type.Array(RenewalSchema);
+const GrantsSchema = Type.Array(GrantSchema);
+const AuditSchema = Type.Array(AuditEntrySchema);
+
+/** A little more than the controller gives itself, so that its own reason arrives. */
+const deadlinesMs = { prove: 160_000, tune: 250_000, reset: 40_000, renew: 130_000 } as const;
 
 /** The controller's REST API. Every answer is checked; every refusal is a CliError with the controller's own code. */
 export class ControllerClient {
@@ -104,12 +114,66 @@ export class ControllerClient {
     return this.#send('PUT', '/v1/mode', { mode }, StatusSchema);
   }
 
+  channels() {
+    return this.#get('/v1/channels', ChannelsSchema);
+  }
+
+  channel(hostA: string, hostB: string) {
+    return this.#get(pairPath(hostA, hostB), ChannelSchema);
+  }
+
+  proveChannel(from: string, to: string, body: ProveBody) {
+    return this.#send('POST', `${pairPath(from, to)}/prove`, body, ProveSchema, deadlinesMs.prove);
+  }
+
+  tuneChannel(from: string, to: string, body: TuneBody) {
+    return this.#send('POST', `${pairPath(from, to)}/tune`, body, TuneSchema, deadlinesMs.tune);
+  }
+
+  resetChannel(hostA: string, hostB: string) {
+    return this.#send('POST', `${pairPath(hostA, hostB)}/reset`, undefined, ResetSchema, deadlinesMs.reset);
+  }
+
+  certificates(hostId: string) {
+    return this.#get(`/v1/hosts/${encodeURIComponent(hostId)}/certificates`, CertificatesSchema);
+  }
+
+  renewCertificates(hostId: string | null) {
+    return this.#send('POST', '/v1/certificates/renew', hostId === null ? {} : { hostId }, RenewalsSchema, deadlinesMs.renew);
+  }
+
+  revokeHost(hostId: string, reason: string) {
+    return this.#send('POST', `/v1/hosts/${encodeURIComponent(hostId)}/revoke`, { reason }, RevocationSchema);
+  }
+
+  grants(limit: number) {
+    return this.#get(`/v1/grants?limit=${limit}`, GrantsSchema);
+  }
+
+  requestGrant(body: GrantBody) {
+    return this.#send('POST', '/v1/grants', body, GrantSchema);
+  }
+
+  changeGrant(grantId: string, verb: 'approve' | 'withdraw') {
+    return this.#send('POST', `/v1/grants/${encodeURIComponent(grantId)}/${verb}`, undefined, GrantSchema);
+  }
+
+  audit(limit: number) {
+    return this.#get(`/v1/audit?limit=${limit}`, AuditSchema);
+  }
+
   #get<Schema extends TSchema>(path: string, schema: Schema): Promise<Static<Schema>> {
     return this.#call({ method: 'GET', path }, schema);
   }
 
-  #send<Schema extends TSchema>(method: 'POST' | 'PUT', path: string, body: unknown, schema: Schema): Promise<Static<Schema>> {
-    return this.#call({ method, path, body }, schema);
+  #send<Schema extends TSchema>(
+    method: 'POST' | 'PUT',
+    path: string,
+    body: unknown,
+    schema: Schema,
+    deadlineMs?: number,
+  ): Promise<Static<Schema>> {
+    return this.#call(deadlineMs === undefined ? { method, path, body } : { method, path, body, deadlineMs }, schema);
   }
 
   async #call<Schema extends TSchema>(request: HttpRequest, schema: Schema): Promise<Static<Schema>> {
@@ -118,6 +182,10 @@ export class ControllerClient {
     const refusal = checked(ErrorSchema, jsonOf(answer, request), request);
     throw new CliError(refusal.code, refusal.message);
   }
+}
+
+function pairPath(hostA: string, hostB: string): string {
+  return `/v1/channels/${encodeURIComponent(hostA)}/${encodeURIComponent(hostB)}`;
 }
 
 function jsonOf(answer: HttpAnswer, request: HttpRequest): unknown {

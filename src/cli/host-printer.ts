@@ -1,5 +1,5 @@
 import type { HostResource, TokenResource } from '#wire/api.ts';
-import { formatAge, formatBytes, formatCores, formatPercent, formatTime, printable, unknown } from './format.ts';
+import { formatAge, formatBytes, formatCores, formatDuration, formatPercent, formatTime, printable, unknown } from './format.ts';
 import { type Column, fields, table } from './table.ts';
 
 /** All hosts, one line each. */
@@ -14,6 +14,7 @@ export function printHosts(hosts: readonly HostResource[], nowMs: number): strin
     { title: 'PRESSURE', align: 'right', value: (host) => formatPercent(host.pressure?.cpuSomePercent ?? null) },
     { title: 'VMS', align: 'right', value: (host) => String(host.vms) },
     { title: 'LINE', value: lineOf },
+    { title: 'CERTIFICATE', value: (host) => certificateOf(host, nowMs) },
     { title: 'SAMPLE', value: (host) => formatAge(host.lastSampleAtMs, nowMs) },
   ];
   return table(columns, hosts, "No host has joined yet: 'plimsoll host token HOST' makes a token for one.");
@@ -36,6 +37,11 @@ export function printHost(host: HostResource, nowMs: number): string {
     ['interface', host.addresses?.interface ?? unknown],
     ['hypervisor', host.hypervisor ?? unknown],
     ['IPsec', host.ipsec ?? unknown],
+    ['certificate', certificateOf(host, nowMs)],
+    ['fingerprint', host.certificate === null ? unknown : `sha256:${host.certificate.sha256}`],
+    ['clock', skewOf(host)],
+    ['guard', guardOf(host)],
+    ...(host.revokedAtMs === null ? [] : [['revoked', formatTime(host.revokedAtMs)] as const]),
   ]);
 }
 
@@ -51,8 +57,28 @@ export function printToken(token: TokenResource): string {
     ]),
     '',
     `On ${printable(token.hostId)} run once, before the token expires:`,
-    `  plimsoll agent join --config /etc/plimsoll/agent.yaml --token ${printable(token.token)} --ca-fingerprint ${printable(token.caFingerprint)}`,
+    `  plimsoll host join --token-file - --ca-fingerprint ${printable(token.caFingerprint)}`,
+    'and give it the token when it waits for it (a token on a command line can be seen by everybody on that host).',
   ].join('\n');
+}
+
+/** How long the certificate in use goes on; it is renewed with a third of its life left. */
+function certificateOf({ certificate, revokedAtMs }: HostResource, nowMs: number): string {
+  if (revokedAtMs !== null) return 'revoked';
+  if (certificate === null) return unknown;
+  const leftMs = certificate.notAfterMs - nowMs;
+  return leftMs <= 0 ? 'ended' : `${formatDuration(leftMs)} left`;
+}
+
+function skewOf({ clockSkewMs }: HostResource): string {
+  if (clockSkewMs === null) return unknown;
+  if (clockSkewMs === 0) return "as the controller's";
+  return `${formatDuration(Math.abs(clockSkewMs))} ${clockSkewMs > 0 ? 'ahead of' : 'behind'} the controller's`;
+}
+
+function guardOf({ guardInstalled }: HostResource): string {
+  if (guardInstalled === null) return unknown;
+  return guardInstalled ? 'installed' : 'NOT INSTALLED: plain-text migration traffic is not dropped';
 }
 
 function lineOf(host: HostResource): string {

@@ -1,7 +1,7 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { codeOf, CliError } from './errors.ts';
 
-const deadlineMs = 15_000;
+const deadlineMsDefault = 15_000;
 const answerBytesMax = 64 * 1024 * 1024;
 
 export interface HttpRequest {
@@ -10,6 +10,8 @@ export interface HttpRequest {
   readonly headers?: Readonly<Record<string, string>>;
   /** Sent as JSON when given. */
   readonly body?: unknown;
+  /** For what takes its time; 15 s when absent. */
+  readonly deadlineMs?: number;
 }
 
 export interface HttpAnswer {
@@ -18,10 +20,11 @@ export interface HttpAnswer {
 }
 
 /**
- * One request over a Unix socket, answered within 15 s and 64 MiB. Throws CliError `controller-unreachable`,
+ * One request over a Unix socket, answered within its deadline and 64 MiB. Throws CliError `controller-unreachable`,
  * `controller-timeout`, `controller-answer-invalid`, or `interrupted` when `signal` was aborted.
  */
 export async function requestOver(socketPath: string, request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
+  const { deadlineMs = deadlineMsDefault } = request;
   const deadline = AbortSignal.timeout(deadlineMs);
   try {
     const response = await send(socketPath, request, AbortSignal.any([signal, deadline]));

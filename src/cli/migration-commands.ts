@@ -1,15 +1,19 @@
 import type { MigrateBody, MigrationResource } from '#wire/api.ts';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { outcomeLine, printCheck, printMigration, printMigrations } from './migration-printer.ts';
 import { abortHint, followMigration } from './migration-watch.ts';
 import { type Call, callOf, countArgument, withController, withWatch } from './options.ts';
 import { show, showView, writeLine, writeNote } from './output.ts';
-import { printReceipt } from './receipt-printer.ts';
 
 interface MigrateOptions {
   readonly dryRun: boolean;
   readonly watch: boolean;
+  readonly channel: ChannelKind;
+  readonly grant?: string;
 }
+
+const channelKinds = ['ipsec', 'qemu-tls', 'ssh', 'sealed-image', 'none'] as const;
+type ChannelKind = (typeof channelKinds)[number];
 
 const migrateExamples = `
 Exit code: 0 started (with --watch: done), 1 refused or failed, 130 no longer watched (Ctrl-C).
@@ -30,10 +34,19 @@ export function addMigrateCommand(program: Command): void {
   )
     .option('-n, --dry-run', 'make all checks, move nothing', false)
     .option('-w, --watch', 'follow the migration to its end; Ctrl-C only stops the watching', false)
+    .addOption(
+      new Option(
+        '--channel <kind>',
+        'what protects it. Everything but ipsec is WEAKER and there to be compared with; none is PLAIN TEXT and needs a grant',
+      )
+        .choices(channelKinds)
+        .default('ipsec'),
+    )
+    .option('--grant <grant>', "break-glass grant for --channel none (see 'plimsoll grant')")
     .addHelpText('after', migrateExamples)
     .action(async (vm: string, host: string | undefined, options: MigrateOptions, command: Command) => {
       const call = await callOf(command);
-      const body: MigrateBody = host === undefined ? { vm } : { vm, toHostId: host };
+      const body = bodyOf(vm, host, options);
       if (options.dryRun) await checkOnly(call, body);
       else if (options.watch) await migrateAndFollow(call, body);
       else await migrate(call, body);
@@ -67,20 +80,13 @@ export function addMigrationCommands(program: Command): void {
   });
 }
 
-/** `receipt show`. */
-export function addReceiptCommands(program: Command): void {
-  const receipt = program.command('receipt').description('signed records of migrations');
-
-  withController(
-    receipt.command('show').description('show a receipt and whether its signature holds').argument('<migration>', "the migration's id"),
-  )
-    .addHelpText('after', '\nExit code: 0 when the signature is valid, 1 when it is not.')
-    .action(async (migrationId: string, _options, command: Command) => {
-      const { client, form } = await callOf(command);
-      const resource = await client.receipt(migrationId);
-      show(resource, form, printReceipt);
-      if (!resource.valid) process.exitCode = 1;
-    });
+function bodyOf(vm: string, host: string | undefined, { channel, grant }: MigrateOptions): MigrateBody {
+  return {
+    vm,
+    ...(host === undefined ? {} : { toHostId: host }),
+    ...(channel === 'ipsec' ? {} : { channelKind: channel }),
+    ...(grant === undefined ? {} : { grantId: grant }),
+  };
 }
 
 async function checkOnly(call: Call, body: MigrateBody): Promise<void> {

@@ -1,5 +1,6 @@
 import type { MigrateCheck, MigrationResource } from '#wire/api.ts';
 import { formatAge, formatBytes, formatDuration, formatPercent, formatRate, formatTime, printable, unknown } from './format.ts';
+import { channelFields } from './protection-printer.ts';
 import { type Column, fields, table } from './table.ts';
 
 /** All given migrations, one line each. */
@@ -28,6 +29,7 @@ export function printMigration(migration: MigrationResource, nowMs: number): str
     ['from', request.fromHostId],
     ['to', request.toHostId],
     ['asked', `${formatTime(request.askedAtMs)} by ${request.askedBy}${request.planId === null ? '' : `, plan ${request.planId}`}`],
+    ...(request.approvedBy === null ? [] : [['approved', `by ${request.approvedBy}`] as const]),
     ['phase', phaseText(migration, nowMs)],
     ['took', formatDuration(elapsedMs(migration, nowMs))],
     ...progressFields(migration),
@@ -136,22 +138,5 @@ function resolutionFields({ resolution }: MigrationResource): readonly Field[] {
   if (resolution === null) return [];
   return [
     ['asking both hosts', `${resolution.verdict} since ${formatTime(resolution.sinceMs)}, confirmed ${resolution.confirmations} times`],
-  ];
-}
-
-function channelFields(migration: MigrationResource): readonly Field[] {
-  const { proof, saBefore, saAfter } = migration;
-  if (proof === null) return [['channel', 'not proven (no byte of the VM leaves its host before)']];
-  const proven: readonly Field[] = [
-    ['channel', `${proof.encryption}, ${proof.keyExchange}, ${proof.mode} mode, proven ${formatTime(proof.provenAtMs)}`],
-    ['SPIs', `${proof.spiSourceToDestination} out, ${proof.spiDestinationToSource} back`],
-    ['proof', `${proof.protectedProbes} probes crossed as ESP, ${proof.plainProbesDropped} plain-text probes dropped`],
-  ];
-  if (saBefore === null || saAfter === null) return proven;
-  // A rekey in between starts the counters again; then the difference says nothing.
-  if (saBefore.spiOut !== saAfter.spiOut) return [...proven, ['bytes in ESP', 'not counted: the SA was rekeyed']];
-  return [
-    ...proven,
-    ['bytes in ESP', `${formatBytes(saAfter.bytesOut - saBefore.bytesOut)} in ${saAfter.packetsOut - saBefore.packetsOut} packets`],
   ];
 }

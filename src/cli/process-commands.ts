@@ -1,11 +1,11 @@
 import { type Command, Option } from 'commander';
 import { configOption, outputOption } from './options.ts';
 import { type OutputForm, show, writeLine } from './output.ts';
-import { checkAgentConfig, checkControllerConfig, joinAgent, runAgent, runController, runLab } from './processes.ts';
+import { checkAgentConfig, checkControllerConfig, joinAgent, readToken, runAgent, runController, runLab } from './processes.ts';
 
 interface JoinOptions {
   readonly config: string;
-  readonly token: string;
+  readonly tokenFile: string;
   readonly caFingerprint: string;
 }
 
@@ -49,21 +49,29 @@ export function addAgentCommands(program: Command): void {
     .addOption(configOption(agentConfigPath))
     .action((options: { readonly config: string }) => runAgent(options.config));
 
-  agent
+  addJoinCommand(agent);
+  addConfigCheck(agent, agentConfigPath, checkAgentConfig);
+}
+
+/** `join`, of the agent and of the host: the same. Runs on the host that joins. */
+export function addJoinCommand(parent: Command): void {
+  parent
     .command('join')
-    .description("get this host's certificate with a one-time token (made by 'plimsoll host token')")
+    .description("on the host that joins: get its certificate with a one-time token (made by 'plimsoll host token')")
     .addOption(configOption(agentConfigPath))
-    .addOption(new Option('--token <token>', 'the one-time token').env('PLIMSOLL_JOIN_TOKEN').makeOptionMandatory())
+    // Never the token itself: everybody on this host can see a process's arguments and its user its environment.
+    .requiredOption('--token-file <file>', "file that holds the one-time token; '-' is standard input")
     .addOption(
-      new Option('--ca-fingerprint <fingerprint>', "the cluster CA's fingerprint, as 'host token' printed it").makeOptionMandatory(),
+      new Option(
+        '--ca-fingerprint <fingerprint>',
+        "the fingerprint of the cluster's root, as 'host token' printed it",
+      ).makeOptionMandatory(),
     )
-    .addHelpText('after', '\nThe token can also come from PLIMSOLL_JOIN_TOKEN, out of sight of the process list.')
+    .addHelpText('after', '\nExamples:\n  plimsoll host join --token-file - --ca-fingerprint sha256:0123…')
     .action(async (options: JoinOptions) => {
-      await joinAgent({ configPath: options.config, token: options.token, caFingerprint: options.caFingerprint });
+      await joinAgent({ configPath: options.config, token: await readToken(options.tokenFile), caFingerprint: options.caFingerprint });
       writeLine(`This host has joined. Start its agent with: plimsoll agent run --config ${options.config}`);
     });
-
-  addConfigCheck(agent, agentConfigPath, checkAgentConfig);
 }
 
 function addConfigCheck(parent: Command, defaultPath: string, check: (path: string) => Promise<object>): void {

@@ -3,9 +3,11 @@
  * CLI that reaches beyond the wire: everything behind it is imported only when it is asked for.
  */
 import { spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { constants } from 'node:os';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { CliError } from './errors.ts';
+import { CliError, codeOf } from './errors.ts';
 import { interruptSignal } from './interrupt.ts';
 
 export interface JoinRequest {
@@ -30,6 +32,81 @@ export async function runAgent(configPath: string): Promise<void> {
 export async function joinAgent(request: JoinRequest): Promise<void> {
   const main = await import('#agent/main.ts');
   await main.joinAgent(request, interruptSignal());
+}
+
+/** A receipt out of a file; nobody has checked it. */
+export interface ReceiptFile {
+  readonly migrationId: string;
+  readonly valid: null;
+  readonly keyId: string;
+  readonly statement: unknown;
+  readonly envelope: unknown;
+}
+
+export type ReceiptVerdict =
+  | {
+      readonly valid: true;
+      readonly statement: unknown;
+      readonly signedBy: { readonly commonName: string; readonly certificateSha256: string; readonly rootName: string };
+    }
+  | { readonly valid: false; readonly why: string };
+
+/** Reads a receipt without checking it. Throws `input-invalid` for a file that holds none. */
+export async function readReceiptFile(path: string): Promise<ReceiptFile> {
+  const { parseEnvelope, parseJson } = await import('#core/access/envelope.ts');
+  const { decodeBase64 } = await import('#core/access/base64.ts');
+  const text = await envelopeText(path);
+  const envelope = parseEnvelope(text);
+  const statement = parseJson(new TextDecoder().decode(decodeBase64(envelope?.payload ?? '') ?? new Uint8Array()));
+  if (typeof statement !== 'object' || statement === null || !('migrationId' in statement))
+    throw new CliError('input-invalid', `${path} holds no receipt: give it what 'plimsoll receipt show MIGRATION -o json' printed`);
+  return {
+    migrationId: String(statement.migrationId),
+    valid: null,
+    keyId: envelope?.signatures[0]?.keyid ?? '',
+    statement,
+    envelope: parseJson(text),
+  };
+}
+
+/** Checks a receipt with the cluster's root certificate alone. Throws `input-invalid` for a CA file that is none. */
+export async function verifyReceiptFile(path: string, caPath: string): Promise<ReceiptVerdict> {
+  const { verifyReceipt } = await import('#drivers/pki/verify-receipt.ts');
+  return verifyReceipt(await envelopeText(path), await readText(caPath));
+}
+
+/** The envelope of a file that holds it alone, or the REST resource around it. */
+async function envelopeText(path: string): Promise<string> {
+  const { parseJson } = await import('#core/access/envelope.ts');
+  const text = await readText(path);
+  const value = parseJson(text);
+  return typeof value === 'object' && value !== null && 'envelope' in value ? JSON.stringify(value.envelope) : text;
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new CliError('input-invalid', `${path} cannot be read (${codeOf(cause)}): name a file that is there`, { cause });
+  }
+}
+
+/** The one-time token out of a file, or of standard input for `-`. Throws `input-invalid` when there is none. */
+export async function readToken(path: string): Promise<string> {
+  if (path === '-' && process.stdin.isTTY) process.stderr.write('Token: ');
+  const token = (path === '-' ? await firstLine() : await readText(path)).trim();
+  if (token === '') throw new CliError('input-invalid', `there is no token in ${path === '-' ? 'standard input' : path}`);
+  return token;
+}
+
+async function firstLine(): Promise<string> {
+  const lines = createInterface({ input: process.stdin, signal: interruptSignal() });
+  try {
+    for await (const line of lines) return line;
+    return '';
+  } finally {
+    lines.close();
+  }
 }
 
 /** The controller's configuration with its defaults filled in; throws `config-invalid` with file, line and column. */

@@ -25,8 +25,11 @@ test.each([
   ['migration list --limit 0', 'Write a whole number from 1.'],
   ['mode reckless', 'Allowed choices are observe, approve, automatic.'],
   ['status -o xml', 'Allowed choices are table, json.'],
-  ['agent join --config /nowhere', "required option '--token <token>' not specified"],
-  ['agent join --token t', "required option '--ca-fingerprint <fingerprint>' not specified"],
+  ['channel prove a', "missing required argument 'host'"],
+  ['channel tune a b --profile esp', 'Allowed choices are esp-tunnel, esp-transport, ah, ah+esp.'],
+  ['host revoke a', "required option '--reason <text>' not specified"],
+  ['receipt verify r.json', "required option '--ca <file>' not specified"],
+  ['agent join --token-file -', "required option '--ca-fingerprint <fingerprint>' not specified"],
 ])('plimsoll %s is refused in one line that says what to do', async (line, expected) => {
   const { exitCode, text } = await written(line);
   expect(exitCode).not.toBe(0);
@@ -34,7 +37,17 @@ test.each([
   expect(text).toMatch(/^plimsoll: usage: [^\n]*\n$/);
 });
 
-test.each(['--help', 'plan --help', 'migrate --help', 'host token --help', 'mode --help'])('plimsoll %s shows examples', async (line) => {
+test.each([
+  '--help',
+  'plan --help',
+  'migrate --help',
+  'host token --help',
+  'host join --help',
+  'channel --help',
+  'grant --help',
+  'receipt --help',
+  'mode --help',
+])('plimsoll %s shows examples', async (line) => {
   const { exitCode, text } = await written(line);
   expect(exitCode).toBe(0);
   expect(text).toContain('Examples:');

@@ -1,10 +1,14 @@
 import { Command, type OutputConfiguration } from 'commander';
 import { readFileSync } from 'node:fs';
 import { findPackageJSON } from 'node:module';
-import { addHostCommands, addStatusCommands, addVmCommands } from './inventory-commands.ts';
-import { addMigrateCommand, addMigrationCommands, addReceiptCommands } from './migration-commands.ts';
+import { addChannelCommands } from './channel-commands.ts';
+import { addAuditCommands, addGrantCommands } from './grant-commands.ts';
+import { addHostCommands } from './host-commands.ts';
+import { addStatusCommands, addVmCommands } from './inventory-commands.ts';
+import { addMigrateCommand, addMigrationCommands } from './migration-commands.ts';
 import { controllerOption } from './options.ts';
 import { addPlanCommands } from './plan-commands.ts';
+import { addReceiptCommands } from './receipt-commands.ts';
 import { addAgentCommands, addControllerCommands, addLabCommand } from './process-commands.ts';
 
 const examples = `
@@ -12,6 +16,7 @@ Examples:
   plimsoll host list --watch               load of every host, live
   plimsoll plan                            what the planner would move, and why
   plimsoll migrate web1 host2 --dry-run    would it work?
+  plimsoll channel prove host1 host2       is the way between them protected?
   plimsoll migration list -o json          for scripts
 
 The controller is found at --controller or PLIMSOLL_CONTROLLER (unix:/path), else the installed one, else the only lab.
@@ -34,6 +39,9 @@ export function createProgram(output: OutputConfiguration = {}): Command {
   addMigrateCommand(program);
   addMigrationCommands(program);
   addReceiptCommands(program);
+  addChannelCommands(program);
+  addGrantCommands(program);
+  addAuditCommands(program);
   addControllerCommands(program);
   addAgentCommands(program);
   addLabCommand(program);

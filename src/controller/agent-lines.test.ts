@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { protocolVersion } from '#wire/agent-protocol.ts';
 import { AgentLines } from './agent-lines.ts';
-import { FakeAgent, FakeLine, fakeParts, hello, refuse, runningVm, sampleOf, silence, vmId } from './fakes.ts';
+import { certificateSha256, FakeAgent, FakeLine, fakeParts, hello, refuse, runningVm, sampleOf, silence, vmId } from './fakes.ts';
 
 const going = new AbortController().signal;
 
@@ -10,20 +11,23 @@ afterEach(() => void vi.useRealTimers());
 function newLines() {
   const parts = fakeParts();
   const heard: string[] = [];
+  const revoked = new Set<string>();
   const lines = new AgentLines(parts, 7, {
+    admits: (hostId, sha256) => !revoked.has(hostId) && !revoked.has(sha256 ?? ''),
     onHello: (hostId) => void heard.push(`hello ${hostId}`),
     onSample: ({ hostId }) => void heard.push(`sample ${hostId}`),
     onLost: (hostId, reason) => void heard.push(`lost ${hostId}: ${reason}`),
   });
+  lines.serve();
   const find = (timeoutMs = 1000) => lines.command('a', 'vm.find', { vmId }, timeoutMs, going);
-  return { parts, heard, lines, find };
+  return { parts, heard, lines, find, revoked };
 }
 
 describe('a line to an agent', () => {
   it('is welcomed with the epoch, and carries commands once the agent has said hello', async () => {
     const { parts, heard, find } = newLines();
     const agent = new FakeAgent(parts, 'a', runningVm());
-    expect(agent.line.sent).toEqual([{ type: 'welcome', protocol: 1, controllerEpoch: 7 }]);
+    expect(agent.line.sent).toEqual([{ type: 'welcome', protocol: protocolVersion, controllerEpoch: 7 }]);
     agent.line.deliver({ type: 'sample', sample: sampleOf('a', 1) });
     expect(heard).toEqual(['hello a', 'sample a']);
     expect(await find()).toEqual({ vm: runningVm() });
@@ -33,7 +37,7 @@ describe('a line to an agent', () => {
   const malformed: readonly (readonly [story: string, message: unknown])[] = [
     ['is nothing', null],
     ['is a list', []],
-    ['is of an unknown type', { type: 'welcome', protocol: 1, controllerEpoch: 9 }],
+    ['is of an unknown type', { type: 'welcome', protocol: protocolVersion, controllerEpoch: 9 }],
     ['is a sample in the name of another host', { type: 'sample', sample: sampleOf('b', 1) }],
     ['is a sample with unknown fields', { type: 'sample', sample: { ...sampleOf('a', 1), root: true } }],
     [
@@ -64,7 +68,7 @@ describe('a line to an agent', () => {
   const early: readonly (readonly [story: string, message: unknown])[] = [
     ['sends a sample before it has said hello', { type: 'sample', sample: sampleOf('a', 1) }],
     ['replies before it has said hello', { type: 'reply', commandId: 'c1', ok: true, value: {} }],
-    ['speaks another protocol', { ...hello('a'), protocol: 2 }],
+    ['speaks another protocol', { ...hello('a'), protocol: protocolVersion + 1 }],
     ['gives an address that is none', { ...hello('a'), addresses: { underlay: 'x; reboot', protected: '10.1.0.1', interface: 'eth0' } }],
   ];
 
@@ -90,6 +94,30 @@ describe('a line to an agent', () => {
     former.deliver(null);
     expect(former.closedFor).toBe('replaced');
     expect([heard, lines.isUp('a')]).toEqual([['hello a', 'hello a'], true]);
+  });
+});
+
+describe('a line of a revoked host', () => {
+  it.each([
+    ['by its name', 'a'],
+    ['by its certificate', certificateSha256('a')],
+  ])('is closed at once when it is known %s; the control arm is let in', (_story, word) => {
+    const { parts, heard, lines, revoked } = newLines();
+    new FakeAgent(parts, 'a').line.close('gone');
+    revoked.add(word);
+    const agent = new FakeAgent(parts, 'a');
+    expect([agent.line.closedFor, lines.isUp('a'), lines.hostIds]).toEqual(['host-revoked', false, []]);
+    expect(heard.filter((line) => line === 'hello a')).toHaveLength(1);
+  });
+
+  it('is closed when it is up, and the commands on it end', async () => {
+    const { parts, lines, find } = newLines();
+    const agent = new FakeAgent(parts, 'a');
+    agent.answers['vm.find'] = () => silence;
+    const lost = expect(find()).rejects.toMatchObject({ code: 'link-lost' });
+    lines.close('a', 'host-revoked');
+    await lost;
+    expect(agent.line.closedFor).toBe('host-revoked');
   });
 });
 

@@ -21,10 +21,15 @@ export interface AgentFacts {
   readonly addresses: HostAddresses;
   readonly hypervisor: string | null;
   readonly ipsec: string | null;
+  /** The certificate that the agent uses. */
+  readonly certificate: { readonly sha256: string; readonly notAfterMs: number };
 }
 
 export interface AgentListener {
-  onHello(hostId: HostId, facts: AgentFacts): void;
+  /** Whether a line of this host may be open; asked as it comes, and again when its certificate is known. */
+  admits(hostId: HostId, certificateSha256: string | null): boolean;
+  /** `sentAtMs`: by the host's clock. */
+  onHello(hostId: HostId, facts: AgentFacts, sentAtMs: number): void;
   onSample(sample: Sample): void;
   onLost(hostId: HostId, reason: string): void;
 }
@@ -53,15 +58,35 @@ export class AgentLines {
     this.#parts = parts;
     this.#epoch = epoch;
     this.#listener = listener;
-    parts.lines.onLine((hostId, line) => this.#accept(hostId, line));
+  }
+
+  /** Takes in agents from here on; before, the listener turns them away and they dial again. */
+  serve(): void {
+    this.#parts.lines.onLine((hostId, line) => this.#accept(hostId, line));
   }
 
   isUp(hostId: HostId): boolean {
-    return this.#lines.get(hostId)?.facts !== undefined && this.#lines.get(hostId)?.facts !== null;
+    return this.facts(hostId) !== null;
   }
 
   facts(hostId: HostId): AgentFacts | null {
     return this.#lines.get(hostId)?.facts ?? null;
+  }
+
+  /** All hosts that can be given commands now. */
+  get hostIds(): readonly HostId[] {
+    return [...this.#lines].flatMap(([hostId, { facts }]) => (facts === null ? [] : [hostId]));
+  }
+
+  /** Ends the line of a host, if there is one. */
+  close(hostId: HostId, reason: string): void {
+    this.#lines.get(hostId)?.line.close(reason);
+  }
+
+  /** Notes that the agent has taken another certificate into use. */
+  renewed(hostId: HostId, certificate: AgentFacts['certificate']): void {
+    const open = this.#lines.get(hostId);
+    if (open?.facts) open.facts = { ...open.facts, certificate };
   }
 
   /** Runs one command on a host. Rejects with the agent's own refusal, `host-down`, `link-lost` or `command-timeout`. */
@@ -93,6 +118,11 @@ export class AgentLines {
   }
 
   #accept(hostId: HostId, line: Line): void {
+    if (!this.#listener.admits(hostId, null)) {
+      this.#parts.log.warn('a revoked host was turned away', { hostId });
+      line.close('host-revoked');
+      return;
+    }
     const open: OpenLine = { line, waiting: new Map(), facts: null };
     const former = this.#lines.get(hostId);
     this.#lines.set(hostId, open);
@@ -132,8 +162,7 @@ export class AgentLines {
             `agent speaks protocol ${message.protocol}, this controller ${protocolVersion}: update the older one`,
           );
         }
-        open.facts = { addresses: message.addresses, hypervisor: message.hypervisor, ipsec: message.ipsec };
-        this.#listener.onHello(hostId, open.facts);
+        this.#greet(hostId, open, message);
         return;
       case 'sample':
         if (message.sample.hostId !== hostId) {
@@ -151,6 +180,17 @@ export class AgentLines {
       default:
         message satisfies never;
     }
+  }
+
+  #greet(hostId: HostId, open: OpenLine, hello: Extract<FromAgent, { type: 'hello' }>): void {
+    const { addresses, hypervisor, ipsec, certificate, sentAtMs } = hello;
+    if (!this.#listener.admits(hostId, certificate.sha256)) {
+      this.#parts.log.warn('a host with a revoked certificate was turned away', { hostId });
+      open.line.close('host-revoked');
+      return;
+    }
+    open.facts = { addresses, hypervisor, ipsec, certificate };
+    this.#listener.onHello(hostId, open.facts, sentAtMs);
   }
 
   #drop(open: OpenLine, reason: string): void {

@@ -9,7 +9,7 @@ afterEach(() => void vi.useRealTimers());
 function newView(...hostIds: readonly string[]): ClusterView {
   const view = new ClusterView(policy);
   for (const hostId of hostIds) {
-    view.adopt({ hostId, joinedAtMs: 1, addresses: null, lastSeenAtMs: null });
+    view.adopt({ hostId, joinedAtMs: 1, addresses: null, lastSeenAtMs: null, revokedAtMs: null });
     view.connect(hostId, hello(hostId));
   }
   return view;
@@ -53,7 +53,7 @@ describe('what the controller believes of its hosts', () => {
 
   it('tells a host that is up from one that is silent, lost or never came', async () => {
     const view = newView('a', 'b');
-    view.adopt({ hostId: 'c', joinedAtMs: 1, addresses: null, lastSeenAtMs: null });
+    view.adopt({ hostId: 'c', joinedAtMs: 1, addresses: null, lastSeenAtMs: null, revokedAtMs: null });
     view.ingest(sampleOf('a', 1), Date.now());
     expect(['a', 'b', 'c'].map((hostId) => statusOf(view, hostId))).toEqual(['up', 'silent', 'joined']);
     await vi.advanceTimersByTimeAsync(policy.sampleAgeMsMax + 1);

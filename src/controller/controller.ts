@@ -1,11 +1,9 @@
 /** The controller: takes in samples, plans, executes, keeps the ledger. Everything from the world comes as a part. */
-import { chooseTarget } from '#core/planner/choose-target.ts';
 import type { HostId } from '#core/model/host.ts';
-import type { MigrationRequest } from '#core/model/migration.ts';
 import type { Mode } from '#core/model/policy.ts';
 import { PlimsollError, refusalOf } from '#core/model/result.ts';
-import type { Sample } from '#core/model/sample.ts';
 import type { SnapshotVm } from '#core/model/snapshot.ts';
+import type { TrustUpdate } from '#core/ports.ts';
 import type { HistoryPoint } from '#core/store.ts';
 import type {
   HostResource,
@@ -18,15 +16,20 @@ import type {
   TokenResource,
   VmResource,
 } from '#wire/api.ts';
-import { type AgentFacts, AgentLines } from './agent-lines.ts';
-import { ClusterView } from './cluster-view.ts';
-import { Executor } from './executor.ts';
-import { History } from './history.ts';
-import { Joining, type JoinRequest, type TokenMaker } from './join.ts';
+import type { ChannelResource, ProveBody, ProveResource, ResetResource, TuneBody, TuneResource } from '#wire/channel-api.ts';
+import type {
+  AuditResource,
+  CertificateResource,
+  GrantBody,
+  GrantResource,
+  RenewalResource,
+  RevocationResource,
+} from '#wire/security-api.ts';
+import type { HostView } from './cluster-view.ts';
+import type { JoinRequest, TokenMaker } from './join.ts';
 import type { ControllerParts, ControllerSettings } from './parts.ts';
-import { Planning } from './planning.ts';
-import { Receipts } from './receipts.ts';
 import { hostResource, vmResource } from './resources.ts';
+import { openRooms, type Rooms } from './rooms.ts';
 import type { ControllerService } from './service.ts';
 
 /** Reads what earlier runs left, takes up their open migrations, and starts planning; runs until the signal aborts. */
@@ -36,91 +39,55 @@ export async function startController(
   tokens: TokenMaker,
   signal: AbortSignal,
 ): Promise<Controller> {
-  const { store, log } = parts;
-  const epoch = await store.nextControllerEpoch();
-  const view = new ClusterView(settings.policy);
-  for (const host of await store.hosts()) view.adopt(host);
-  const history = new History(parts, settings.historyMs);
-  const lines = new AgentLines(parts, epoch, listener(parts, view, history));
-  const receipts = new Receipts(parts);
-  const onChange = (migration: MigrationResource) => noteChange(parts, view, migration);
-  const executor = new Executor({ parts, lines, policy: settings.policy, receipts, epoch, signal, onChange });
-  const mode = (await store.mode()) ?? settings.mode;
-  const planning = new Planning(parts, settings, view, executor, mode, await store.latestPlan());
+  const rooms = await openRooms(parts, settings, tokens, signal);
+  const { executor, planning, history, certificates, watch, view, epoch } = rooms;
   await executor.takeUp();
-  log.info('controller started', { epoch, mode, hosts: view.hosts().length });
-  const loops = Promise.all([planning.run(signal), history.run(signal)]);
-  const stopped = loops.then(() => executor.settle());
-  return new Controller({
-    parts,
-    settings,
-    epoch,
-    view,
-    history,
-    executor,
-    planning,
-    receipts,
-    joining: new Joining(parts, view, tokens),
-    stopped,
-  });
+  parts.log.info('controller started', { epoch, mode: planning.mode, hosts: view.hosts().length });
+  const loops = Promise.all([planning.run(signal), history.run(signal), certificates.run(), watch.run(signal)]);
+  return new Controller(
+    rooms,
+    loops.then(() => executor.settle()),
+  );
 }
 
-function noteChange(parts: ControllerParts, view: ClusterView, { request, phase, failure }: MigrationResource): void {
-  parts.log.info('migration', { migrationId: request.migrationId, vm: request.vmName, phase, failure: failure?.code });
-  if (phase === 'done') view.place(request.vmId, request.toHostId, parts.clock.nowMs());
-}
-
-function listener(parts: ControllerParts, view: ClusterView, history: History) {
-  return {
-    onHello: (hostId: HostId, facts: AgentFacts) => {
-      view.connect(hostId, facts);
-      parts.log.info('host connected', { hostId });
-    },
-    onSample: (sample: Sample) => {
-      const taken = view.ingest(sample, parts.clock.nowMs());
-      if (taken.ok) history.add(sample);
-      else parts.log.warn('sample rejected', { hostId: sample.hostId, reason: taken.reason });
-    },
-    onLost: (hostId: HostId, reason: string) => {
-      view.disconnect(hostId);
-      parts.log.warn('host disconnected', { hostId, reason });
-    },
-  };
-}
-
-interface Rooms {
-  readonly parts: ControllerParts;
-  readonly settings: ControllerSettings;
-  readonly epoch: number;
-  readonly view: ClusterView;
-  readonly history: History;
-  readonly executor: Executor;
-  readonly planning: Planning;
-  readonly receipts: Receipts;
-  readonly joining: Joining;
-  readonly stopped: Promise<void>;
+/** What a host that has joined gets: its certificate, and the trust of the cluster (the CA that signed the certificate first). */
+export interface Welcome extends TrustUpdate {
+  readonly certificatePem: string;
 }
 
 export class Controller implements ControllerService {
   readonly #rooms: Rooms;
   readonly #startedAtMs: number;
+  /** Resolves when the signal has aborted and all loops have ended. */
+  readonly stopped: Promise<void>;
 
-  constructor(rooms: Rooms) {
+  constructor(rooms: Rooms, stopped: Promise<void>) {
     this.#rooms = rooms;
     this.#startedAtMs = rooms.parts.clock.nowMs();
+    this.stopped = stopped;
   }
 
-  /** Resolves when the signal has aborted and all loops have ended. */
-  get stopped(): Promise<void> {
-    return this.#rooms.stopped;
-  }
-
+  /** Spends a token: the host belongs to the cluster from here on. Throws `token-invalid` or `token-expired`. */
   admit(request: JoinRequest): Promise<void> {
     return this.#rooms.joining.admit(request);
   }
 
+  /** The same with a certificate for the key of this request (PKCS#10, PEM); a refused host gets none. Throws `input-invalid`, too. */
+  async join(request: JoinRequest & { readonly requestPem: string }): Promise<Welcome> {
+    const { certificates, audit } = this.#rooms;
+    const { hostId, addresses, requestPem, token } = request;
+    const { issued, trust } = await certificates.issueTo({ hostId, addresses, requestPem }, () => this.admit({ hostId, addresses, token }));
+    await audit.note(hostId, 'host.join', hostId, `${addresses.underlay}, certificate ${issued.sha256}`);
+    return { certificatePem: issued.certificatePem, intermediatesPem: trust.intermediatesPem, crlPems: trust.crlPems };
+  }
+
+  /** For the listener: whether a host with this certificate is to be turned away. */
+  isRevoked(hostId: HostId, certificateSha256: string): boolean {
+    return !this.#rooms.membership.admits(hostId, certificateSha256, this.#nowMs());
+  }
+
   async status(): Promise<StatusResource> {
-    const { view, settings, planning, executor, epoch } = this.#rooms;
+    const { view, settings, planning, executor, epoch, watch } = this.#rooms;
     const hosts = view.hosts();
     return {
       version: settings.version,
@@ -132,24 +99,22 @@ export class Controller implements ControllerService {
       vms: view.vms().length,
       migrationsOpen: executor.inFlight().length,
       planIntervalMs: settings.planIntervalMs,
+      alarms: watch.alarms(),
     };
   }
 
   async hosts(): Promise<readonly HostResource[]> {
     const { view } = this.#rooms;
     const vms = view.vms();
-    return view.hosts().map((host) => hostResource(view, host, vms, this.#nowMs()));
+    return view.hosts().map((host) => this.#hostResource(host, vms));
   }
 
   async host(hostId: HostId): Promise<HostResource> {
-    const { view } = this.#rooms;
-    const host = view.host(hostId);
-    if (!host) throw new PlimsollError('host-unknown', `there is no host ${hostId}: see 'plimsoll host list'`);
-    return hostResource(view, host, view.vms(), this.#nowMs());
+    return this.#hostResource(this.#rooms.wishes.findHost(hostId), this.#rooms.view.vms());
   }
 
   async history(hostId: HostId, sinceMs: number, limit: number): Promise<readonly HistoryPoint[]> {
-    await this.host(hostId);
+    this.#rooms.wishes.findHost(hostId);
     return this.#rooms.parts.store.history(hostId, sinceMs, limit);
   }
 
@@ -158,7 +123,7 @@ export class Controller implements ControllerService {
   }
 
   async vm(reference: string): Promise<VmResource> {
-    return this.#vmResource(this.#findVm(reference));
+    return this.#vmResource(this.#rooms.wishes.findVm(reference));
   }
 
   async latestPlan(): Promise<PlanResource | null> {
@@ -178,11 +143,16 @@ export class Controller implements ControllerService {
   }
 
   async migrate(body: MigrateBody, askedBy: string): Promise<MigrationResource> {
-    return this.#rooms.executor.start(this.#wishOf(body, askedBy).wish);
+    const { wishes, grants, audit, executor } = this.#rooms;
+    const { wish } = wishes.migration(body, askedBy);
+    if (wish.channelKind !== 'none') return executor.start(wish);
+    const grant = await grants.permit(wish.grantId, wish.fromHostId, wish.toHostId);
+    await audit.write(askedBy, 'grant.use', grant.grantId, `${wish.vmName}: ${wish.fromHostId} -> ${wish.toHostId} in plain text`);
+    return executor.start({ ...wish, approvedBy: grant.approvedBy });
   }
 
   async checkMigrate(body: MigrateBody): Promise<MigrateCheck> {
-    const { wish, reason } = this.#wishOf(body, 'dry run');
+    const { wish, reason } = this.#rooms.wishes.migration(body, 'dry run');
     const { vmId, vmName, fromHostId, toHostId } = wish;
     const refusal = await this.#rooms.executor.check(wish).then(
       () => null,
@@ -212,60 +182,101 @@ export class Controller implements ControllerService {
     return this.#rooms.receipts.read(migrationId);
   }
 
-  createToken(hostId: HostId, lifetimeMs: number, askedBy: string): Promise<TokenResource> {
-    this.#rooms.parts.log.info('join token made', { hostId, askedBy });
+  async createToken(hostId: HostId, lifetimeMs: number, askedBy: string): Promise<TokenResource> {
+    await this.#rooms.audit.write(askedBy, 'host.token', hostId);
     return this.#rooms.joining.createToken(hostId, lifetimeMs);
   }
 
   async setMode(mode: Mode, askedBy: string): Promise<StatusResource> {
-    this.#rooms.parts.log.info('mode set', { mode, askedBy });
+    await this.#rooms.audit.write(askedBy, 'mode.set', mode);
     await this.#rooms.planning.setMode(mode);
     return this.status();
+  }
+
+  channels(): Promise<readonly ChannelResource[]> {
+    return this.#rooms.channels.list();
+  }
+
+  async channel(one: HostId, other: HostId): Promise<ChannelResource> {
+    this.#mustKnow(one, other);
+    return this.#rooms.channels.show(one, other);
+  }
+
+  async proveChannel(fromHostId: HostId, toHostId: HostId, body: ProveBody, askedBy: string): Promise<ProveResource> {
+    this.#mustKnow(fromHostId, toHostId);
+    return this.#rooms.channels.prove({ fromHostId, toHostId }, body, askedBy);
+  }
+
+  async tuneChannel(fromHostId: HostId, toHostId: HostId, body: TuneBody, askedBy: string): Promise<TuneResource> {
+    this.#mustKnow(fromHostId, toHostId);
+    return this.#rooms.channels.tune({ fromHostId, toHostId }, body, askedBy);
+  }
+
+  async resetChannel(one: HostId, other: HostId, askedBy: string): Promise<ResetResource> {
+    this.#mustKnow(one, other);
+    return this.#rooms.channels.reset({ fromHostId: one, toHostId: other }, askedBy);
+  }
+
+  async certificates(hostId: HostId): Promise<readonly CertificateResource[]> {
+    this.#mustKnow(hostId);
+    return this.#rooms.certificates.list(hostId);
+  }
+
+  async renewCertificates(hostId: HostId | null, askedBy: string): Promise<readonly RenewalResource[]> {
+    const { certificates, lines, audit } = this.#rooms;
+    if (hostId !== null) this.#mustKnow(hostId);
+    await audit.write(askedBy, 'host.renew', hostId ?? 'all');
+    return certificates.renew(hostId === null ? lines.hostIds : [hostId]);
+  }
+
+  async revokeHost(hostId: HostId, reason: string, askedBy: string): Promise<RevocationResource> {
+    const { certificates, executor } = this.#rooms;
+    this.#mustKnow(hostId);
+    return certificates.revoke(hostId, reason, askedBy, () => executor.abortAllOf(hostId));
+  }
+
+  async requestGrant(body: GrantBody, askedBy: string): Promise<GrantResource> {
+    this.#mustKnow(body.fromHostId, body.toHostId);
+    return this.#rooms.grants.request(body, askedBy);
+  }
+
+  approveGrant(grantId: string, askedBy: string): Promise<GrantResource> {
+    return this.#rooms.grants.approve(grantId, askedBy);
+  }
+
+  withdrawGrant(grantId: string, askedBy: string): Promise<GrantResource> {
+    return this.#rooms.grants.withdraw(grantId, askedBy);
+  }
+
+  grants(limit: number): Promise<readonly GrantResource[]> {
+    return this.#rooms.grants.list(limit);
+  }
+
+  audit(limit: number): Promise<readonly AuditResource[]> {
+    return this.#rooms.audit.list(limit);
   }
 
   #nowMs(): number {
     return this.#rooms.parts.clock.nowMs();
   }
 
+  #mustKnow(...hostIds: readonly HostId[]): void {
+    for (const hostId of hostIds) this.#rooms.wishes.findHost(hostId);
+  }
+
+  #hostResource(host: HostView, vms: readonly SnapshotVm[]): HostResource {
+    const { view, lines, membership, skews, watch } = this.#rooms;
+    const { hostId } = host;
+    const security = {
+      certificate: lines.facts(hostId)?.certificate ?? host.facts?.certificate ?? null,
+      clockSkewMs: skews.of(hostId),
+      guardInstalled: watch.guardInstalled(hostId),
+      revokedAtMs: membership.revokedAtMs(hostId),
+    };
+    return hostResource(view, host, security, vms, this.#nowMs());
+  }
+
   #vmResource(vm: SnapshotVm): VmResource {
     return vmResource(vm, this.#rooms.executor.migrationOf(vm.vmId));
-  }
-
-  #findVm(reference: string): SnapshotVm {
-    const found = this.#rooms.view.vms().filter((vm) => vm.vmId === reference || vm.name === reference);
-    const [vm] = found;
-    if (!vm) throw new PlimsollError('vm-unknown', `there is no VM ${reference}: see 'plimsoll vm list'`);
-    if (found.length > 1)
-      throw new PlimsollError('vm-ambiguous', `${found.length} VMs are called ${reference}: give the UUID, see 'plimsoll vm list'`);
-    return vm;
-  }
-
-  #wishOf(
-    body: MigrateBody,
-    askedBy: string,
-  ): { readonly wish: Omit<MigrationRequest, 'migrationId' | 'vmEpoch' | 'askedAtMs'>; readonly reason: string } {
-    const vm = this.#findVm(body.vm);
-    const { toHostId, reason } = this.#destination(vm, body.toHostId);
-    if (vm.state !== 'running') {
-      throw new PlimsollError('vm-not-running', `${vm.name} is ${vm.state}, only a running VM can move live: start it first`);
-    }
-    return { wish: { vmId: vm.vmId, vmName: vm.name, fromHostId: vm.hostId, toHostId, cause: 'operator', askedBy, planId: null }, reason };
-  }
-
-  #destination(vm: SnapshotVm, wished: HostId | undefined): { readonly toHostId: HostId; readonly reason: string } {
-    const { view, settings, executor } = this.#rooms;
-    if (wished === undefined) {
-      const nowMs = this.#nowMs();
-      const snapshot = { takenAtMs: nowMs, policy: settings.policy, ...view.snapshot(nowMs), inFlight: executor.inFlight(), ledger: [] };
-      const target = chooseTarget(snapshot, vm);
-      if (!target) throw new PlimsollError('no-memory', `no other host has room for ${vm.name}: see 'plimsoll host list'`);
-      return { toHostId: target.hostId, reason: target.reason };
-    }
-    const host = view.host(wished);
-    if (!host) throw new PlimsollError('host-unknown', `there is no host ${wished}: see 'plimsoll host list'`);
-    if (wished === vm.hostId) throw new PlimsollError('destination-same-as-source', `${vm.name} is on ${wished} already`);
-    if (!host.connected)
-      throw new PlimsollError('host-down', `host ${wished} is not connected: start its agent (or wait, it dials by itself)`);
-    return { toHostId: wished, reason: 'asked for by name' };
   }
 }

@@ -1,10 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { begin } from '#core/migration/step.ts';
 import type { Migration, Phase } from '#core/model/migration.ts';
-import { AgentLines } from './agent-lines.ts';
-import { Executor } from './executor.ts';
-import { FakeAgent, fakeParts, MemoryStore, policy, runningVm, silence, vmId } from './fakes.ts';
-import { Receipts } from './receipts.ts';
+import { FakeAgent, fakeParts, ipsec, MemoryStore, runningVm, settings, silence, tokens, vmId } from './fakes.ts';
+import { openRooms } from './rooms.ts';
 
 let stop: AbortController;
 
@@ -17,15 +15,13 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const wish = { vmId, vmName: 'web1', fromHostId: 'a', toHostId: 'b', cause: 'operator', askedBy: 'anna', planId: null } as const;
+const wish = { vmId, vmName: 'web1', fromHostId: 'a', toHostId: 'b', cause: 'operator', askedBy: 'anna', ...ipsec, planId: null } as const;
 const request = { ...wish, migrationId: 'm1', vmEpoch: 3, askedAtMs: 900_000 };
-const completed = { kind: 'completed', outcome: { totalMs: 900, downtimeMs: 50, memorySentBytes: 1000, iterations: 2 } };
+const completed = { kind: 'completed', outcome: { totalMs: 900, downtimeMs: 50, memorySentBytes: 1000, iterations: 2 }, channel: null };
 
-function newController(store = new MemoryStore()) {
+async function newController(store = new MemoryStore()) {
   const parts = fakeParts(store);
-  const lines = new AgentLines(parts, 8, { onHello: () => undefined, onSample: () => undefined, onLost: () => undefined });
-  const options = { parts, lines, policy, receipts: new Receipts(parts), epoch: 8, signal: stop.signal, onChange: () => undefined };
-  const executor = new Executor(options);
+  const { executor } = await openRooms(parts, settings, tokens, stop.signal);
   const source = new FakeAgent(parts, 'a', runningVm());
   const destination = new FakeAgent(parts, 'b');
   const end = async (migrationId: string) => {
@@ -45,7 +41,7 @@ function leftIn(phase: Phase): MemoryStore {
 
 describe('a migration that another controller left open', () => {
   it.each(['asked', 'checked'] as const)('when %s is given up: nothing was sent', async (phase) => {
-    const { executor, store, source, end } = newController(leftIn(phase));
+    const { executor, store, source, end } = await newController(leftIn(phase));
     await executor.takeUp();
     expect(await end('m1')).toMatchObject({ phase: 'failed', failure: { code: 'controller-restarted' } });
     expect(store.ledger).toMatchObject([{ outcome: 'stayed' }]);
@@ -53,7 +49,7 @@ describe('a migration that another controller left open', () => {
   });
 
   it.each(['secured', 'copying', 'resolving'] as const)('when %s counts as stayed if the VM runs on its source', async (phase) => {
-    const { executor, store, source, end } = newController(leftIn(phase));
+    const { executor, store, source, end } = await newController(leftIn(phase));
     source.answers['transfer.status'] = () => ({ status: { kind: 'unknown' } });
     await executor.takeUp();
     expect(await end('m1')).toMatchObject({ phase: 'failed' });
@@ -62,7 +58,7 @@ describe('a migration that another controller left open', () => {
   });
 
   it.each(['secured', 'copying', 'resolving', 'verifying'] as const)('when %s counts as moved if the VM has arrived', async (phase) => {
-    const { executor, store, source, destination, end } = newController(leftIn(phase));
+    const { executor, store, source, destination, end } = await newController(leftIn(phase));
     [source.vm, destination.vm] = [null, runningVm()];
     source.answers['transfer.status'] = () => ({ status: completed });
     await executor.takeUp();
@@ -71,7 +67,7 @@ describe('a migration that another controller left open', () => {
   });
 
   it('is still watched when the transfer goes on, and its VM is busy', async () => {
-    const { executor, end, source, destination } = newController(leftIn('copying'));
+    const { executor, end, source, destination } = await newController(leftIn('copying'));
     await executor.takeUp();
     await vi.advanceTimersByTimeAsync(5000);
     expect(executor.current('m1')?.phase).toBe('copying');
@@ -83,21 +79,21 @@ describe('a migration that another controller left open', () => {
 
   it('whose receipt and ledger entry were written already is closed without second ones', async () => {
     const store = leftIn('verifying');
-    const first = newController(store);
+    const first = await newController(store);
     store.failing.add('saveMigration');
     await first.executor.takeUp();
     await vi.advanceTimersByTimeAsync(2000);
     store.failing.clear();
     expect(await first.end('m1')).toMatchObject({ phase: 'done' });
     store.records.set('m1', { ...begin(request).migration, phase: 'verifying' });
-    const second = newController(store);
+    const second = await newController(store);
     await second.executor.takeUp();
     expect(await second.end('m1')).toMatchObject({ phase: 'done' });
     expect([store.receipts.length, store.ledger.length]).toEqual([1, 1]);
   });
 
   it('waits for its hosts to dial in before anything is asked of them', async () => {
-    const { executor, source, end } = newController(leftIn('resolving'));
+    const { executor, source, end } = await newController(leftIn('resolving'));
     source.line.close('not yet');
     await executor.takeUp();
     await vi.advanceTimersByTimeAsync(5000);
@@ -111,7 +107,7 @@ describe('an abort', () => {
   it.each(['vm.find', 'ticket.accept', 'channel.establish', 'channel.probe'] as const)(
     'before the transfer keeps every byte here (during %s)',
     async (name) => {
-      const { executor, source, end } = newController();
+      const { executor, source, end } = await newController();
       const { promise, resolve } = Promise.withResolvers<void>();
       source.delay(name, promise);
       const { request: begun } = await executor.start(wish);
@@ -124,9 +120,11 @@ describe('an abort', () => {
   );
 
   it('during the transfer is passed to the source until that has ended it', async () => {
-    const { executor, source, end } = newController();
+    const { executor, source, end } = await newController();
     source.answers['transfer.abort'] = () => {
-      source.answers['transfer.status'] = () => ({ status: { kind: 'failed', refusal: { code: 'aborted', message: 'aborted' } } });
+      source.answers['transfer.status'] = () => ({
+        status: { kind: 'failed', refusal: { code: 'aborted', message: 'aborted' }, channel: null },
+      });
       return {};
     };
     const { request: begun } = await executor.start(wish);
@@ -136,7 +134,7 @@ describe('an abort', () => {
   });
 
   it('that comes too late changes nothing: the VM has moved', async () => {
-    const { executor, source, destination, end, store } = newController();
+    const { executor, source, destination, end, store } = await newController();
     const { request: begun } = await executor.start(wish);
     await vi.advanceTimersByTimeAsync(1000);
     [source.vm, destination.vm] = [null, runningVm()];
@@ -150,7 +148,7 @@ describe('an abort', () => {
   });
 
   it('while the hosts are asked where the VM is does not hurry the answer', async () => {
-    const { executor, source, destination, end } = newController(leftIn('resolving'));
+    const { executor, source, destination, end } = await newController(leftIn('resolving'));
     destination.line.close('gone');
     await executor.takeUp();
     await vi.advanceTimersByTimeAsync(20_000);
@@ -163,7 +161,7 @@ describe('an abort', () => {
   });
 
   it('in the very moment of the start is not lost', async () => {
-    const { executor, store, source, end } = newController();
+    const { executor, store, source, end } = await newController();
     const starting = executor.start(wish);
     const migrationId = executor.migrationOf(vmId) ?? '';
     const aborting = executor.abort(migrationId);
@@ -179,7 +177,7 @@ describe('a controller that stops', () => {
   it.each(['vm.find', 'channel.probe', 'transfer.start', 'transfer.status'] as const)(
     'during %s leaves the record open for the next one and judges nothing',
     async (name) => {
-      const { executor, store, source } = newController();
+      const { executor, store, source } = await newController();
       source.answers[name] = () => silence;
       const { request: begun } = await executor.start(wish);
       await vi.advanceTimersByTimeAsync(2000);

@@ -1,9 +1,21 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Policy } from '#core/model/policy.ts';
-import { AgentLines } from './agent-lines.ts';
-import { Executor } from './executor.ts';
-import { FakeAgent, fakeParts, type MemoryStore, otherVmId, policy, refuse, runningVm, silence, vmId } from './fakes.ts';
-import { Receipts } from './receipts.ts';
+import {
+  FakeAgent,
+  fakeParts,
+  guardState,
+  ipsec,
+  type MemoryStore,
+  otherVmId,
+  policy,
+  refuse,
+  runningVm,
+  settings,
+  silence,
+  tokens,
+  vmId,
+} from './fakes.ts';
+import { openRooms } from './rooms.ts';
 
 let stop: AbortController;
 
@@ -16,15 +28,13 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const wish = { vmId, vmName: 'web1', fromHostId: 'a', toHostId: 'b', cause: 'operator', askedBy: 'anna', planId: null } as const;
+const wish = { vmId, vmName: 'web1', fromHostId: 'a', toHostId: 'b', cause: 'operator', askedBy: 'anna', ...ipsec, planId: null } as const;
 const outcome = { totalMs: 900, downtimeMs: 50, memorySentBytes: 1000, iterations: 2 };
 
-function newExecutor(options: { readonly store?: MemoryStore; readonly changes?: Partial<Policy> } = {}) {
+async function newExecutor(options: { readonly store?: MemoryStore; readonly changes?: Partial<Policy> } = {}) {
   const parts = fakeParts(options.store);
-  const lines = new AgentLines(parts, 7, { onHello: () => undefined, onSample: () => undefined, onLost: () => undefined });
-  const receipts = new Receipts(parts);
-  const own = { ...policy, ...options.changes };
-  const executor = new Executor({ parts, lines, policy: own, receipts, epoch: 7, signal: stop.signal, onChange: () => undefined });
+  const own = { ...settings, policy: { ...policy, ...options.changes } };
+  const { executor, receipts } = await openRooms(parts, own, tokens, stop.signal);
   const source = new FakeAgent(parts, 'a', runningVm());
   const destination = new FakeAgent(parts, 'b');
   const end = async (migrationId: string) => {
@@ -34,14 +44,14 @@ function newExecutor(options: { readonly store?: MemoryStore; readonly changes?:
   const started = async () => (await executor.start(wish)).request.migrationId;
   const arrive = () => {
     [source.vm, destination.vm] = [null, runningVm()];
-    source.answers['transfer.status'] = () => ({ status: { kind: 'completed', outcome } });
+    source.answers['transfer.status'] = () => ({ status: { kind: 'completed', outcome, channel: null } });
   };
   return { parts, executor, receipts, source, destination, end, started, arrive };
 }
 
 describe('a migration', () => {
   it('is carried out, with one ledger entry, one good receipt, and its channel closed on both hosts', async () => {
-    const { parts, executor, receipts, source, destination, end, started, arrive } = newExecutor();
+    const { parts, executor, receipts, source, destination, end, started, arrive } = await newExecutor();
     const migrationId = await started();
     await vi.advanceTimersByTimeAsync(1000);
     expect(executor.current(migrationId)?.phase).toBe('copying');
@@ -53,7 +63,7 @@ describe('a migration', () => {
     expect(source.asked.filter((name) => name === 'transfer.start')).toHaveLength(1);
   });
 
-  const refused: readonly (readonly [story: string, spoil: (world: ReturnType<typeof newExecutor>) => unknown, code: string])[] = [
+  const refused: readonly (readonly [story: string, spoil: (world: Awaited<ReturnType<typeof newExecutor>>) => unknown, code: string])[] = [
     ['the source is down', ({ source }) => source.line.close('gone'), 'host-down'],
     ['the destination is down', ({ destination }) => destination.line.close('gone'), 'host-down'],
     ['the source does not have the VM', ({ source }) => (source.vm = null), 'vm-unknown'],
@@ -75,7 +85,7 @@ describe('a migration', () => {
   ];
 
   it.each(refused)('stays where it was when %s', async (_story, spoil, code) => {
-    const world = newExecutor();
+    const world = await newExecutor();
     spoil(world);
     const migrationId = await world.started();
     expect(await world.end(migrationId)).toMatchObject({ phase: 'failed', failure: { code } });
@@ -85,7 +95,7 @@ describe('a migration', () => {
   });
 
   it('is judged by the hosts, not by the answer, when the answer to its start is lost', async () => {
-    const { source, destination, started, end } = newExecutor();
+    const { source, destination, started, end } = await newExecutor();
     source.answers['transfer.start'] = () => {
       [source.vm, destination.vm] = [null, runningVm()];
       return silence;
@@ -94,7 +104,7 @@ describe('a migration', () => {
   });
 
   it('waits for a source whose line is lost while it copies, and then asks both hosts', async () => {
-    const { source, started, end, executor } = newExecutor();
+    const { source, started, end, executor } = await newExecutor();
     const migrationId = await started();
     await vi.advanceTimersByTimeAsync(1000);
     source.line.close('link-lost');
@@ -110,7 +120,7 @@ function refuseDestination(agent: FakeAgent, code: string): void {
 }
 
 /** The proof is good and on record; then the line goes. */
-function loseAfterProof({ parts: { store }, destination }: ReturnType<typeof newExecutor>): void {
+function loseAfterProof({ parts: { store }, destination }: Awaited<ReturnType<typeof newExecutor>>): void {
   const { saveMigration } = store;
   store.saveMigration = async (migration) => {
     await saveMigration(migration);
@@ -119,14 +129,14 @@ function loseAfterProof({ parts: { store }, destination }: ReturnType<typeof new
 }
 
 function letPlainThrough(agent: FakeAgent): void {
-  const guard = { installed: true, droppedInPackets: 0, droppedOutPackets: 0, droppedProbePackets: 0 };
-  const facts = { hostId: 'b', peerHostId: 'a', before: null, after: null, guardBefore: guard, guardAfter: guard };
+  const guard = guardState(0);
+  const facts = { hostId: 'b', peerHostId: 'a', certificateSha256: null, before: null, after: null, guardBefore: guard, guardAfter: guard };
   agent.answers['channel.heard'] = () => ({ facts: { ...facts, protectedProbes: 8, plainProbes: 4 } });
 }
 
 describe('the limits', () => {
   it('hold per VM, per pair, per host and per cluster, and a dry run meets the same ones', async () => {
-    const { executor, started } = newExecutor({ changes: { migrationsPerHostMax: 2 } });
+    const { executor, started } = await newExecutor({ changes: { migrationsPerHostMax: 2 } });
     await started();
     const other = { ...wish, vmId: otherVmId, vmName: 'web2' };
     await expect(executor.start(wish)).rejects.toMatchObject({ code: 'vm-busy' });
@@ -141,7 +151,7 @@ describe('the limits', () => {
   });
 
   it('hold per host', async () => {
-    const { executor, started } = newExecutor();
+    const { executor, started } = await newExecutor();
     await started();
     const other = { ...wish, vmId: otherVmId, vmName: 'web2' };
     await expect(executor.start({ ...other, toHostId: 'c' })).rejects.toMatchObject({ code: 'migration-limit' });
@@ -149,14 +159,14 @@ describe('the limits', () => {
   });
 
   it('count a migration from the moment it is asked for: the same VM twice at once is moved once', async () => {
-    const { executor } = newExecutor();
+    const { executor } = await newExecutor();
     const both = await Promise.allSettled([executor.start(wish), executor.start(wish)]);
     expect(both.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
     expect(executor.inFlight()).toHaveLength(1);
   });
 
   it('are free again when a start could not be made durable', async () => {
-    const { executor, parts, started } = newExecutor();
+    const { executor, parts, started } = await newExecutor();
     parts.store.failing.add('saveMigration');
     await expect(executor.start(wish)).rejects.toThrow('disk full');
     expect(executor.inFlight()).toEqual([]);
@@ -167,7 +177,7 @@ describe('the limits', () => {
 
 describe('a store that fails for a while', () => {
   it('holds everything back until the record is durable', async () => {
-    const { parts, source, started, end, arrive } = newExecutor();
+    const { parts, source, started, end, arrive } = await newExecutor();
     const migrationId = await started();
     parts.store.failing.add('saveMigration');
     await vi.advanceTimersByTimeAsync(10_000);
@@ -182,7 +192,7 @@ describe('a store that fails for a while', () => {
   it.each(['saveReceipt', 'lastReceipt', 'appendLedger', 'saveMigration'] as const)(
     'at the end (%s) leaves the migration open, and it is closed once when the store is back',
     async (call) => {
-      const { parts, executor, started, end, arrive } = newExecutor();
+      const { parts, executor, started, end, arrive } = await newExecutor();
       const migrationId = await started();
       await vi.advanceTimersByTimeAsync(1000);
       arrive();

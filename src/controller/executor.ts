@@ -10,7 +10,8 @@ import { PlimsollError, refusalOf } from '#core/model/result.ts';
 import type { InFlight } from '#core/model/snapshot.ts';
 import { askAbort, begin, outcomeOf, recover, step, type Step, type StepLimits } from '#core/migration/step.ts';
 import { pause } from '#core/time.ts';
-import { MigrationEffects } from './migration-effects.ts';
+import type { BusyPairs } from './busy-pairs.ts';
+import { type EffectRooms, MigrationEffects } from './migration-effects.ts';
 import type { AgentLines } from './agent-lines.ts';
 import type { ControllerParts } from './parts.ts';
 import type { Receipts } from './receipts.ts';
@@ -24,6 +25,9 @@ const storeRetryMs = 1000;
 const reconnectMsMax = 15_000;
 const reconnectPollMs = 100;
 
+/** What is wished for; ids and epoch are the executor's. */
+export type MigrationWish = Omit<MigrationRequest, 'migrationId' | 'vmEpoch' | 'askedAtMs'>;
+
 interface Running {
   migration: Migration;
   done: Promise<void>;
@@ -36,6 +40,7 @@ export class Executor {
   readonly #lines: AgentLines;
   readonly #policy: Policy;
   readonly #receipts: Receipts;
+  readonly #busyPairs: BusyPairs;
   readonly #effects: MigrationEffects;
   readonly #signal: AbortSignal;
   readonly #running = new Map<string, Running>();
@@ -44,21 +49,21 @@ export class Executor {
   #nextEnd = Promise.withResolvers<void>();
 
   constructor(options: {
-    readonly parts: ControllerParts;
-    readonly lines: AgentLines;
-    readonly policy: Policy;
+    readonly rooms: EffectRooms;
     readonly receipts: Receipts;
-    readonly epoch: number;
+    readonly busyPairs: BusyPairs;
     readonly signal: AbortSignal;
     readonly onChange: (migration: Migration) => void;
   }) {
-    this.#parts = options.parts;
-    this.#lines = options.lines;
-    this.#policy = options.policy;
+    const { rooms, signal } = options;
+    this.#parts = rooms.parts;
+    this.#lines = rooms.lines;
+    this.#policy = rooms.policy;
     this.#receipts = options.receipts;
-    this.#signal = options.signal;
+    this.#busyPairs = options.busyPairs;
+    this.#signal = signal;
     this.#onChange = options.onChange;
-    this.#effects = new MigrationEffects(options.parts, options.lines, options.policy, options.epoch, options.signal);
+    this.#effects = new MigrationEffects(rooms, signal);
   }
 
   inFlight(): readonly InFlight[] {
@@ -73,6 +78,22 @@ export class Executor {
   migrationOf(vmId: string): string | null {
     const own = [...this.#running.values()].find(({ migration }) => migration.request.vmId === vmId);
     return own?.migration.request.migrationId ?? null;
+  }
+
+  /** The migration between two hosts, in either direction; null when there is none. */
+  migrationBetween(one: HostId, other: HostId): string | null {
+    const own = [...this.#running.values()].find(
+      ({ migration: { request } }) => isPair(request, one, other) || isPair(request, other, one),
+    );
+    return own?.migration.request.migrationId ?? null;
+  }
+
+  /** Asks for the abort of everything that this host takes part in. */
+  async abortAllOf(hostId: HostId): Promise<void> {
+    for (const { migration } of this.#running.values()) {
+      const { fromHostId, toHostId, migrationId } = migration.request;
+      if (fromHostId === hostId || toHostId === hostId) await this.abort(migrationId);
+    }
   }
 
   /** The newest record of a migration that is under way; undefined when it is not. */
@@ -94,7 +115,7 @@ export class Executor {
   }
 
   /** Starts a migration and returns its first record, already durable. Throws `vm-busy` or `migration-limit`. */
-  async start(wish: Omit<MigrationRequest, 'migrationId' | 'vmEpoch' | 'askedAtMs'>): Promise<Migration> {
+  async start(wish: MigrationWish): Promise<Migration> {
     this.#checkLimits(wish);
     const migrationId = this.#parts.random.id().slice(0, shownIdLength);
     const draft = begin({ ...wish, migrationId, vmEpoch: 0, askedAtMs: this.#parts.clock.nowMs() });
@@ -129,7 +150,7 @@ export class Executor {
   }
 
   /** Checks without effect; throws the refusal. */
-  async check(wish: Omit<MigrationRequest, 'migrationId' | 'vmEpoch' | 'askedAtMs'>): Promise<void> {
+  async check(wish: MigrationWish): Promise<void> {
     this.#checkLimits(wish);
     await this.#effects.check({ ...wish, migrationId: 'dry-run', vmEpoch: 0, askedAtMs: this.#parts.clock.nowMs() });
   }
@@ -156,14 +177,7 @@ export class Executor {
         `${flights.length} migrations are under way, the policy allows no more: wait for one to end`,
       );
     }
-    // A pair of hosts has one channel, and the migration that ends first takes it down.
-    const paired = flights.some(({ fromHostId, toHostId }) => isPair(wish, fromHostId, toHostId) || isPair(wish, toHostId, fromHostId));
-    if (paired) {
-      throw new PlimsollError(
-        'migration-limit',
-        `a migration between ${wish.fromHostId} and ${wish.toHostId} is under way, they have one channel: wait for it to end`,
-      );
-    }
+    this.#checkPair(wish);
     for (const hostId of [wish.fromHostId, wish.toHostId]) {
       const here = flights.filter((flight) => flight.fromHostId === hostId || flight.toHostId === hostId).length;
       if (here >= this.#policy.migrationsPerHostMax) {
@@ -172,6 +186,19 @@ export class Executor {
           `${hostId} has ${here} migration under way, the policy allows no more: wait for it to end`,
         );
       }
+    }
+  }
+
+  /** A pair of hosts has one channel, and the migration that ends first takes it down. */
+  #checkPair({ fromHostId, toHostId }: { readonly fromHostId: HostId; readonly toHostId: HostId }): void {
+    if (this.migrationBetween(fromHostId, toHostId) !== null) {
+      throw new PlimsollError(
+        'migration-limit',
+        `a migration between ${fromHostId} and ${toHostId} is under way, they have one channel: wait for it to end`,
+      );
+    }
+    if (this.#busyPairs.isBusy(fromHostId, toHostId)) {
+      throw new PlimsollError('migration-limit', `the channel between ${fromHostId} and ${toHostId} is being proven or tuned: try again`);
     }
   }
 

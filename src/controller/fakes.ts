@@ -1,25 +1,43 @@
 /** Hand-written ports for the controller's own tests: a store and agents that can be made to fail. */
-import type { SecurityAssociation } from '#core/model/channel.ts';
+import type { ChannelReading, GuardState, ProofFacts, SecurityAssociation } from '#core/model/channel.ts';
 import type { HostId } from '#core/model/host.ts';
-import type { LedgerEntry } from '#core/model/ledger.ts';
-import type { Migration } from '#core/model/migration.ts';
-import type { Plan } from '#core/model/plan.ts';
-import { defaultPolicy, type Mode, type Policy } from '#core/model/policy.ts';
+import { defaultPolicy, type Policy } from '#core/model/policy.ts';
 import { PlimsollError, refusalOf } from '#core/model/result.ts';
 import type { Sample } from '#core/model/sample.ts';
 import { bytes, cores } from '#core/model/units.ts';
 import type { VmSample, VmView } from '#core/model/vm.ts';
 import type { Clock, Line } from '#core/ports.ts';
-import type { HistoryPoint, HostRecord, JoinToken, Store, StoredReceipt } from '#core/store.ts';
-import type { CommandName } from '#wire/agent-protocol.ts';
-import type { ControllerParts, ControllerSettings } from './parts.ts';
+import { type CommandName, protocolVersion } from '#wire/agent-protocol.ts';
+import { FakeAuthority } from './fake-authority.ts';
+import { MemoryStore } from './fake-store.ts';
+import type { TokenMaker } from './join.ts';
+import { type ControllerParts, type ControllerSettings, defaultCertificateSettings } from './parts.ts';
+
+export { MemoryStore } from './fake-store.ts';
 
 export const vmId = '00000000-0000-4000-8000-000000000001';
 export const otherVmId = '00000000-0000-4000-8000-000000000002';
 const gibibyte = 2 ** 30;
 
 export const policy: Policy = { ...defaultPolicy, migrationsPerClusterMax: 2, sustainedRounds: 1, smoothingHalfLifeMs: 1 };
-export const settings: ControllerSettings = { version: '0.0.0', mode: 'observe', policy, planIntervalMs: 5000, historyMs: 3_600_000 };
+export const settings: ControllerSettings = {
+  version: '0.0.0',
+  mode: 'observe',
+  policy,
+  planIntervalMs: 5000,
+  historyMs: 3_600_000,
+  certificates: defaultCertificateSettings,
+};
+
+/** What most migrations are. */
+export const ipsec = { approvedBy: null, channelKind: 'ipsec', grantId: null } as const;
+
+export const tokens: TokenMaker = {
+  createToken: () => ({ token: 't', tokenHash: 'h' }),
+  hashToken: () => 'h',
+  caFingerprint: 'ab',
+  controllerUrl: 'https://x:1',
+};
 
 /** On vitest's fake timers. */
 const timerClock: Clock = {
@@ -41,70 +59,6 @@ const timerClock: Clock = {
 };
 
 const ignored = () => undefined;
-
-/** In memory, with the rules of the real one: a plan and a receipt are written once, a token is used once. */
-export class MemoryStore implements Store {
-  /** Calls of these fail. */
-  readonly failing = new Set<keyof Store>();
-  readonly ledger: LedgerEntry[] = [];
-  readonly receipts: StoredReceipt[] = [];
-  readonly samples: Sample[] = [];
-  readonly plans: Plan[] = [];
-  readonly records = new Map<string, Migration>();
-  readonly hostRecords: HostRecord[] = [];
-  readonly tokens = new Map<string, JoinToken>();
-  kept: Mode | null = null;
-  #epoch = 0;
-
-  nextControllerEpoch = () => this.#do('nextControllerEpoch', () => (this.#epoch += 1));
-  nextVmEpoch = () => this.#do('nextVmEpoch', () => (this.#epoch += 1));
-  hosts = () => this.#do('hosts', () => this.hostRecords);
-  saveHost = (host: HostRecord) => this.#do('saveHost', () => void this.hostRecords.push(host));
-  saveToken = (token: JoinToken) => this.#do('saveToken', () => void this.tokens.set(token.tokenHash, token));
-  useToken = (tokenHash: string, atMs: number) => this.#do('useToken', () => this.#useToken(tokenHash, atMs));
-  appendSamples = (samples: readonly Sample[]) => this.#do('appendSamples', () => void this.samples.push(...samples));
-  history = () => this.#do('history', (): readonly HistoryPoint[] => []);
-  trimHistory = () => this.#do('trimHistory', ignored);
-  saveMigration = (migration: Migration) =>
-    this.#do('saveMigration', () => void this.records.set(migration.request.migrationId, migration));
-  migration = (migrationId: string) => this.#do('migration', () => this.records.get(migrationId) ?? null);
-  migrations = ({ open }: { readonly open?: boolean }) => this.#do('migrations', () => this.#migrations(open));
-  appendLedger = (entry: LedgerEntry) => this.#do('appendLedger', () => this.#appendLedger(entry));
-  ledgerSince = () => this.#do('ledgerSince', () => this.ledger);
-  savePlan = (plan: Plan) => this.#do('savePlan', () => void this.plans.push(plan));
-  plan = (planId: string) => this.#do('plan', () => this.plans.find((plan) => plan.planId === planId) ?? null);
-  latestPlan = () => this.#do('latestPlan', () => this.plans.at(-1) ?? null);
-  saveReceipt = (receipt: StoredReceipt) => this.#do('saveReceipt', () => this.#saveReceipt(receipt));
-  receipt = (id: string) => this.#do('receipt', () => this.receipts.find(({ migrationId }) => migrationId === id) ?? null);
-  lastReceipt = () => this.#do('lastReceipt', () => this.receipts.at(-1) ?? null);
-  mode = () => this.#do('mode', () => this.kept);
-  saveMode = (mode: Mode) => this.#do('saveMode', () => void (this.kept = mode));
-  close = () => Promise.resolve();
-
-  async #do<Value>(name: keyof Store, work: () => Value): Promise<Value> {
-    if (this.failing.has(name)) throw new Error(`${name}: disk full`);
-    return work();
-  }
-
-  #useToken(tokenHash: string, atMs: number): JoinToken | null {
-    const before = this.tokens.get(tokenHash) ?? null;
-    if (before?.usedAtMs === null) this.tokens.set(tokenHash, { ...before, usedAtMs: atMs });
-    return before;
-  }
-
-  #migrations(open: boolean | undefined): readonly Migration[] {
-    return [...this.records.values()].filter(({ endedAtMs }) => open === undefined || (endedAtMs === null) === open);
-  }
-
-  #appendLedger(entry: LedgerEntry): void {
-    if (!this.ledger.some(({ migrationId }) => migrationId === entry.migrationId)) this.ledger.push(entry);
-  }
-
-  #saveReceipt(receipt: StoredReceipt): void {
-    if (this.receipts.some(({ migrationId }) => migrationId === receipt.migrationId)) throw new Error('a receipt is written once');
-    this.receipts.push(receipt);
-  }
-}
 
 /** The controller's end of a line; what the agent does with a message is up to the test. */
 export class FakeLine implements Line {
@@ -144,6 +98,7 @@ type Answer = (args: { readonly [name: string]: unknown }) => unknown;
 
 export interface FakeParts extends ControllerParts {
   readonly store: MemoryStore;
+  readonly authority: FakeAuthority;
   readonly logged: readonly string[];
   /** Hands a line to the controller, as its listener for agents does. */
   readonly dialIn: (hostId: HostId, line: FakeLine) => void;
@@ -154,14 +109,17 @@ export function fakeParts(store = new MemoryStore()): FakeParts {
   const note = (message: string, fields?: object) => void logged.push(`${message} ${JSON.stringify(fields ?? {})}`);
   let accept: (hostId: HostId, line: Line) => void = ignored;
   let ids = 0;
+  let keys = 0;
   return {
     clock: timerClock,
     random: { id: () => `id${(ids += 1)}`, fraction: () => 0.5 },
     log: { info: note, warn: note, error: note },
     store,
     lines: { onLine: (listener) => (accept = listener) },
-    signer: { keyId: 'key1', sign: (data) => checksum(data) },
+    signer: { keyId: 'key1', certificatesPem: 'certificate of key1', sign: (data) => checksum(data) },
     verifier: { verify: (data, signature) => new TextDecoder().decode(signature) === new TextDecoder().decode(checksum(data)) },
+    authority: new FakeAuthority(),
+    randomKey: (length) => `${'A'.repeat(Math.ceil((length * 4) / 3) - 1)}${(keys += 1) % 10}`.padEnd(4 * Math.ceil(length / 3), '='),
     sha256: (text) => new TextDecoder().decode(checksum(new TextEncoder().encode(text))),
     logged,
     dialIn: (hostId, line) => accept(hostId, line),
@@ -175,15 +133,24 @@ export function checksum(data: Uint8Array): Uint8Array {
   return new TextEncoder().encode(`key1 ${sum}`);
 }
 
-export const hello = (hostId: HostId) => ({
+const certificateLifeMs = 20 * 3_600_000;
+
+export const hello = (hostId: HostId, lifeMs = certificateLifeMs) => ({
   type: 'hello',
-  protocol: 1,
+  protocol: protocolVersion,
   agentVersion: '0.0.0',
   bootId: 'boot1',
   addresses: { underlay: `10.0.0.${hostId.charCodeAt(0)}`, protected: `10.1.0.${hostId.charCodeAt(0)}`, interface: 'eth0' },
   hypervisor: 'fake',
   ipsec: 'fake',
+  certificate: { sha256: certificateSha256(hostId), notAfterMs: Date.now() + lifeMs },
+  sentAtMs: Date.now(),
 });
+
+/** Of the certificate that a fake host begins with. */
+export function certificateSha256(hostId: HostId): string {
+  return hostId.charCodeAt(0).toString(16).padStart(64, '0');
+}
 
 export function runningVm(changes: Partial<VmView> = {}): VmView {
   return { vmId, name: 'web1', state: 'running', vcpus: 1, memoryBytes: bytes(gibibyte), persistent: true, jobActive: false, ...changes };
@@ -198,9 +165,14 @@ export class FakeAgent {
   readonly asked: CommandName[] = [];
   readonly answers: Partial<Record<CommandName, Answer>> = {};
   readonly #parts: FakeParts;
+  readonly #lifeMs: number;
+  /** How the channel that was prepared last authenticates. */
+  #byCertificate = true;
 
-  constructor(parts: FakeParts, hostId: HostId, vm: VmView | null = null) {
+  /** `lifeMs`: what is left of its certificate's life when it dials in. */
+  constructor(parts: FakeParts, hostId: HostId, vm: VmView | null = null, lifeMs = certificateLifeMs) {
     this.#parts = parts;
+    this.#lifeMs = lifeMs;
     this.hostId = hostId;
     this.vm = vm;
     this.dial();
@@ -211,12 +183,12 @@ export class FakeAgent {
     this.line = line;
     line.onSent = (message) => void this.#receive(line, message as { type: string; commandId: string; name: CommandName; args: object });
     this.#parts.dialIn(this.hostId, line);
-    line.deliver(hello(this.hostId));
+    line.deliver(hello(this.hostId, this.#lifeMs));
   }
 
   /** Answers this command as usual, but only then. */
   delay(name: CommandName, until: Promise<void>): void {
-    this.answers[name] = (args) => until.then(() => this.#usual(name)(args));
+    this.answers[name] = (args) => until.then(() => this.usual(name)(args));
   }
 
   async #receive(line: FakeLine, message: { type: string; commandId: string; name: CommandName; args: object }): Promise<void> {
@@ -224,26 +196,44 @@ export class FakeAgent {
     const { commandId, name, args } = message;
     this.asked.push(name);
     try {
-      const value = await (this.answers[name] ?? this.#usual(name))({ ...args });
+      const value = await (this.answers[name] ?? this.usual(name))({ ...args });
       if (value !== silence) line.deliver({ type: 'reply', commandId, ok: true, value });
     } catch (error) {
       line.deliver({ type: 'reply', commandId, ok: false, refusal: refusalOf(error) });
     }
   }
 
-  #usual(name: CommandName): Answer {
+  /** How a sound agent answers this command. */
+  usual(name: CommandName): Answer {
     const usual: Partial<Record<CommandName, Answer>> = {
       'vm.find': () => ({ vm: this.vm }),
       'vm.check-destination': () => ({ refusal: null, hypervisor: 'fake' }),
-      'channel.prepare': () => ({ backend: 'kernel' }),
+      'channel.prepare': ({ secrets }) => this.#prepare(secrets),
       'channel.establish': () => ({ sa: association('b', 0) }),
-      'channel.state': () => ({ sa: association('b', 5000), guard: guardState(0) }),
-      'channel.probe': () => ({ facts: factsOf(this.hostId, 'aa', 4) }),
-      'channel.heard': () => ({ facts: factsOf(this.hostId, 'bb', 0) }),
-      'transfer.start': () => ({ sa: association('b', 0) }),
+      'channel.state': () => ({ reading: reading(association('b', 5000)) }),
+      'channel.list': () => ({ backend: 'kernel', guard: guardState(0), errors: null, sas: [], tuned: [] }),
+      'channel.probe': () => ({ facts: this.#facts('aa', 4) }),
+      'channel.heard': () => ({ facts: this.#facts('bb', 0) }),
+      'path.way': () => ({ way }),
+      'path.answer': ({ stream }) => ({ streamPort: stream === true ? 49_999 : null }),
+      'path.measure': ({ packetBytesMax }) => ({ pathMtuBytes: packetBytesMax }),
+      'path.stream': ({ durationMs }) => ({ bytes: 1_000_000, durationMs, packetsOut: 1000, packetBytesOut: 1_100_000 }),
+      'identity.request': () => ({ requestPem: `request of ${this.hostId}` }),
+      'transfer.start': () => ({ reading: reading(association('b', 0)) }),
       'transfer.status': () => ({ status: { kind: 'running', progress: null } }),
     };
     return usual[name] ?? (() => ({}));
+  }
+
+  #prepare(secrets: unknown): unknown {
+    const key = typeof secrets === 'object' && secrets !== null && 'preSharedKey' in secrets ? secrets.preSharedKey : null;
+    this.#byCertificate = key === null;
+    return { backend: 'kernel' };
+  }
+
+  #facts(spiOut: string, plainProbes: number): ProofFacts {
+    const facts = factsOf(this.hostId, spiOut, plainProbes);
+    return this.#byCertificate ? facts : { ...facts, certificateSha256: null };
   }
 }
 
@@ -253,22 +243,38 @@ export function refuse(code: ConstructorParameters<typeof PlimsollError>[0]): An
   };
 }
 
-function association(peerHostId: HostId, packets: number, spiOut = 'aa'): SecurityAssociation {
+const way = { interface: 'eth0', interfaceMtuBytes: 1500, interfaceMtuBytesMax: null, routeMtuBytes: null, tunnelMtuBytes: null };
+
+export function reading(sa: SecurityAssociation | null): ChannelReading {
+  return { sa, guard: guardState(0), errors: null };
+}
+
+export function association(peerHostId: HostId, packets: number, spiOut = 'aa'): SecurityAssociation {
   const spis = spiOut === 'aa' ? { spiOut, spiIn: 'bb' } : { spiOut, spiIn: 'aa' };
   const counters = { bytesIn: packets * 100, bytesOut: packets * 100, packetsIn: packets, packetsOut: packets };
   const keys = { mode: 'tunnel' as const, udpEncapsulated: true, encryption: 'AES_GCM_16-256', integrity: null, keyExchange: 'ECP_384' };
-  return { peerHostId, ikeUniqueId: '1', childUniqueId: '1', state: 'installed', ...keys, ...spis, ...counters };
+  const head = { peerHostId, ikeUniqueId: '1', childUniqueId: '1', protocol: 'esp', state: 'installed' } as const;
+  return { ...head, ...keys, ...spis, ...counters, extendedSequenceNumbers: true, outer: null, replaced: [] };
 }
 
-function guardState(droppedProbePackets: number) {
-  return { installed: true, droppedInPackets: 0, droppedOutPackets: 0, droppedProbePackets };
+export function guardState(droppedProbePackets: number): GuardState {
+  return { installed: true, droppedInPackets: 0, droppedOutPackets: 0, droppedProbePackets, exemptPeers: [] };
 }
 
 /** Both ends' facts of a good proof between two hosts, `a` being the source of all migrations here. */
 function factsOf(hostId: HostId, spiOut: string, plainProbes: number) {
   const peerHostId = hostId === 'a' ? 'b' : 'a';
   const ends = { before: association(peerHostId, 0, spiOut), after: association(peerHostId, 8, spiOut) };
-  return { hostId, peerHostId, ...ends, guardBefore: guardState(0), guardAfter: guardState(4), protectedProbes: 8, plainProbes };
+  return {
+    hostId,
+    peerHostId,
+    certificateSha256: certificateSha256(hostId),
+    ...ends,
+    guardBefore: guardState(0),
+    guardAfter: guardState(4),
+    protectedProbes: 8,
+    plainProbes,
+  };
 }
 
 export function vmSample(changes: Partial<VmSample> = {}): VmSample {

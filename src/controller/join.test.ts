@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ClusterView } from './cluster-view.ts';
 import { fakeParts, policy } from './fakes.ts';
 import { Joining } from './join.ts';
+import { Membership } from './membership.ts';
 
 beforeEach(() => void vi.useFakeTimers({ now: 1000 }));
 afterEach(() => void vi.useRealTimers());
@@ -13,7 +14,8 @@ function newJoining() {
   const parts = fakeParts();
   const view = new ClusterView(policy);
   let made = 0;
-  const joining = new Joining(parts, view, {
+  const membership = new Membership();
+  const joining = new Joining(parts, view, membership, {
     createToken: () => ({ token: `secret${(made += 1)}`, tokenHash: `hash of secret${made}` }),
     hashToken: (token) => `hash of ${token}`,
     caFingerprint: 'ab',

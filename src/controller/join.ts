@@ -3,6 +3,7 @@ import type { HostAddresses, HostId } from '#core/model/host.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import type { TokenResource } from '#wire/api.ts';
 import type { ClusterView } from './cluster-view.ts';
+import type { Membership } from './membership.ts';
 import type { ControllerParts } from './parts.ts';
 
 export interface JoinRequest {
@@ -23,11 +24,13 @@ const tokenLifetimeMsMax = 7 * 24 * 60 * 60_000;
 export class Joining {
   readonly #parts: ControllerParts;
   readonly #view: ClusterView;
+  readonly #membership: Membership;
   readonly #tokens: TokenMaker;
 
-  constructor(parts: ControllerParts, view: ClusterView, tokens: TokenMaker) {
+  constructor(parts: ControllerParts, view: ClusterView, membership: Membership, tokens: TokenMaker) {
     this.#parts = parts;
     this.#view = view;
+    this.#membership = membership;
     this.#tokens = tokens;
   }
 
@@ -53,8 +56,9 @@ export class Joining {
     if (token.expiresAtMs <= nowMs) {
       throw new PlimsollError('token-expired', `the token has expired: make a new one with 'plimsoll host token ${request.hostId}'`);
     }
-    const record = { hostId: request.hostId, joinedAtMs: nowMs, addresses: request.addresses, lastSeenAtMs: null };
+    const record = { hostId: request.hostId, joinedAtMs: nowMs, addresses: request.addresses, lastSeenAtMs: null, revokedAtMs: null };
     await this.#parts.store.saveHost(record);
+    this.#membership.adopt(record);
     this.#view.adopt(record);
     this.#parts.log.info('host joined', { hostId: request.hostId, underlay: request.addresses.underlay });
   }

@@ -1,40 +1,51 @@
 /** Performs the effects of one migration's state machine by commands to the two agents. Chooses nothing. */
-import { judgeProof } from '#core/channel/proof.ts';
-import type { Proof, SecurityAssociation } from '#core/model/channel.ts';
+import type { ChannelReading } from '#core/model/channel.ts';
 import type { HostId } from '#core/model/host.ts';
 import type { Migration, MigrationRequest, VmTruth } from '#core/model/migration.ts';
-import { PlimsollError, refusalOf } from '#core/model/result.ts';
-import type { VmView } from '#core/model/vm.ts';
+import { refusalOf } from '#core/model/result.ts';
 import type { Policy } from '#core/model/policy.ts';
 import type { MigrationEffect, MigrationEvent } from '#core/migration/step.ts';
 import { pause } from '#core/time.ts';
-import type { CommandArgs, CommandName, CommandReply, Peer } from '#wire/agent-protocol.ts';
+import type { CommandArgs, CommandName, CommandReply } from '#wire/agent-protocol.ts';
 import type { AgentLines } from './agent-lines.ts';
 import type { ControllerParts } from './parts.ts';
-import { issueTicket } from './tickets.ts';
+import type { Preflight } from './preflight.ts';
+import type { Fit, Securing } from './securing.ts';
+import { issueTicket, ticketLifetimeMs } from './tickets.ts';
 
 const quickMs = 10_000;
-const channelMs = 30_000;
 const watchIntervalMs = 250;
 /** A source that does not answer for this long while it copies: its word is no longer waited for. */
 const silentSourceMsMax = 10_000;
+/** Without a cap, what a slow link carries; a migration sends its VM's memory about this often at most. */
+const slowBytesPerSecond = 32 * 2 ** 20;
+const memoryPasses = 3;
+const exemptionMsMax = 3_600_000;
 
 export type TransientEffect = Exclude<MigrationEffect, { kind: 'finish' }>;
+
+export interface EffectRooms {
+  readonly parts: ControllerParts;
+  readonly lines: AgentLines;
+  readonly policy: Policy;
+  readonly preflight: Preflight;
+  readonly securing: Securing;
+  readonly fit: Fit;
+  readonly epoch: number;
+}
 
 export class MigrationEffects {
   readonly #parts: ControllerParts;
   readonly #lines: AgentLines;
-  readonly #policy: Policy;
-  readonly #epoch: number;
+  readonly #rooms: EffectRooms;
   readonly #signal: AbortSignal;
   /** Hosts that did not answer when last asked: said once, not once a second. */
   readonly #silent = new Set<HostId>();
 
-  constructor(parts: ControllerParts, lines: AgentLines, policy: Policy, epoch: number, signal: AbortSignal) {
-    this.#parts = parts;
-    this.#lines = lines;
-    this.#policy = policy;
-    this.#epoch = epoch;
+  constructor(rooms: EffectRooms, signal: AbortSignal) {
+    this.#rooms = rooms;
+    this.#parts = rooms.parts;
+    this.#lines = rooms.lines;
     this.#signal = signal;
   }
 
@@ -44,7 +55,7 @@ export class MigrationEffects {
       case 'check':
         return this.#orRefused(() => this.check(request));
       case 'secure':
-        return this.#orRefused(async () => ({ kind: 'secured', proof: await this.#secure(request) }));
+        return this.#orRefused(() => this.#secure(request));
       case 'start-transfer':
         return this.#startTransfer(request);
       case 'watch-transfer':
@@ -77,7 +88,7 @@ export class MigrationEffects {
           'the source keeps the VM: the halted copy on the destination is removed',
         );
       case 'verify':
-        return { kind: 'verified', saAfter: await this.#saOf(request) };
+        return { kind: 'verified', reading: await this.#readingOf(request) };
       default:
         return effect satisfies never;
     }
@@ -93,63 +104,47 @@ export class MigrationEffects {
 
   /** All checks before anything is touched; also the dry run. Throws the refusal. */
   async check(request: MigrationRequest): Promise<MigrationEvent> {
-    const { vm } = await this.#command(request.fromHostId, 'vm.find', { vmId: request.vmId }, quickMs);
-    const running = mustRun(vm, request);
-    const args = { vmId: request.vmId, memoryBytes: running.memoryBytes };
-    const { refusal } = await this.#command(request.toHostId, 'vm.check-destination', args, quickMs);
-    if (refusal !== null) throw new PlimsollError(refusal.code, `${request.toHostId}: ${refusal.message}`);
+    await this.#rooms.preflight.check(request);
     return { kind: 'checked' };
   }
 
-  /** Takes the channel down; what cannot be reached is left to its agent's own time-outs. */
+  /** Takes down what protected the migration, or what let it go unprotected. */
   async closeChannel(request: MigrationRequest): Promise<void> {
-    await this.#tryCommand(request.fromHostId, 'channel.close', { peerHostId: request.toHostId });
-    await this.#tryCommand(request.toHostId, 'channel.close', { peerHostId: request.fromHostId });
+    if (request.channelKind === 'ipsec') return this.#rooms.securing.close(request);
+    if (!goesInPlainPackets(request)) return;
+    await this.#rooms.securing.withdrawExemption(request, (hostId) => this.#lines.facts(hostId)?.addresses.underlay ?? null);
   }
 
-  async #secure(request: MigrationRequest): Promise<Proof> {
-    const { fromHostId, toHostId } = request;
-    const source = this.#peer(fromHostId);
-    const destination = this.#peer(toHostId);
-    const ticket = issueTicket(this.#parts, request, this.#epoch);
-    await this.#command(toHostId, 'ticket.accept', { ticket }, quickMs);
-    await this.#command(fromHostId, 'ticket.accept', { ticket }, quickMs);
-    try {
-      return await this.#openChannel(source, destination);
-    } catch (error) {
-      if (!mayBeStale(refusalOf(error).code)) throw error;
-      this.#parts.log.warn('the channel is not proven, it is made anew once', { ...refusalOf(error) });
-      await this.closeChannel(request);
-      return this.#openChannel(source, destination);
+  async #secure(request: MigrationRequest): Promise<MigrationEvent> {
+    const { securing, fit, policy, preflight } = this.#rooms;
+    const ticket = issueTicket(this.#parts, request, this.#rooms.epoch);
+    await this.#command(request.toHostId, 'ticket.accept', { ticket }, quickMs);
+    await this.#command(request.fromHostId, 'ticket.accept', { ticket }, quickMs);
+    if (request.channelKind === 'ipsec') {
+      const { proof, tuning } = await securing.secure(request, policy.channel.profile, fit);
+      return { kind: 'secured', proof, tuning };
     }
-  }
-
-  async #openChannel(source: Peer, destination: Peer): Promise<Proof> {
-    const fromHostId = source.hostId;
-    const toHostId = destination.hostId;
-    await this.#command(toHostId, 'channel.prepare', { peer: source }, channelMs);
-    await this.#command(fromHostId, 'channel.prepare', { peer: destination }, channelMs);
-    await this.#command(fromHostId, 'channel.establish', { peer: destination }, channelMs);
-    const nonce = this.#parts.random.id();
-    await this.#command(toHostId, 'channel.listen', { peer: source, nonce }, quickMs);
-    const sent = await this.#command(fromHostId, 'channel.probe', { peer: destination, nonce }, channelMs);
-    const heard = await this.#command(toHostId, 'channel.heard', { nonce }, quickMs);
-    const verdict = judgeProof(sent.facts, heard.facts, this.#parts.clock.nowMs());
-    if (!verdict.ok) throw new PlimsollError(verdict.refusal.code, verdict.refusal.message);
-    return verdict.proof;
+    if (goesInPlainPackets(request)) {
+      // Asked again: a grant may have been withdrawn since the checks.
+      const { memoryBytes } = await preflight.check(request);
+      await securing.exempt(request, exemptionMs(memoryBytes, policy));
+    }
+    return { kind: 'secured', proof: null, tuning: null };
   }
 
   async #startTransfer(request: MigrationRequest): Promise<MigrationEvent> {
+    const { securing, policy } = this.#rooms;
     try {
       const args: CommandArgs<'transfer.start'> = {
         migrationId: request.migrationId,
         vmId: request.vmId,
-        peer: this.#peer(request.toHostId),
-        bandwidthBytesPerSecond: this.#policy.migrationBandwidthBytesPerSecond,
-        downtimeMsMax: this.#policy.downtimeMsMax,
+        peer: securing.peer(request.toHostId, policy.channel.profile),
+        channelKind: request.channelKind,
+        bandwidthBytesPerSecond: policy.migrationBandwidthBytesPerSecond,
+        downtimeMsMax: policy.downtimeMsMax,
       };
-      const { sa } = await this.#command(request.fromHostId, 'transfer.start', args, quickMs);
-      return { kind: 'transfer-started', sa };
+      const { reading } = await this.#command(request.fromHostId, 'transfer.start', args, quickMs);
+      return { kind: 'transfer-started', reading };
     } catch (error) {
       // A controller that stops knows nothing of the answer: the next one takes the migration up.
       this.#signal.throwIfAborted();
@@ -197,15 +192,11 @@ export class MigrationEffects {
     }
   }
 
-  async #saOf(request: MigrationRequest): Promise<SecurityAssociation | null> {
+  /** The source's end, if the transfer's own end did not tell it; null when it cannot be read, or there is no SA to read. */
+  async #readingOf(request: MigrationRequest): Promise<ChannelReading | null> {
+    if (request.channelKind !== 'ipsec') return null;
     const state = await this.#tryCommand(request.fromHostId, 'channel.state', { peerHostId: request.toHostId });
-    return state?.sa ?? null;
-  }
-
-  #peer(hostId: HostId): Peer {
-    const facts = this.#lines.facts(hostId);
-    if (!facts) throw new PlimsollError('host-down', `host ${hostId} is not connected: start its agent (or wait, it dials by itself)`);
-    return { hostId, addresses: facts.addresses };
+    return state?.reading ?? null;
   }
 
   async #orRefused(work: () => Promise<MigrationEvent>): Promise<MigrationEvent> {
@@ -232,22 +223,14 @@ export class MigrationEffects {
   }
 }
 
-function mustRun(vm: VmView | null, request: MigrationRequest): VmView {
-  if (vm === null) throw new PlimsollError('vm-unknown', `${request.fromHostId} has no VM ${request.vmName}: see 'plimsoll vm list'`);
-  if (vm.jobActive) throw new PlimsollError('vm-busy', `the hypervisor is at work on ${request.vmName} already: wait or abort that job`);
-  if (vm.state !== 'running')
-    throw new PlimsollError('vm-not-running', `${request.vmName} is ${vm.state}, only a running VM can move live: start it first`);
-  return vm;
-}
-
 function eventOf(status: CommandReply<'transfer.status'>['status']): MigrationEvent {
   switch (status.kind) {
     case 'running':
       return { kind: 'transfer-running', progress: status.progress };
     case 'completed':
-      return { kind: 'transfer-completed', outcome: status.outcome };
+      return { kind: 'transfer-completed', outcome: status.outcome, reading: status.channel };
     case 'failed':
-      return { kind: 'transfer-failed', refusal: status.refusal };
+      return { kind: 'transfer-failed', refusal: status.refusal, reading: status.channel };
     case 'unknown':
       return { kind: 'transfer-lost', refusal: { code: 'agent-restarted', message: "the source's agent restarted during the transfer" } };
     default:
@@ -255,9 +238,16 @@ function eventOf(status: CommandReply<'transfer.status'>['status']): MigrationEv
   }
 }
 
-/** An SA whose other end died (its charon was killed) still looks good on this end: a fresh one settles it. */
-function mayBeStale(code: string): boolean {
-  return code === 'proof-failed' || code === 'ipsec-failed';
+/** Kinds of channels whose packets the guards would drop: they are neither IPsec nor anything else that is let through. */
+function goesInPlainPackets({ channelKind }: MigrationRequest): boolean {
+  return channelKind === 'none' || channelKind === 'qemu-tls';
+}
+
+/** As long as the ticket, and as the transfer may take. */
+function exemptionMs(memoryBytes: number, { migrationBandwidthBytesPerSecond }: Policy): number {
+  const bytesPerSecond = migrationBandwidthBytesPerSecond > 0 ? migrationBandwidthBytesPerSecond : slowBytesPerSecond;
+  const transferMs = Math.round(((memoryBytes * memoryPasses) / bytesPerSecond) * 1000);
+  return Math.min(exemptionMsMax, ticketLifetimeMs + transferMs);
 }
 
 /** With these the agent may have begun although we heard no yes. */

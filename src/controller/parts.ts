@@ -1,4 +1,4 @@
-import type { Clock, LineServer, Log, Random, Signer, Verifier } from '#core/ports.ts';
+import type { Authority, Clock, LineServer, Log, Random, Signer, Verifier } from '#core/ports.ts';
 import type { Mode, Policy } from '#core/model/policy.ts';
 import type { Store } from '#core/store.ts';
 
@@ -11,9 +11,21 @@ export interface ControllerParts {
   readonly lines: LineServer;
   readonly signer: Signer;
   readonly verifier: Verifier;
+  readonly authority: Authority;
   /** SHA-256 of the text, hex. */
   readonly sha256: (text: string) => string;
+  /** This many unguessable bytes, base64: fit for a key. */
+  readonly randomKey: (bytes: number) => string;
 }
+
+export interface CertificateSettings {
+  /** Hosts' certificates live this long and are renewed at two thirds of it. */
+  readonly leafLifetimeMs: number;
+  /** Revocation lists are made anew this often, and at each revocation. */
+  readonly crlIntervalMs: number;
+}
+
+export const defaultCertificateSettings: CertificateSettings = { leafLifetimeMs: 24 * 3_600_000, crlIntervalMs: 3_600_000 };
 
 export interface ControllerSettings {
   readonly version: string;
@@ -22,4 +34,5 @@ export interface ControllerSettings {
   readonly policy: Policy;
   readonly planIntervalMs: number;
   readonly historyMs: number;
+  readonly certificates: CertificateSettings;
 }

@@ -4,24 +4,9 @@ import type { Plan } from '#core/model/plan.ts';
 import type { Snapshot } from '#core/model/snapshot.ts';
 import { cores } from '#core/model/units.ts';
 import type { makePlan } from '#core/planner/make-plan.ts';
-import { AgentLines } from './agent-lines.ts';
-import { ClusterView } from './cluster-view.ts';
-import { Executor } from './executor.ts';
-import {
-  FakeAgent,
-  fakeParts,
-  hello,
-  type MemoryStore,
-  otherVmId,
-  policy,
-  runningVm,
-  sampleOf,
-  settings,
-  vmId,
-  vmSample,
-} from './fakes.ts';
+import { FakeAgent, fakeParts, MemoryStore, otherVmId, policy, runningVm, sampleOf, settings, tokens, vmId, vmSample } from './fakes.ts';
 import { Planning } from './planning.ts';
-import { Receipts } from './receipts.ts';
+import { openRooms } from './rooms.ts';
 
 /** The planner makes a good plan unless a test spoils it. */
 let spoil: (plan: object) => object;
@@ -45,14 +30,17 @@ afterEach(async () => {
   vi.useRealTimers();
 });
 
+function storeOfHosts(...hostIds: readonly string[]): MemoryStore {
+  const store = new MemoryStore();
+  for (const hostId of hostIds) store.hostRecords.push({ hostId, joinedAtMs: 1, addresses: null, lastSeenAtMs: null, revokedAtMs: null });
+  return store;
+}
+
 /** Host a is over its line with two busy VMs, b and c are idle. */
-function newPlanning(options: { readonly mode: Mode; readonly store?: MemoryStore; readonly changes?: Partial<Policy> }) {
-  const parts = fakeParts(options.store);
+async function newPlanning(options: { readonly mode: Mode; readonly store?: MemoryStore; readonly changes?: Partial<Policy> }) {
+  const parts = fakeParts(options.store ?? storeOfHosts('a', 'b', 'c'));
   const own = { ...settings, policy: { ...policy, migrationsPerClusterMax: 4, ...options.changes } };
-  const view = new ClusterView(own.policy);
-  const lines = new AgentLines(parts, 7, { onHello: () => undefined, onSample: () => undefined, onLost: () => undefined });
-  const receipts = new Receipts(parts);
-  const executor = new Executor({ parts, lines, policy: own.policy, receipts, epoch: 7, signal: stop.signal, onChange: () => undefined });
+  const { view, executor } = await openRooms(parts, own, tokens, stop.signal);
   const [source] = [new FakeAgent(parts, 'a', runningVm()), new FakeAgent(parts, 'b'), new FakeAgent(parts, 'c')];
   let sequence = 0;
   const sample = () => {
@@ -62,10 +50,6 @@ function newPlanning(options: { readonly mode: Mode; readonly store?: MemoryStor
     view.ingest(sampleOf('b', sequence), Date.now());
     view.ingest(sampleOf('c', sequence), Date.now());
   };
-  for (const hostId of ['a', 'b', 'c']) {
-    view.adopt({ hostId, joinedAtMs: 1, addresses: null, lastSeenAtMs: null });
-    view.connect(hostId, hello(hostId));
-  }
   sample();
   const planning = new Planning(parts, own, view, executor, options.mode, null);
   /** The loop with fresh samples. */
@@ -88,7 +72,7 @@ function newPlanning(options: { readonly mode: Mode; readonly store?: MemoryStor
 
 describe('planning', () => {
   it('in observe makes and keeps plans with moves, and moves nothing', async () => {
-    const { parts, executor, planning, rounds } = newPlanning({ mode: 'observe' });
+    const { parts, executor, planning, rounds } = await newPlanning({ mode: 'observe' });
     await rounds(5);
     expect(planning.latest()).toMatchObject({ verdict: 'moves', moves: [{ fromHostId: 'a' }] });
     expect(parts.store.plans.length).toBeGreaterThan(0);
@@ -97,7 +81,7 @@ describe('planning', () => {
   });
 
   it('in approve waits for a person', async () => {
-    const { executor, planning, rounds } = newPlanning({ mode: 'approve' });
+    const { executor, planning, rounds } = await newPlanning({ mode: 'approve' });
     await rounds(5);
     expect(executor.inFlight()).toEqual([]);
     const [migration] = await planning.apply(planning.latest()?.planId ?? '', 'anna');
@@ -105,13 +89,13 @@ describe('planning', () => {
   });
 
   it('in automatic moves by itself, in the name of the planner', async () => {
-    const { parts, rounds } = newPlanning({ mode: 'automatic' });
+    const { parts, rounds } = await newPlanning({ mode: 'automatic' });
     await rounds(2);
     expect([...parts.store.records.values()]).toMatchObject([{ request: { fromHostId: 'a', askedBy: 'planner', cause: 'balance' } }]);
   });
 
   it('in automatic moves nothing by a plan that could not be kept, and goes on when the store is back', async () => {
-    const { parts, rounds } = newPlanning({ mode: 'automatic' });
+    const { parts, rounds } = await newPlanning({ mode: 'automatic' });
     parts.store.failing.add('savePlan');
     await rounds(3);
     expect(parts.store.records.size).toBe(0);
@@ -122,7 +106,7 @@ describe('planning', () => {
 
   it('drops a plan that breaks its own rules, in every mode, and goes on', async () => {
     for (const mode of ['automatic', 'approve'] as const) {
-      const { parts, planning, rounds, plan } = newPlanning({ mode });
+      const { parts, planning, rounds, plan } = await newPlanning({ mode });
       spoil = (draft) => ({ ...draft, moves: [{ ...(draft as Plan).moves[0], toHostId: 'a' }] });
       await rounds(2);
       await expect(plan()).rejects.toMatchObject({ code: 'internal', message: expect.stringContaining('its plan is dropped') });
@@ -135,7 +119,7 @@ describe('planning', () => {
 
 describe('a plan', () => {
   it('is applied once, also when two people do it at once', async () => {
-    const { parts, planning, plan } = newPlanning({ mode: 'approve' });
+    const { parts, planning, plan } = await newPlanning({ mode: 'approve' });
     const { planId } = await plan();
     const both = await Promise.allSettled([planning.apply(planId, 'anna'), planning.apply(planId, 'ben')]);
     expect(both.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
@@ -144,15 +128,15 @@ describe('a plan', () => {
   });
 
   it('that was applied before the controller restarted is not applied again', async () => {
-    const first = newPlanning({ mode: 'approve' });
+    const first = await newPlanning({ mode: 'approve' });
     const { planId } = await first.plan();
     await first.planning.apply(planId, 'anna');
-    const second = newPlanning({ mode: 'approve', store: first.parts.store });
+    const second = await newPlanning({ mode: 'approve', store: first.parts.store });
     await expect(second.planning.apply(planId, 'anna')).rejects.toMatchObject({ code: 'plan-expired' });
   });
 
   it('is not applied when it has expired, or does not exist', async () => {
-    const { parts, planning, plan } = newPlanning({ mode: 'approve' });
+    const { parts, planning, plan } = await newPlanning({ mode: 'approve' });
     const { planId } = await plan();
     await vi.advanceTimersByTimeAsync(policy.planLifetimeMs);
     await expect(planning.apply(planId, 'anna')).rejects.toMatchObject({ code: 'plan-expired' });
@@ -161,7 +145,7 @@ describe('a plan', () => {
   });
 
   it('can be applied after a try that the store did not take', async () => {
-    const { parts, planning, plan } = newPlanning({ mode: 'approve' });
+    const { parts, planning, plan } = await newPlanning({ mode: 'approve' });
     const { planId } = await plan();
     parts.store.failing.add('migrations');
     await expect(planning.apply(planId, 'anna')).rejects.toThrow('disk full');
@@ -173,7 +157,7 @@ describe('a plan', () => {
 describe('moves of an approved plan that have to wait', () => {
   /** A plan of two moves from the same host, of which only one may be under way. */
   async function waiting() {
-    const world = newPlanning({ mode: 'approve' });
+    const world = await newPlanning({ mode: 'approve' });
     const [move] = (await world.plan()).moves;
     if (!move) throw new Error('the plan has no move');
     const other = { ...move, vmId: otherVmId, vmName: 'web2', toHostId: 'c' };
@@ -188,7 +172,9 @@ describe('moves of an approved plan that have to wait', () => {
     const endFirst = async () => {
       world.source.vm = null;
       await world.executor.abort(migrationId);
-      world.source.answers['transfer.status'] = () => ({ status: { kind: 'failed', refusal: { code: 'aborted', message: '' } } });
+      world.source.answers['transfer.status'] = () => ({
+        status: { kind: 'failed', refusal: { code: 'aborted', message: '' }, channel: null },
+      });
       world.source.vm = runningVm();
       await vi.advanceTimersByTimeAsync(5000);
     };

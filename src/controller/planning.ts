@@ -21,6 +21,8 @@ const migrationsRead = 1000;
 interface Wish {
   readonly planId: string;
   readonly askedBy: string;
+  /** The person who applied the plan; null for the planner's own moves. */
+  readonly approvedBy: string | null;
   readonly cause: MoveCause;
 }
 
@@ -75,7 +77,8 @@ export class Planning {
       try {
         const plan = await this.#round();
         // What cannot start now is not waited for: the next round sees the cluster as it is then.
-        if (this.#mode === 'automatic') await this.#startMoves(plan.moves, { planId: plan.planId, askedBy: 'planner', cause: 'balance' });
+        if (this.#mode === 'automatic')
+          await this.#startMoves(plan.moves, { planId: plan.planId, askedBy: 'planner', approvedBy: null, cause: 'balance' });
       } catch (error) {
         if (!signal.aborted) this.#parts.log.error('a planning round failed', { ...refusalOf(error) });
       }
@@ -98,7 +101,7 @@ export class Planning {
     if (!(await this.#useOnce(plan))) {
       throw new PlimsollError('plan-expired', `plan ${planId} has expired or was applied before: 'plimsoll plan new' makes a new one`);
     }
-    const wish: Wish = { planId, askedBy, cause: 'operator' };
+    const wish: Wish = { planId, askedBy, approvedBy: askedBy, cause: 'operator' };
     const { started, limited } = await this.#startMoves(plan.moves, wish);
     if (limited.length > 0) void this.#carryOut(limited, wish, plan.expiresAtMs);
     return started;
@@ -175,7 +178,7 @@ export class Planning {
     for (const move of moves) {
       const { vmId, vmName, fromHostId, toHostId } = move;
       try {
-        const migration = await this.#executor.start({ vmId, vmName, fromHostId, toHostId, ...wish });
+        const migration = await this.#executor.start({ vmId, vmName, fromHostId, toHostId, channelKind: 'ipsec', grantId: null, ...wish });
         this.#parts.log.info('move started', {
           migrationId: migration.request.migrationId,
           vm: vmName,

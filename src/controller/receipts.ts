@@ -6,6 +6,12 @@ import { PlimsollError } from '#core/model/result.ts';
 import type { ReceiptResource } from '#wire/api.ts';
 import type { ControllerParts } from './parts.ts';
 
+/** With it, whoever has the cluster's root can verify the receipt without asking anybody. */
+interface CertifiedEnvelope extends Envelope {
+  /** The signer's certificate and the CA that signed it, PEM. */
+  readonly certificates: string;
+}
+
 /** Signs and keeps the receipts; each names the hash of the one before it. */
 export class Receipts {
   readonly #parts: ControllerParts;
@@ -31,7 +37,13 @@ export class Receipts {
     const payload = decodeBase64(envelope?.payload ?? '') ?? new Uint8Array();
     const statement = parseJson(new TextDecoder().decode(payload));
     const valid = envelope !== null && this.#isSigned(envelope, payload) && isAbout(statement, migrationId);
-    return { migrationId, valid, keyId: envelope?.signatures[0]?.keyid ?? '', statement, envelope: envelope ?? stored.envelope };
+    return {
+      migrationId,
+      valid,
+      keyId: envelope?.signatures[0]?.keyid ?? '',
+      statement,
+      envelope: parseJson(stored.envelope) ?? stored.envelope,
+    };
   }
 
   #isSigned(envelope: Envelope, payload: Uint8Array): boolean {
@@ -49,10 +61,11 @@ export class Receipts {
     const sequence = (last?.sequence ?? 0) + 1;
     const statement = receiptOf(migration, sequence, last ? sha256(last.envelope) : null);
     const payload = new TextEncoder().encode(JSON.stringify(statement));
-    const envelope: Envelope = {
+    const envelope: CertifiedEnvelope = {
       payloadType: receiptPayloadType,
       payload: encodeBase64(payload),
       signatures: [{ keyid: signer.keyId, sig: encodeBase64(signer.sign(preAuthenticationEncoding(receiptPayloadType, payload))) }],
+      certificates: signer.certificatesPem,
     };
     await store.saveReceipt({ migrationId, sequence, createdAtMs: clock.nowMs(), envelope: JSON.stringify(envelope) });
   }

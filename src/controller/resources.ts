@@ -4,12 +4,21 @@ import type { SnapshotVm } from '#core/model/snapshot.ts';
 import type { HostResource, VmResource } from '#wire/api.ts';
 import type { ClusterView, HostView } from './cluster-view.ts';
 
-export function hostResource(view: ClusterView, host: HostView, vms: readonly SnapshotVm[], nowMs: number): HostResource {
+/** What the controller knows of a host's protection. */
+export type HostSecurity = Pick<HostResource, 'certificate' | 'clockSkewMs' | 'guardInstalled' | 'revokedAtMs'>;
+
+export function hostResource(
+  view: ClusterView,
+  host: HostView,
+  security: HostSecurity,
+  vms: readonly SnapshotVm[],
+  nowMs: number,
+): HostResource {
   const seen = view.snapshotHost(host, nowMs);
   const { load } = host;
   return {
     hostId: host.hostId,
-    status: view.status(host, nowMs),
+    status: security.revokedAtMs === null ? view.status(host, nowMs) : 'revoked',
     addresses: host.addresses,
     hypervisor: host.facts?.hypervisor ?? null,
     ipsec: host.facts?.ipsec ?? null,
@@ -26,6 +35,7 @@ export function hostResource(view: ClusterView, host: HostView, vms: readonly Sn
     samplesRejected: host.samplesRejected,
     lastSampleAtMs: load?.mark.takenAtMs ?? null,
     joinedAtMs: host.joinedAtMs,
+    ...security,
   };
 }
 

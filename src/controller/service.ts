@@ -12,6 +12,15 @@ import type {
   TokenResource,
   VmResource,
 } from '#wire/api.ts';
+import type { ChannelResource, ProveBody, ProveResource, ResetResource, TuneBody, TuneResource } from '#wire/channel-api.ts';
+import type {
+  AuditResource,
+  CertificateResource,
+  GrantBody,
+  GrantResource,
+  RenewalResource,
+  RevocationResource,
+} from '#wire/security-api.ts';
 
 /** What the REST API may ask of the controller. Routes decide nothing; every refusal is a PlimsollError with a stable code. */
 export interface ControllerService {
@@ -45,4 +54,32 @@ export interface ControllerService {
   receipt(migrationId: string): Promise<ReceiptResource>;
   createToken(hostId: HostId, lifetimeMs: number, askedBy: string): Promise<TokenResource>;
   setMode(mode: Mode, askedBy: string): Promise<StatusResource>;
+
+  /** Every pair of hosts with a channel, settings for one, or a measurement. */
+  channels(): Promise<readonly ChannelResource[]>;
+  /** `host-unknown` */
+  channel(one: HostId, other: HostId): Promise<ChannelResource>;
+  /** Makes a channel and proves it. Takes up to a minute. `host-unknown`, `migration-limit` */
+  proveChannel(fromHostId: HostId, toHostId: HostId, body: ProveBody, askedBy: string): Promise<ProveResource>;
+  /** Measures the path and compares packet sizes. Takes up to two minutes. `host-unknown`, `migration-limit`, `channel-failed` */
+  tuneChannel(fromHostId: HostId, toHostId: HostId, body: TuneBody, askedBy: string): Promise<TuneResource>;
+  /** Ends the channel and puts network settings back. `host-unknown`, `migration-limit` */
+  resetChannel(one: HostId, other: HostId, askedBy: string): Promise<ResetResource>;
+
+  /** All that are known of a host, those that end last first. `host-unknown` */
+  certificates(hostId: HostId): Promise<readonly CertificateResource[]>;
+  /** A new certificate for one host (`host-unknown`), or for every connected one. */
+  renewCertificates(hostId: HostId | null, askedBy: string): Promise<readonly RenewalResource[]>;
+  /** Puts a host out of the cluster within 5 s. `host-unknown` */
+  revokeHost(hostId: HostId, reason: string, askedBy: string): Promise<RevocationResource>;
+
+  requestGrant(body: GrantBody, askedBy: string): Promise<GrantResource>;
+  /** `grant-missing`, `grant-invalid` */
+  approveGrant(grantId: string, askedBy: string): Promise<GrantResource>;
+  /** `grant-missing`, `grant-invalid` */
+  withdrawGrant(grantId: string, askedBy: string): Promise<GrantResource>;
+  /** Newest first. */
+  grants(limit: number): Promise<readonly GrantResource[]>;
+  /** Newest first. */
+  audit(limit: number): Promise<readonly AuditResource[]>;
 }

@@ -5,7 +5,7 @@ import type { SignedTicket, Ticket } from '#core/model/ticket.ts';
 import type { ControllerParts } from './parts.ts';
 
 /** Time enough for checks, IKE and the proof; the transfer itself may take longer than the ticket lives. */
-const ticketLifetimeMs = 120_000;
+export const ticketLifetimeMs = 120_000;
 
 /** A fresh single-use permission for one migration, signed. */
 export function issueTicket(parts: ControllerParts, request: MigrationRequest, controllerEpoch: number): SignedTicket {

@@ -9,10 +9,12 @@ import Fastify, {
   type RawRequestDefaultExpression,
   type RawServerDefault,
 } from 'fastify';
+import { addChannelRoutes } from './channel-routes.ts';
 import { answerNotFound, failureHandler } from './failures.ts';
 import { addInventoryRoutes } from './inventory-routes.ts';
 import { addMigrationRoutes } from './migration-routes.ts';
 import { addPlanRoutes } from './plan-routes.ts';
+import { addSecurityRoutes } from './security-routes.ts';
 import { requestValidator, responseSerializer } from './schema-compilers.ts';
 import { listenPrivately, removeSocket } from './socket.ts';
 
@@ -83,6 +85,8 @@ async function createServer(service: ControllerService, options: ApiOptions): Pr
     addInventoryRoutes(routes, service);
     addPlanRoutes(routes, service);
     addMigrationRoutes(routes, service);
+    addChannelRoutes(routes, service);
+    addSecurityRoutes(routes, service);
   });
   server.get('/v1/openapi.json', { schema: { hide: true } }, () => server.swagger());
   await server.ready();
@@ -96,7 +100,7 @@ function openApiHead(version: string) {
       title: 'Plimsoll',
       version,
       description:
-        'Hosts, plans, migrations and receipts of one cluster. Times are milliseconds since the Unix epoch; failures are {code, message}.',
+        'Hosts, channels, plans, migrations and receipts of one cluster. Times are milliseconds since the Unix epoch; failures are {code, message}.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
   };

@@ -6,6 +6,9 @@ export const HostPathSchema = Type.Object({ hostId: HostIdSchema }, strict);
 export const VmPathSchema = Type.Object({ ref: NameSchema }, strict);
 export const PlanPathSchema = Type.Object({ planId: IdSchema }, strict);
 export const MigrationPathSchema = Type.Object({ migrationId: IdSchema }, strict);
+export const GrantPathSchema = Type.Object({ grantId: IdSchema }, strict);
+/** Both directions are the same channel; where one end begins, it is the first. */
+export const PairPathSchema = Type.Object({ hostA: HostIdSchema, hostB: HostIdSchema }, strict);
 export const NoQuerySchema = Type.Object({}, strict);
 
 /** Who asks, for the record. The socket's mode decides who may ask at all. */

@@ -19,9 +19,10 @@ export class HostTables {
         host_id: hostId,
         joined_at_ms: joinedAtMs,
         last_seen_at_ms: lastSeenAtMs,
+        revoked_at_ms: revokedAtMs,
       } = checked(rowShapes.host, row, 'hosts', row.host_id);
       const addresses = row.addresses === null ? null : parsedJson(hostAddresses, row.addresses, 'hosts', hostId);
-      return { hostId, joinedAtMs, addresses, lastSeenAtMs };
+      return { hostId, joinedAtMs, addresses, lastSeenAtMs, revokedAtMs };
     });
   }
 
@@ -32,6 +33,7 @@ export class HostTables {
       joined_at_ms: host.joinedAtMs,
       addresses: addresses === null ? null : JSON.stringify(addresses),
       last_seen_at_ms: host.lastSeenAtMs,
+      revoked_at_ms: host.revokedAtMs,
     };
     writable(rowShapes.host, { ...columns, host_id: host.hostId }, 'hosts', host.hostId);
     await this.#database

@@ -1,8 +1,10 @@
 /** The shapes of what is kept as JSON or as a word in a column; `satisfies` ties them to the model. */
 import { type Static, Type } from 'typebox';
+import type { TuningRecord } from '#core/model/channel.ts';
 import type { Migration } from '#core/model/migration.ts';
 import type { RefusalCode } from '#core/model/result.ts';
 import type { Plan } from '#core/model/plan.ts';
+import type { Grant } from '#core/store.ts';
 
 const text = Type.String();
 const id = Type.String({ minLength: 1 });
@@ -21,33 +23,81 @@ export const ledgerOutcome = Type.Enum(['moved', 'stayed', 'unclear']);
 export const operatingMode = Type.Enum(['observe', 'approve', 'automatic']);
 export const hostAddresses = Type.Object({ underlay: id, protected: id, interface: id });
 
+const saCounters = { spiIn: text, spiOut: text, bytesIn: count, bytesOut: count, packetsIn: count, packetsOut: count };
+
 const securityAssociation = Type.Object({
   peerHostId: id,
   ikeUniqueId: text,
   childUniqueId: text,
+  protocol: Type.Enum(['esp', 'ah']),
   state: Type.Enum(['installed', 'rekeying', 'deleting', 'other']),
   mode: Type.Enum(['tunnel', 'transport', 'other']),
   udpEncapsulated: Type.Boolean(),
   encryption: text,
   integrity: orNull(text),
   keyExchange: text,
-  spiIn: text,
-  spiOut: text,
-  bytesIn: count,
-  bytesOut: count,
-  packetsIn: count,
-  packetsOut: count,
+  extendedSequenceNumbers: Type.Boolean(),
+  ...saCounters,
+  outer: orNull(Type.Object({ integrity: text, ...saCounters })),
+  replaced: Type.Array(Type.Object(saCounters)),
 });
+
+const channelReading = Type.Object({
+  sa: orNull(securityAssociation),
+  guard: Type.Object({
+    installed: Type.Boolean(),
+    droppedInPackets: count,
+    droppedOutPackets: count,
+    droppedProbePackets: count,
+    exemptPeers: Type.Array(text),
+  }),
+  errors: orNull(Type.Object({ integrityPackets: count, replayPackets: count, unknownSpiPackets: count, plainTextPackets: count })),
+});
+
+const profileName = Type.Enum(['esp-tunnel', 'esp-transport', 'ah', 'ah+esp']);
 
 const proof = Type.Object({
   provenAtMs: atMs,
+  profile: profileName,
+  authentication: Type.Enum(['certificate', 'psk']),
+  sourceCertificateSha256: orNull(text),
+  destinationCertificateSha256: orNull(text),
   encryption: text,
+  integrity: orNull(text),
   keyExchange: text,
+  extendedSequenceNumbers: Type.Boolean(),
   mode: text,
   spiSourceToDestination: text,
   spiDestinationToSource: text,
   protectedProbes: count,
   plainProbesDropped: count,
+});
+
+export const tuningRecord = Type.Object({
+  measuredAtMs: atMs,
+  pathMtuBytes: count,
+  limitedBy: Type.Enum(['path', 'interface', 'userspace-esp', 'policy']),
+  overheadBytes: count,
+  mssBeforeBytes: count,
+  mssAfterBytes: count,
+  mtuBeforeBytes: count,
+  mtuAfterBytes: count,
+  bytesPerSecondBefore: orNull(number),
+  bytesPerSecondAfter: orNull(number),
+  kept: Type.Enum(['before', 'after']),
+});
+
+export const grantRecord = Type.Object({
+  grantId: id,
+  fromHostId: id,
+  toHostId: id,
+  reason: text,
+  requestedBy: id,
+  requestedAtMs: atMs,
+  approvedBy: orNull(id),
+  approvedAtMs: orNull(atMs),
+  expiresAtMs: atMs,
+  withdrawnAtMs: orNull(atMs),
 });
 
 const progress = Type.Object({
@@ -76,6 +126,9 @@ export const migrationRecord = Type.Object({
     toHostId: id,
     cause: moveCause,
     askedBy: text,
+    approvedBy: orNull(text),
+    channelKind: Type.Enum(['ipsec', 'qemu-tls', 'ssh', 'sealed-image', 'none']),
+    grantId: orNull(id),
     planId: orNull(id),
     vmEpoch: count,
     askedAtMs: atMs,
@@ -86,8 +139,9 @@ export const migrationRecord = Type.Object({
   progress: orNull(progress),
   leastRemaining: orNull(Type.Object({ bytes: number, atMs })),
   outcome: orNull(jobOutcome),
-  saBefore: orNull(securityAssociation),
-  saAfter: orNull(securityAssociation),
+  tuning: orNull(tuningRecord),
+  channelBefore: orNull(channelReading),
+  channelAfter: orNull(channelReading),
   failure: orNull(refusal),
   resolution: orNull(resolution),
   abortAsked: Type.Boolean(),
@@ -146,6 +200,11 @@ export const planRecord = Type.Object({
 /** Fails to compile when the model and the shapes above part, in either direction. */
 type Same<Kept, Model> = [Kept] extends [Model] ? ([Model] extends [DeepReadonly<Kept>] ? true : never) : never;
 type DeepReadonly<Value> = Value extends object ? { readonly [Key in keyof Value]: DeepReadonly<Value[Key]> } : Value;
-export type ShapesMatchTheModel = [Same<Static<typeof migrationRecord>, Migration>, Same<Static<typeof planRecord>, Plan>];
-const shapesMatch: ShapesMatchTheModel = [true, true];
+export type ShapesMatchTheModel = [
+  Same<Static<typeof migrationRecord>, Migration>,
+  Same<Static<typeof planRecord>, Plan>,
+  Same<Static<typeof grantRecord>, Grant>,
+  Same<Static<typeof tuningRecord>, TuningRecord>,
+];
+const shapesMatch: ShapesMatchTheModel = [true, true, true, true];
 void shapesMatch;

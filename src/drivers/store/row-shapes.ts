@@ -67,7 +67,7 @@ const atMsOrNull = Type.Union([Type.Null(), atMs]);
 /** Plain columns; words and JSON columns are checked by the shapes in records.ts. */
 export const rowShapes = {
   epoch: Type.Integer({ minimum: 1 }),
-  host: Type.Object({ host_id: id, joined_at_ms: atMs, last_seen_at_ms: atMsOrNull }),
+  host: Type.Object({ host_id: id, joined_at_ms: atMs, last_seen_at_ms: atMsOrNull, revoked_at_ms: atMsOrNull }),
   token: Type.Object({ token_hash: id, host_id: id, expires_at_ms: atMs, used_at_ms: atMsOrNull }),
   history: Type.Object({
     host_id: id,
@@ -75,5 +75,15 @@ export const rowShapes = {
     cpu_percent: Type.Number({ minimum: 0 }),
     memory_percent: Type.Number({ minimum: 0 }),
   }),
+  certificate: Type.Object({
+    authority_id: id,
+    serial_number: id,
+    host_id: id,
+    sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+    not_before_ms: atMs,
+    not_after_ms: atMs,
+    revoked_at_ms: atMsOrNull,
+  }),
+  audit: Type.Object({ at_ms: atMs, who: id, verb: id, subject: text, detail: text }),
   receipt: Type.Object({ migration_id: id, sequence: Type.Integer({ minimum: 0 }), created_at_ms: atMs, envelope: text }),
 } as const;

@@ -5,6 +5,7 @@
  */
 import { type Kysely, sql, type Transaction } from 'kysely';
 import { PlimsollError } from '#core/model/result.ts';
+import { securedMigrationOf } from './earlier-records.ts';
 import type { Tables } from './tables.ts';
 
 type Step = (database: Transaction<Tables>) => Promise<void>;
@@ -99,8 +100,60 @@ async function firstRecordSchema(database: Transaction<Tables>): Promise<void> {
     .execute();
 }
 
+async function securitySchema(database: Transaction<Tables>): Promise<void> {
+  const { schema } = database;
+  await schema.alterTable('hosts').addColumn('revoked_at_ms', 'integer').execute();
+  await schema
+    .createTable('certificates')
+    .addColumn('authority_id', 'text', (column) => column.notNull())
+    .addColumn('serial_number', 'text', (column) => column.notNull())
+    .addColumn('host_id', 'text', (column) => column.notNull())
+    .addColumn('sha256', 'text', (column) => column.notNull())
+    .addColumn('not_before_ms', 'integer', (column) => column.notNull())
+    .addColumn('not_after_ms', 'integer', (column) => column.notNull())
+    .addColumn('revoked_at_ms', 'integer')
+    // A serial number is one CA's own (RFC 5280 section 4.1.2.2).
+    .addPrimaryKeyConstraint('certificates_key', ['authority_id', 'serial_number'])
+    .execute();
+  await schema.createIndex('certificates_by_host').on('certificates').columns(['host_id', 'not_after_ms']).execute();
+  await schema.createIndex('certificates_revoked').on('certificates').column('revoked_at_ms').execute();
+  await schema
+    .createTable('grants')
+    .addColumn('position', 'integer', (column) => column.primaryKey().autoIncrement())
+    .addColumn('grant_id', 'text', (column) => column.notNull().unique())
+    .addColumn('requested_at_ms', 'integer', (column) => column.notNull())
+    .addColumn('record', 'text', (column) => column.notNull())
+    .execute();
+  await schema
+    .createTable('audit')
+    .addColumn('position', 'integer', (column) => column.primaryKey().autoIncrement())
+    .addColumn('at_ms', 'integer', (column) => column.notNull())
+    .addColumn('who', 'text', (column) => column.notNull())
+    .addColumn('verb', 'text', (column) => column.notNull())
+    .addColumn('subject', 'text', (column) => column.notNull())
+    .addColumn('detail', 'text', (column) => column.notNull())
+    .execute();
+  await schema
+    .createTable('tunings')
+    .addColumn('host_a', 'text', (column) => column.notNull())
+    .addColumn('host_b', 'text', (column) => column.notNull())
+    .addColumn('record', 'text', (column) => column.notNull())
+    .addPrimaryKeyConstraint('tunings_key', ['host_a', 'host_b'])
+    .execute();
+  await rewriteMigrations(database);
+}
+
+/** A row that is damaged already stays as it is: reading it says so, and the other rows stay readable. */
+async function rewriteMigrations(database: Transaction<Tables>): Promise<void> {
+  const rows = await database.selectFrom('migrations').select(['position', 'record']).execute();
+  for (const { position, record } of rows) {
+    const rewritten = securedMigrationOf(record);
+    if (rewritten !== null) await database.updateTable('migrations').set({ record: rewritten }).where('position', '=', position).execute();
+  }
+}
+
 /** Version n is the schema after the first n steps. */
-const steps: readonly Step[] = [firstSchema, firstHistorySchema, firstRecordSchema];
+const steps: readonly Step[] = [firstSchema, firstHistorySchema, firstRecordSchema, securitySchema];
 
 /** Brings the schema to this program's version. Throws `config-invalid` for a file of a newer version. */
 export async function upgradeSchema(database: Kysely<Tables>): Promise<void> {

@@ -6,13 +6,24 @@ import type { Plan } from '#core/model/plan.ts';
 import type { Mode } from '#core/model/policy.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import type { Sample } from '#core/model/sample.ts';
-import type { HistoryPoint, HostRecord, JoinToken, Store, StoredReceipt } from '#core/store.ts';
+import type {
+  AuditEntry,
+  CertificateRecord,
+  Grant,
+  HistoryPoint,
+  HostRecord,
+  JoinToken,
+  Store,
+  StoredReceipt,
+  StoredTuning,
+} from '#core/store.ts';
 import { EpochTables } from './epoch-tables.ts';
 import { HistoryTable } from './history-table.ts';
 import { HostTables } from './host-tables.ts';
 import { LedgerTable } from './ledger-table.ts';
 import { RecordTables } from './record-tables.ts';
 import { upgradeSchema } from './schema-steps.ts';
+import { SecurityTables } from './security-tables.ts';
 import { openSqliteDialect } from './sqlite-dialect.ts';
 import type { Tables } from './tables.ts';
 
@@ -43,6 +54,7 @@ class SqliteStore implements Store {
   readonly #history: HistoryTable;
   readonly #ledger: LedgerTable;
   readonly #records: RecordTables;
+  readonly #security: SecurityTables;
   #closed = false;
 
   constructor(database: Kysely<Tables>) {
@@ -52,6 +64,7 @@ class SqliteStore implements Store {
     this.#history = new HistoryTable(database);
     this.#ledger = new LedgerTable(database);
     this.#records = new RecordTables(database);
+    this.#security = new SecurityTables(database);
   }
 
   nextControllerEpoch = (): Promise<number> => this.#named('count the controller epoch', () => this.#epochs.nextControllerEpoch());
@@ -86,6 +99,18 @@ class SqliteStore implements Store {
   saveReceipt = (receipt: StoredReceipt): Promise<void> => this.#named('write a receipt', () => this.#records.saveReceipt(receipt));
   receipt = (migrationId: string): Promise<StoredReceipt | null> => this.#named('read a receipt', () => this.#records.receipt(migrationId));
   lastReceipt = (): Promise<StoredReceipt | null> => this.#named('read the last receipt', () => this.#records.lastReceipt());
+
+  saveCertificate = (certificate: CertificateRecord): Promise<void> =>
+    this.#named('write a certificate', () => this.#security.saveCertificate(certificate));
+  certificates = (filter: { readonly hostId?: string; readonly revoked?: boolean }): Promise<readonly CertificateRecord[]> =>
+    this.#named('read the certificates', () => this.#security.certificates(filter));
+  saveGrant = (grant: Grant): Promise<void> => this.#named('write a grant', () => this.#security.saveGrant(grant));
+  grant = (grantId: string): Promise<Grant | null> => this.#named('read a grant', () => this.#security.grant(grantId));
+  grants = (limit: number): Promise<readonly Grant[]> => this.#named('read the grants', () => this.#security.grants(limit));
+  appendAudit = (entry: AuditEntry): Promise<void> => this.#named('write the audit', () => this.#security.appendAudit(entry));
+  audit = (limit: number): Promise<readonly AuditEntry[]> => this.#named('read the audit', () => this.#security.audit(limit));
+  saveTuning = (tuning: StoredTuning): Promise<void> => this.#named('write a tuning', () => this.#security.saveTuning(tuning));
+  tunings = (): Promise<readonly StoredTuning[]> => this.#named('read the tunings', () => this.#security.tunings());
 
   async close(): Promise<void> {
     this.#closed = true;

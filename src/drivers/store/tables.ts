@@ -10,6 +10,7 @@ export interface Tables {
     readonly joined_at_ms: number;
     readonly addresses: string | null;
     readonly last_seen_at_ms: number | null;
+    readonly revoked_at_ms: number | null;
   };
   readonly join_tokens: {
     readonly token_hash: string;
@@ -50,4 +51,28 @@ export interface Tables {
     readonly created_at_ms: number;
     readonly envelope: string;
   };
+  readonly certificates: {
+    readonly authority_id: string;
+    readonly serial_number: string;
+    readonly host_id: string;
+    readonly sha256: string;
+    readonly not_before_ms: number;
+    readonly not_after_ms: number;
+    readonly revoked_at_ms: number | null;
+  };
+  readonly grants: {
+    readonly position: Generated<number>;
+    readonly grant_id: string;
+    readonly requested_at_ms: number;
+    readonly record: string;
+  };
+  readonly audit: {
+    readonly position: Generated<number>;
+    readonly at_ms: number;
+    readonly who: string;
+    readonly verb: string;
+    readonly subject: string;
+    readonly detail: string;
+  };
+  readonly tunings: { readonly host_a: string; readonly host_b: string; readonly record: string };
 }

@@ -8,7 +8,27 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createFakeService, type FakeService } from './fake-service.ts';
-import { check, copying, done, hostA, hostB, plan, receipt, status, token, vmDatabase, vmWeb } from './resources.ts';
+import {
+  auditEntry,
+  certificate,
+  channel,
+  check,
+  copying,
+  done,
+  grant,
+  hostA,
+  hostB,
+  plan,
+  proven,
+  receipt,
+  reset,
+  revocation,
+  status,
+  token,
+  tuned,
+  vmDatabase,
+  vmWeb,
+} from './resources.ts';
 
 const opened: Api[] = [];
 let folder = '';
@@ -68,6 +88,11 @@ describe('each resource is served as the service gives it', () => {
     ['/v1/migrations', [copying]],
     ['/v1/migrations/m-1', done],
     ['/v1/receipts/m-1', receipt],
+    ['/v1/channels', [channel]],
+    ['/v1/channels/host-a/host-b', channel],
+    ['/v1/hosts/host-a/certificates', [certificate]],
+    ['/v1/grants', [grant]],
+    ['/v1/audit', [auditEntry]],
   ])('GET %s', async (url, resource) => {
     const answer = await ask('GET', url);
     expect(answer.status).toBe(200);
@@ -122,6 +147,49 @@ describe('what is asked reaches the service', () => {
   });
 });
 
+describe('what is asked of channels and of membership reaches the service with who asked', () => {
+  const headers = { 'x-plimsoll-user': 'bob' };
+
+  test.each<[url: string, payload: object | undefined, status: number, answer: object, asked: readonly unknown[]]>([
+    ['/v1/channels/a/b/prove', { keep: true }, 200, proven, ['proveChannel', 'a', 'b', { keep: true }, 'bob']],
+    ['/v1/channels/a/b/prove', { profile: 'ah+esp' }, 200, proven, ['proveChannel', 'a', 'b', { profile: 'ah+esp' }, 'bob']],
+    [
+      '/v1/channels/a/b/tune',
+      { apply: true, streamMs: 500 },
+      200,
+      { ...tuned, applied: true },
+      ['tuneChannel', 'a', 'b', { apply: true, streamMs: 500 }, 'bob'],
+    ],
+    ['/v1/channels/a/b/reset', undefined, 200, reset, ['resetChannel', 'a', 'b', 'bob']],
+    ['/v1/certificates/renew', {}, 200, [{ hostId: 'host-a', certificate, refusal: null }], ['renewCertificates', null, 'bob']],
+    ['/v1/certificates/renew', { hostId: 'a' }, 200, [{ hostId: 'host-a', certificate, refusal: null }], ['renewCertificates', 'a', 'bob']],
+    ['/v1/hosts/host-a/revoke', { reason: 'disk stolen' }, 200, revocation, ['revokeHost', 'host-a', 'disk stolen', 'bob']],
+    ['/v1/grants/g-1/approve', undefined, 200, { ...grant, state: 'approved', approvedBy: 'bob' }, ['approveGrant', 'g-1', 'bob']],
+    ['/v1/grants/g-1/withdraw', undefined, 200, { ...grant, state: 'withdrawn' }, ['withdrawGrant', 'g-1', 'bob']],
+  ])('POST %s %j', async (url, payload, expected, answer, asked) => {
+    const result = await ask('POST', url, payload === undefined ? { headers } : { headers, payload });
+    expect(result).toMatchObject({ status: expected, body: answer });
+    expect(result.service.asked).toEqual([asked]);
+  });
+
+  test('a grant is requested with its reason and its lifetime', async () => {
+    const payload = { fromHostId: 'host-a', toHostId: 'host-b', reason: 'charon crashes', lifetimeMs: 60_000 };
+    const made = await ask('POST', '/v1/grants', { headers, payload });
+    expect(made).toMatchObject({ status: 201, body: grant });
+    expect(made.service.asked).toEqual([['requestGrant', payload, 'bob']]);
+  });
+
+  test('a migration may name another channel and its grant', async () => {
+    const payload = { vm: 'web1', toHostId: 'host-b', channelKind: 'none', grantId: 'g-1' };
+    expect((await ask('POST', '/v1/migrations', { payload })).service.asked).toEqual([['migrate', payload, 'local']]);
+  });
+
+  test('lists are limited', async () => {
+    expect((await ask('GET', '/v1/audit?limit=7')).service.asked).toEqual([['audit', 7]]);
+    expect((await ask('GET', '/v1/grants')).service.asked).toEqual([['grants', 100]]);
+  });
+});
+
 describe('refusals', () => {
   test.each<[RefusalCode, number]>([
     ['input-invalid', 400],
@@ -131,6 +199,12 @@ describe('refusals', () => {
     ['mode-forbids', 409],
     ['migration-limit', 409],
     ['plan-expired', 410],
+    ['host-revoked', 409],
+    ['grant-missing', 409],
+    ['grant-invalid', 409],
+    ['clock-skew', 409],
+    ['certificate-expired', 409],
+    ['profile-unsupported', 409],
     ['host-down', 503],
     ['hypervisor-unavailable', 503],
     ['internal', 500],
@@ -183,6 +257,15 @@ describe('refusals', () => {
     ['POST', '/v1/migrations', { payload: { vm: 'web1' }, headers: { 'x-plimsoll-user': 'a\u00e9\u0080' } }],
     ['POST', '/v1/tokens', { payload: { hostId: 'host-c', lifetimeMs: 1 } }],
     ['PUT', '/v1/mode', { payload: { mode: 'reckless' } }],
+    ['POST', '/v1/migrations', { payload: { vm: 'web1', channelKind: 'carrier-pigeon' } }],
+    ['POST', '/v1/channels/a/b/prove', { payload: { profile: 'esp' } }],
+    ['POST', '/v1/channels/a/b/tune', { payload: { streamMs: 600_000 } }],
+    ['POST', '/v1/channels/a/B/reset', {}],
+    ['POST', '/v1/hosts/host-a/revoke', { payload: {} }],
+    ['POST', '/v1/hosts/host-a/revoke', { payload: { reason: '' } }],
+    ['POST', '/v1/grants', { payload: { fromHostId: 'a', toHostId: 'b', reason: 'urgent', lifetimeMs: 1e9 } }],
+    ['POST', '/v1/certificates/renew', { payload: { host: 'a' } }],
+    ['GET', '/v1/audit?limit=0', {}],
   ])('%s %s %j is refused as invalid and never reaches the service', async (method, url, options) => {
     const answer = await ask(method, url, options);
     expect(answer).toMatchObject({ status: 400, body: { code: 'input-invalid' } });
@@ -209,8 +292,13 @@ test('the OpenAPI document describes every route', async () => {
   expect(openapi).toBe('3.1.0');
   const routes = Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method} ${path}`));
   expect(routes.toSorted((a, b) => a.localeCompare(b))).toEqual([
+    'get /v1/audit',
+    'get /v1/channels',
+    'get /v1/channels/{hostA}/{hostB}',
+    'get /v1/grants',
     'get /v1/hosts',
     'get /v1/hosts/{hostId}',
+    'get /v1/hosts/{hostId}/certificates',
     'get /v1/hosts/{hostId}/history',
     'get /v1/migrations',
     'get /v1/migrations/{migrationId}',
@@ -220,6 +308,14 @@ test('the OpenAPI document describes every route', async () => {
     'get /v1/status',
     'get /v1/vms',
     'get /v1/vms/{ref}',
+    'post /v1/certificates/renew',
+    'post /v1/channels/{hostA}/{hostB}/prove',
+    'post /v1/channels/{hostA}/{hostB}/reset',
+    'post /v1/channels/{hostA}/{hostB}/tune',
+    'post /v1/grants',
+    'post /v1/grants/{grantId}/approve',
+    'post /v1/grants/{grantId}/withdraw',
+    'post /v1/hosts/{hostId}/revoke',
     'post /v1/migrations',
     'post /v1/migrations/{migrationId}/abort',
     'post /v1/plans',

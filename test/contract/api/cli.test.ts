@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createFakeService, type FakeService } from './fake-service.ts';
-import { copying, done, failed, plan, receipt } from './resources.ts';
+import { copying, done, failed, plan, proven, receipt, reset } from './resources.ts';
 import { type CliOptions, type CliRun, runCli } from './run-cli.ts';
 
 const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -40,7 +40,22 @@ describe('commands that succeed', () => {
   test.each([
     ['status', 'observe (plans, moves nothing)'],
     ['host list', 'over for 3 rounds'],
-    ['host token host-c', 'plimsoll agent join --config /etc/plimsoll/agent.yaml --token one-time-secret --ca-fingerprint sha256:0123'],
+    ['host token host-c', 'plimsoll host join --token-file - --ca-fingerprint sha256:0123'],
+    ['host show host-a --certificates', '4f00'],
+    ['host renew --all', 'renewed'],
+    ['host revoke host-a --reason stolen --dry-run', '4f00'],
+    ['host revoke host-a --reason stolen --yes', 'host-c was NOT told (command-timeout)'],
+    ['channel list', 'esp tunnel'],
+    ['channel show host-b host-a', 'host-b: does not say: host-down'],
+    ['channel prove host-a host-b', 'taken down again'],
+    ['channel tune host-a host-b --stream 500ms', '--apply keeps them'],
+    ['channel tune host-a host-b --apply', 'stay until the channel is closed'],
+    ['channel reset host-a host-b', 'network settings are as they were'],
+    ['grant request host-a host-b --reason urgent', 'plimsoll grant approve g-1'],
+    ['grant approve g-1', 'plimsoll migrate VM host-b --channel none --grant g-1'],
+    ['grant list', 'charon crashes'],
+    ['audit list', 'host.revoke'],
+    ['receipt schema', '"$id": "urn:plimsoll:receipt:2"'],
     ['plan', '1. web1: host-a -> host-b   score 12.40 -> 3.10'],
     ['plan apply p-2', 'm-1'],
     ['migrate db host-b', 'plimsoll migration abort m-1'],
@@ -60,10 +75,20 @@ describe('commands that succeed', () => {
     await cli('migrate db host-b');
     await cli('migrate web1 --dry-run');
     await cli('host token host-c --lifetime 15m');
+    await cli('migrate db host-b --channel none --grant g-1');
+    await cli('channel tune host-a host-b --stream 500ms --profile ah+esp');
+    await cli('host revoke host-a --yes --reason stolen');
+    await cli('grant request host-a host-b --reason urgent --lifetime 30m');
+    await cli('grant approve g-1');
     expect(service.asked).toEqual([
       ['migrate', { vm: 'db', toHostId: 'host-b', dryRun: false }, 'alice'],
       ['checkMigrate', { vm: 'web1', dryRun: true }],
       ['createToken', 'host-c', 900_000],
+      ['migrate', { vm: 'db', toHostId: 'host-b', channelKind: 'none', grantId: 'g-1', dryRun: false }, 'alice'],
+      ['tuneChannel', 'host-a', 'host-b', { apply: false, streamMs: 500, profile: 'ah+esp' }, 'alice'],
+      ['revokeHost', 'host-a', 'stolen', 'alice'],
+      ['requestGrant', { fromHostId: 'host-a', toHostId: 'host-b', reason: 'urgent', lifetimeMs: 1_800_000 }, 'alice'],
+      ['approveGrant', 'g-1', 'alice'],
     ]);
   });
 
@@ -106,6 +131,41 @@ describe('refusals: one line on stderr, exit code 1', () => {
     expect(run.out).toContain('NOT VALID');
   });
 
+  test('a channel that is not proven, a host that was not renewed, an end that was not reset', async () => {
+    const refusal = { code: 'proof-failed' as const, message: 'the guard does not drop' };
+    await serve({
+      proveChannel: () => Promise.resolve({ ...proven, proof: null, refusal }),
+      renewCertificates: () => Promise.resolve([{ hostId: 'host-a', certificate: null, refusal }]),
+      resetChannel: () =>
+        Promise.resolve({
+          ...reset,
+          ends: [
+            { hostId: 'host-a', refusal },
+            { hostId: 'host-b', refusal: null },
+          ],
+        }),
+    });
+    for (const line of ['channel prove host-a host-b', 'host renew host-a', 'channel reset host-a host-b']) {
+      const run = await cli(line);
+      expect([run.code, run.out]).toEqual([1, expect.stringContaining('proof-failed: the guard does not drop')]);
+    }
+  });
+
+  test('a revocation where nobody can be asked, and one without a reason: nothing is revoked', async () => {
+    const service = await serve();
+    expect(await cli('host revoke host-a --reason stolen')).toMatchObject({ code: 2, err: expect.stringContaining('add --yes') });
+    expect(await cli('host revoke host-a --yes')).toMatchObject({ code: 2, err: expect.stringContaining('--reason') });
+    expect(await cli('host renew')).toMatchObject({ code: 2, err: expect.stringContaining('--all') });
+    expect(service.asked.map(([call]) => call)).toEqual(['host']);
+  });
+
+  test('a join without a token, or with an empty one', async () => {
+    expect(await cli('host join --ca-fingerprint sha256:01')).toMatchObject({ code: 2, err: expect.stringContaining('--token-file') });
+    writeFileSync(join(folder, 'token'), '\n');
+    const empty = await cli(`host join --token-file ${folder}/token --ca-fingerprint sha256:01`);
+    expect(empty).toMatchObject({ code: 1, err: expect.stringContaining('there is no token') });
+  });
+
   test('a controller that is not there', async () => {
     const run = await cli('status');
     expect(run).toMatchObject({ code: 1, out: '' });
@@ -136,6 +196,40 @@ test('wrong usage has exit code 2, help has 0', async () => {
     err: expect.stringContaining("'/no/scheme' is not a controller's address"),
   });
   expect(await cli('plan --help')).toMatchObject({ code: 0, err: '', out: expect.stringContaining('Examples:') });
+});
+
+describe('a receipt in a file', () => {
+  const envelope = {
+    payloadType: 'application/vnd.plimsoll.receipt+json',
+    payload: Buffer.from(JSON.stringify({ version: 2, migrationId: 'm-9', channel: { kind: 'none', weaker: true } })).toString('base64'),
+    signatures: [{ keyid: 'sha256:abcd', sig: 'AA==' }],
+  };
+
+  test.each([
+    ['alone', envelope],
+    ['inside of the resource', { ...receipt, envelope }],
+  ])('is shown when its envelope stands %s, without a word on its signature', async (_story, content) => {
+    const path = join(folder, 'r.json');
+    writeFileSync(path, JSON.stringify(content));
+    const run = await cli(`receipt show ${path}`);
+    expect(run.code).toBe(0);
+    expect(run.out).toContain('receipt of: m-9');
+    expect(run.out).toContain('not checked');
+    expect(run.out).toContain('WARNING: the memory of this VM crossed the network in PLAIN TEXT');
+  });
+
+  test('that nobody has signed is not valid; a file that is none is refused', async () => {
+    const [path, ca] = [join(folder, 'r.json'), join(folder, 'ca.crt')];
+    writeFileSync(path, JSON.stringify(envelope));
+    writeFileSync(ca, 'no certificate');
+    expect(await cli(`receipt verify ${path} --ca ${ca}`)).toMatchObject({ code: 1, err: expect.stringContaining('input-invalid') });
+    expect(await cli(`receipt verify ${path} --ca ${folder}/none`)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('cannot be read'),
+    });
+    writeFileSync(path, '{}');
+    expect(await cli(`receipt show ${path}`)).toMatchObject({ code: 1, err: expect.stringContaining('holds no receipt') });
+  });
 });
 
 describe('watching', () => {

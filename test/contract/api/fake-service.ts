@@ -1,7 +1,27 @@
 import type { ControllerService } from '#controller/service.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import type { MigrationResource } from '#wire/api.ts';
-import { check, copying, done, hostA, hostB, plan, receipt, status, token, vmDatabase, vmWeb } from './resources.ts';
+import {
+  auditEntry,
+  certificate,
+  channel,
+  check,
+  copying,
+  done,
+  grant,
+  hostA,
+  hostB,
+  plan,
+  proven,
+  receipt,
+  reset,
+  revocation,
+  status,
+  token,
+  tuned,
+  vmDatabase,
+  vmWeb,
+} from './resources.ts';
 
 /** A controller with fixed answers that remembers what it was asked. Each method can be replaced for one test. */
 export interface FakeService extends ControllerService {
@@ -55,6 +75,21 @@ export function createFakeService(replaced: Partial<ControllerService> = {}): Fa
     receipt: (migrationId) => answer(receipt, 'receipt', migrationId),
     createToken: (hostId, lifetimeMs) => answer(token, 'createToken', hostId, lifetimeMs),
     setMode: (mode) => answer({ ...status, mode }, 'setMode', mode),
+    channels: () => answer([channel], 'channels'),
+    channel: (one, other) => answer(channel, 'channel', one, other),
+    proveChannel: (from, to, body, askedBy) => answer(proven, 'proveChannel', from, to, body, askedBy),
+    tuneChannel: (from, to, body, askedBy) => answer({ ...tuned, applied: body.apply === true }, 'tuneChannel', from, to, body, askedBy),
+    resetChannel: (one, other, askedBy) => answer(reset, 'resetChannel', one, other, askedBy),
+    certificates: (hostId) => answer([certificate], 'certificates', hostId),
+    renewCertificates: (hostId, askedBy) =>
+      answer([{ hostId: 'host-a', certificate, refusal: null }], 'renewCertificates', hostId, askedBy),
+    revokeHost: (hostId, reason, askedBy) => answer(revocation, 'revokeHost', hostId, reason, askedBy),
+    requestGrant: (body, askedBy) => answer(grant, 'requestGrant', body, askedBy),
+    approveGrant: (grantId, askedBy) =>
+      answer({ ...grant, state: 'approved' as const, approvedBy: askedBy }, 'approveGrant', grantId, askedBy),
+    withdrawGrant: (grantId, askedBy) => answer({ ...grant, state: 'withdrawn' as const }, 'withdrawGrant', grantId, askedBy),
+    grants: (limit) => answer([grant], 'grants', limit),
+    audit: (limit) => answer([auditEntry], 'audit', limit),
     ...replaced,
   };
 }

@@ -1,17 +1,40 @@
+import { printChannel, printChannels, printProve, printTune } from '#cli/channel-printer.ts';
 import { printHost, printHosts, printToken } from '#cli/host-printer.ts';
 import { outcomeLine, printCheck, printMigration, printMigrations, progressLine } from '#cli/migration-printer.ts';
 import { printPlan } from '#cli/plan-printer.ts';
 import { printReceipt } from '#cli/receipt-printer.ts';
+import { printAudit, printCertificates, printGrant, printGrants, printRevocation } from '#cli/security-printer.ts';
 import { printStatus } from '#cli/status-printer.ts';
 import { printVm, printVms } from '#cli/vm-printer.ts';
 import { expect, test } from 'vitest';
-import { check, copying, done, failed, hostA, hostB, nowMs, plan, receipt, status, token, vmDatabase, vmWeb } from './resources.ts';
+import {
+  auditEntry,
+  certificate,
+  channel,
+  check,
+  copying,
+  done,
+  failed,
+  grant,
+  hostA,
+  hostB,
+  nowMs,
+  plan,
+  proven,
+  receipt,
+  revocation,
+  status,
+  token,
+  tuned,
+  vmDatabase,
+  vmWeb,
+} from './resources.ts';
 
 test('hosts: figures to the right, what is not known a dash', () => {
   expect(printHosts([hostA, hostB], nowMs).split('\n')).toEqual([
-    'HOST    STATUS   CPU         CORES  MEMORY                  USED  PRESSURE  VMS  LINE               SAMPLE',
-    'host-a  up      95 %  1.90 of 2.00    38 %  1.50 GiB of 4.00 GiB      31 %    2  over for 3 rounds  2.4 s ago',
-    'host-b  joined     -             -       -                     -         -    0  below              never',
+    'HOST    STATUS   CPU         CORES  MEMORY                  USED  PRESSURE  VMS  LINE               CERTIFICATE  SAMPLE',
+    'host-a  up      95 %  1.90 of 2.00    38 %  1.50 GiB of 4.00 GiB      31 %    2  over for 3 rounds  16 h left    2.4 s ago',
+    'host-b  joined     -             -       -                     -         -    0  below              -            never',
   ]);
   expect(printHosts([], nowMs)).toBe("No host has joined yet: 'plimsoll host token HOST' makes a token for one.");
 });
@@ -32,13 +55,20 @@ test('one host', () => {
     'interface:         eth0',
     'hypervisor:        QEMU 7.2.22',
     'IPsec:             strongSwan 5.9.8',
+    'certificate:       16 h left',
+    `fingerprint:       sha256:${'ab'.repeat(32)}`,
+    "clock:             12 ms behind the controller's",
+    'guard:             installed',
   ]);
+  const revoked = printHost({ ...hostA, status: 'revoked', revokedAtMs: nowMs, guardInstalled: false }, nowMs);
+  expect(revoked).toContain('revoked:           2026-01-31 14:05:09Z');
+  expect(revoked).toContain('NOT INSTALLED');
 });
 
 test('a token comes with the command that uses it', () => {
-  expect(printToken(token).split('\n').slice(-2)).toEqual([
+  expect(printToken(token).split('\n').slice(-3, -1)).toEqual([
     'On host-c run once, before the token expires:',
-    '  plimsoll agent join --config /etc/plimsoll/agent.yaml --token one-time-secret --ca-fingerprint sha256:0123',
+    '  plimsoll host join --token-file - --ca-fingerprint sha256:0123',
   ]);
 });
 
@@ -110,24 +140,78 @@ test('a migration under way: what remains, rates and the proof of its channel', 
     'rate:              48.0 MiB/s, dirtied 1.00 MiB/s',
     'iteration:         2',
     'expected downtime: 180 ms',
-    'channel:           AES_GCM_16-256, CURVE_25519, tunnel mode, proven 2026-01-31 14:05:05Z',
+    'channel:           esp-tunnel: AES_GCM_16-256, CURVE_25519, 64-bit sequence numbers, tunnel mode, proven 2026-01-31 14:05:05Z',
+    'peers:             certificates sha256:abababababababab and sha256:cdcdcdcdcdcdcdcd',
     'SPIs:              c0ffee02 out, c0ffee01 back',
-    'proof:             8 probes crossed as ESP, 8 plain-text probes dropped',
+    'proof:             8 probes crossed inside, 8 plain-text probes dropped',
+    'packet sizes:      path MTU 4000, MSS 1406 -> 3906, MTU 1500 -> 4000, limited by path',
   ]);
 });
 
 test('a migration that ended: downtime, bytes in ESP against memory sent, or the failure', () => {
   const text = printMigration(done, nowMs);
-  expect(text).toContain('phase:        done at 2026-01-31 14:05:09Z');
-  expect(text).toContain('downtime:     251 ms');
-  expect(text).toContain('bytes in ESP: 576 MiB in 400000 packets');
+  expect(text).toMatch(/phase: +done at 2026-01-31 14:05:09Z/);
+  expect(text).toMatch(/downtime: +251 ms/);
+  expect(text).toMatch(/bytes in IPsec: +576 MiB in 400000 packets/);
   expect(printMigration(failed, nowMs)).toMatch(/failure: +aborted: alice asked for an abort; db runs on host-a\.$/);
   expect(printMigration({ ...copying, proof: null }, nowMs)).toContain('not proven (no byte of the VM leaves its host before)');
 });
 
-test('the counters of two different SAs are not subtracted', () => {
-  const rekeyed = { ...done, saAfter: done.saAfter === null ? null : { ...done.saAfter, spiOut: 'beef0001' } };
-  expect(printMigration(rekeyed, nowMs)).toContain('bytes in ESP: not counted: the SA was rekeyed');
+test('bytes are counted over rekeys, and the counters of SAs that have nothing to do with each other are not subtracted', () => {
+  const { sa } = done.channelAfter ?? { sa: null };
+  if (sa === null || done.channelAfter === null) throw new Error('no SA');
+  const counters = { spiIn: 'beef0002', spiOut: 'beef0001', bytesIn: 0, bytesOut: 1024 ** 2, packetsIn: 0, packetsOut: 1000 };
+  const rekeyed = (replaced: typeof sa.replaced) => ({ ...done, channelAfter: { ...sa0, sa: { ...sa, ...counters, replaced } } });
+  const sa0 = done.channelAfter;
+  expect(printMigration(rekeyed([sa]), nowMs)).toMatch(/bytes in IPsec: +577 MiB in 401000 packets, 1 rekeys/);
+  expect(printMigration(rekeyed([]), nowMs)).toContain('not counted: the SA was made anew');
+});
+
+test('a migration that IPsec does not protect says so, with who approved it', () => {
+  const request = { ...copying.request, channelKind: 'none' as const, approvedBy: 'bob', grantId: 'g-1' };
+  const text = printMigration({ ...copying, request, proof: null }, nowMs);
+  expect(text).toMatch(/approved: +by bob/);
+  expect(text).toContain('NOT PROTECTED');
+  expect(text).toMatch(/grant: +g-1/);
+});
+
+test('channels: one line each, and both ends of one', () => {
+  expect(printChannels([channel], nowMs).split('\n')).toEqual([
+    'HOST    HOST    STATE  MODE        ALGORITHMS         BYTES   MSS  MIGRATION  MEASURED',
+    'host-a  host-b  up     esp tunnel  AES_GCM_16-256  2.93 KiB  3906  -          1 min ago',
+  ]);
+  const text = printChannel(channel, nowMs);
+  expect(text).toContain('guard:           installed, dropped 0 out and 4 in');
+  expect(text).toContain('refused packets: 0 integrity, 1 replay, 0 unknown SPI, 2 plain text');
+  expect(text).toContain('host-b: does not say: host-down');
+});
+
+test('a proof, and one that failed', () => {
+  expect(printProve(proven)).toContain('verdict:    proven');
+  const refusal = { code: 'proof-failed' as const, message: 'plain text came through' };
+  expect(printProve({ ...proven, proof: null, refusal })).toContain('NOT PROVEN: proof-failed: plain text came through');
+});
+
+test('a tuning: predicted and measured, before and after', () => {
+  expect(printTune(tuned).split('\n').slice(5)).toEqual([
+    '                                                  BEFORE              AFTER  CHANGE',
+    'MTU                                                 1500               4000',
+    'MSS                                                 1406               3906',
+    'packets for the same bytes, predicted                  1               0.36   -64 %',
+    'packets for the same bytes, measured   75000 for 100 MiB  55500 for 200 MiB   -63 %',
+    'throughput, measured                          50.0 MiB/s          100 MiB/s  +100 %',
+    '',
+    'The settings after are better. Nothing was changed: --apply keeps them. Migrations of this pair use them in any case.',
+  ]);
+  expect(printTune({ ...tuned, before: null, packetRatioMeasured: null })).toContain('nothing came through');
+});
+
+test('certificates, a revocation, grants and the audit', () => {
+  expect(printCertificates([certificate], nowMs)).toContain('valid for 16 h');
+  expect(printRevocation(revocation)).toContain('agents told:  host-b');
+  expect(printGrant(grant, nowMs)).toContain('Another person approves it with: plimsoll grant approve g-1');
+  expect(printGrants([grant], nowMs)).toContain('in 30 min');
+  expect(printAudit([auditEntry]).split('\n')[1]).toBe('2026-01-31 14:05:09Z  alice  host.revoke  host-a  disk stolen');
 });
 
 test('the progress line and the outcome line', () => {
@@ -174,5 +258,10 @@ test('the controller', () => {
     'VMs:         2',
     'migrations:  1 under way',
     'plans every: 10.0 s',
+    'alarms:      1',
+    '',
+    'Alarms:',
+    "  warning: the clock of host-b is 5000 ms ahead of the controller's: synchronise it (clock-skew, since 1 min 30 s ago)",
   ]);
+  expect(printStatus({ ...status, alarms: [] }, nowMs)).toContain('alarms:      none');
 });

@@ -1,5 +1,6 @@
 /** One small cluster in the API's own words, with fixed times, that the suites of both sides of the wire use. */
 import { bytes, cores } from '#core/model/units.ts';
+import type { TuningRecord } from '#core/model/channel.ts';
 import type {
   HostResource,
   MigrateCheck,
@@ -10,6 +11,8 @@ import type {
   TokenResource,
   VmResource,
 } from '#wire/api.ts';
+import type { ChannelResource, ProveResource, ResetResource, TuneResource } from '#wire/channel-api.ts';
+import type { AuditResource, CertificateResource, GrantResource, RevocationResource } from '#wire/security-api.ts';
 
 export const nowMs = Date.UTC(2026, 0, 31, 14, 5, 9);
 const gib = 1024 ** 3;
@@ -33,6 +36,10 @@ export const hostA: HostResource = {
   samplesRejected: 1,
   lastSampleAtMs: nowMs - 2400,
   joinedAtMs: nowMs - 3_600_000,
+  certificate: { sha256: 'ab'.repeat(32), notAfterMs: nowMs + 16 * 3_600_000 },
+  clockSkewMs: -12,
+  guardInstalled: true,
+  revokedAtMs: null,
 };
 
 export const hostB: HostResource = {
@@ -54,6 +61,9 @@ export const hostB: HostResource = {
   samplesAccepted: 0,
   samplesRejected: 0,
   lastSampleAtMs: null,
+  certificate: null,
+  clockSkewMs: null,
+  guardInstalled: null,
 };
 
 export const vmWeb: VmResource = {
@@ -113,6 +123,7 @@ const securityAssociation = {
   peerHostId: 'host-b',
   ikeUniqueId: '1',
   childUniqueId: '1',
+  protocol: 'esp' as const,
   state: 'installed' as const,
   mode: 'tunnel' as const,
   udpEncapsulated: true,
@@ -125,6 +136,26 @@ const securityAssociation = {
   bytesOut: 2000,
   packetsIn: 10,
   packetsOut: 20,
+  extendedSequenceNumbers: true,
+  outer: null,
+  replaced: [],
+};
+
+const guard = { installed: true, droppedInPackets: 4, droppedOutPackets: 0, droppedProbePackets: 4, exemptPeers: [] };
+const errors = { integrityPackets: 0, replayPackets: 1, unknownSpiPackets: 0, plainTextPackets: 2 };
+
+export const tuning: TuningRecord = {
+  measuredAtMs: nowMs - 60_000,
+  pathMtuBytes: 4000,
+  limitedBy: 'path',
+  overheadBytes: 110,
+  mssBeforeBytes: 1406,
+  mssAfterBytes: 3906,
+  mtuBeforeBytes: 1500,
+  mtuAfterBytes: 4000,
+  bytesPerSecondBefore: 50_000_000,
+  bytesPerSecondAfter: 100_000_000,
+  kept: 'after',
 };
 
 export const copying: MigrationResource = {
@@ -136,6 +167,9 @@ export const copying: MigrationResource = {
     toHostId: 'host-b',
     cause: 'operator',
     askedBy: 'alice',
+    approvedBy: null,
+    channelKind: 'ipsec',
+    grantId: null,
     planId: null,
     vmEpoch: 3,
     askedAtMs: nowMs - 4200,
@@ -144,6 +178,12 @@ export const copying: MigrationResource = {
   phaseSinceMs: nowMs - 3000,
   proof: {
     provenAtMs: nowMs - 3100,
+    profile: 'esp-tunnel',
+    authentication: 'certificate',
+    sourceCertificateSha256: 'ab'.repeat(32),
+    destinationCertificateSha256: 'cd'.repeat(32),
+    integrity: null,
+    extendedSequenceNumbers: true,
     encryption: 'AES_GCM_16-256',
     keyExchange: 'CURVE_25519',
     mode: 'tunnel',
@@ -165,8 +205,9 @@ export const copying: MigrationResource = {
   },
   leastRemaining: { bytes: 0.125 * gib, atMs: nowMs - 200 },
   outcome: null,
-  saBefore: securityAssociation,
-  saAfter: null,
+  tuning,
+  channelBefore: { sa: securityAssociation, guard, errors },
+  channelAfter: null,
   failure: null,
   resolution: null,
   abortAsked: false,
@@ -178,7 +219,7 @@ export const done: MigrationResource = {
   phase: 'done',
   phaseSinceMs: nowMs,
   outcome: { totalMs: 7900, downtimeMs: 251, memorySentBytes: 0.52 * gib, iterations: 4 },
-  saAfter: { ...securityAssociation, bytesOut: 2000 + 576 * 1024 ** 2, packetsOut: 400_020 },
+  channelAfter: { sa: { ...securityAssociation, bytesOut: 2000 + 576 * 1024 ** 2, packetsOut: 400_020 }, guard, errors },
   endedAtMs: nowMs,
 };
 
@@ -226,4 +267,122 @@ export const status: StatusResource = {
   vms: 2,
   migrationsOpen: 1,
   planIntervalMs: 10_000,
+  alarms: [
+    {
+      code: 'clock-skew',
+      severity: 'warning',
+      subject: 'host-b',
+      sentence: "the clock of host-b is 5000 ms ahead of the controller's: synchronise it",
+      sinceMs: nowMs - 90_000,
+    },
+  ],
 };
+
+export const channel: ChannelResource = {
+  hostA: 'host-a',
+  hostB: 'host-b',
+  state: 'up',
+  profile: 'esp-tunnel',
+  ends: [
+    {
+      hostId: 'host-a',
+      refusal: null,
+      backend: 'kernel',
+      sa: securityAssociation,
+      guard,
+      errors,
+      tuned: {
+        peerHostId: 'host-b',
+        peerUnderlay: '10.0.0.2',
+        peerChannelAddress: '10.79.0.2',
+        interface: 'eth0',
+        mssBytes: 3906,
+        routeMtuBytes: null,
+        interfaceMtuBytes: 4000,
+      },
+    },
+    {
+      hostId: 'host-b',
+      refusal: { code: 'host-down', message: 'host host-b is not connected' },
+      backend: null,
+      sa: null,
+      guard: null,
+      errors: null,
+      tuned: null,
+    },
+  ],
+  tuning,
+  migrationId: null,
+};
+
+export const proven: ProveResource = {
+  fromHostId: 'host-a',
+  toHostId: 'host-b',
+  proof: copying.proof,
+  refusal: null,
+  kept: false,
+  tookMs: 900,
+};
+
+const way = { interface: 'eth0', interfaceMtuBytes: 1500, interfaceMtuBytesMax: 9000, routeMtuBytes: null, tunnelMtuBytes: null };
+
+export const tuned: TuneResource = {
+  fromHostId: 'host-a',
+  toHostId: 'host-b',
+  profile: 'esp-tunnel',
+  ways: [
+    { hostId: 'host-a', way },
+    { hostId: 'host-b', way },
+  ],
+  record: tuning,
+  packetRatioPredicted: 0.36,
+  packetRatioMeasured: 0.37,
+  before: { bytes: 100 * 1024 ** 2, durationMs: 2000, packetsOut: 75_000, packetBytesOut: 110_000_000, bytesPerSecond: 50 * 1024 ** 2 },
+  after: { bytes: 200 * 1024 ** 2, durationMs: 2000, packetsOut: 55_500, packetBytesOut: 215_000_000, bytesPerSecond: 100 * 1024 ** 2 },
+  applied: false,
+  reason: 'the network between host-a and host-b carries packets of 4000 bytes.',
+};
+
+export const reset: ResetResource = {
+  hostA: 'host-a',
+  hostB: 'host-b',
+  ends: [
+    { hostId: 'host-a', refusal: null },
+    { hostId: 'host-b', refusal: null },
+  ],
+};
+
+export const certificate: CertificateResource = {
+  hostId: 'host-a',
+  serialNumber: '4f00',
+  authorityId: 'ca1',
+  sha256: 'ab'.repeat(32),
+  notBeforeMs: nowMs - 3_600_000,
+  notAfterMs: nowMs + 16 * 3_600_000,
+  revokedAtMs: null,
+};
+
+export const revocation: RevocationResource = {
+  hostId: 'host-a',
+  revokedAtMs: nowMs,
+  certificates: 2,
+  told: ['host-b'],
+  notTold: [{ hostId: 'host-c', refusal: { code: 'command-timeout', message: 'no answer' } }],
+  tookMs: 120,
+};
+
+export const grant: GrantResource = {
+  grantId: 'g-1',
+  state: 'requested',
+  fromHostId: 'host-a',
+  toHostId: 'host-b',
+  reason: 'charon crashes',
+  requestedBy: 'alice',
+  requestedAtMs: nowMs,
+  approvedBy: null,
+  approvedAtMs: null,
+  expiresAtMs: nowMs + 1_800_000,
+  withdrawnAtMs: null,
+};
+
+export const auditEntry: AuditResource = { atMs: nowMs, who: 'alice', verb: 'host.revoke', subject: 'host-a', detail: 'disk stolen' };

@@ -155,7 +155,7 @@ describe('the SQLite store as a file', () => {
       await store.saveMigration(fullMigrationOf('m1', 1));
       await store.savePlan(planOf('p1'));
       await store.appendLedger(ledgerEntryOf('m1', 1000));
-      await store.saveHost({ hostId: 'a', joinedAtMs: 1, addresses: null, lastSeenAtMs: null });
+      await store.saveHost({ hostId: 'a', joinedAtMs: 1, addresses: null, lastSeenAtMs: null, revokedAtMs: null });
       await store.saveMode('observe');
     });
     spoil(statement);

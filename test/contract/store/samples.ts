@@ -1,14 +1,17 @@
 /** Records to fill a store with. */
+import type { TuningRecord } from '#core/model/channel.ts';
 import type { LedgerEntry } from '#core/model/ledger.ts';
 import type { Migration } from '#core/model/migration.ts';
 import type { Plan } from '#core/model/plan.ts';
 import type { Sample } from '#core/model/sample.ts';
 import { bytes, cores } from '#core/model/units.ts';
+import type { CertificateRecord, Grant } from '#core/store.ts';
 
 const securityAssociation = {
   peerHostId: 'b',
   ikeUniqueId: '1',
   childUniqueId: '2',
+  protocol: 'esp',
   state: 'installed',
   mode: 'tunnel',
   udpEncapsulated: true,
@@ -21,7 +24,27 @@ const securityAssociation = {
   bytesOut: 4_000_000_000_000,
   packetsIn: 3,
   packetsOut: 4,
+  extendedSequenceNumbers: true,
+  outer: { integrity: 'HMAC_SHA2_384_192', spiIn: 'a1', spiOut: 'a2', bytesIn: 1, bytesOut: 2, packetsIn: 3, packetsOut: 4 },
+  replaced: [{ spiIn: 'b1', spiOut: 'b2', bytesIn: 5, bytesOut: 6, packetsIn: 7, packetsOut: 8 }],
 } as const;
+
+const guard = { installed: true, droppedInPackets: 1, droppedOutPackets: 2, droppedProbePackets: 3, exemptPeers: ['10.77.0.9'] } as const;
+const errors = { integrityPackets: 1, replayPackets: 2, unknownSpiPackets: 3, plainTextPackets: 4 };
+
+export const tuning: TuningRecord = {
+  measuredAtMs: 1000,
+  pathMtuBytes: 4000,
+  limitedBy: 'path',
+  overheadBytes: 58,
+  mssBeforeBytes: 1402,
+  mssAfterBytes: 3902,
+  mtuBeforeBytes: 1500,
+  mtuAfterBytes: 4000,
+  bytesPerSecondBefore: 1e6,
+  bytesPerSecondAfter: null,
+  kept: 'after',
+};
 
 export function migrationOf(migrationId: string, askedAtMs: number, change: Partial<Migration> = {}): Migration {
   return {
@@ -33,6 +56,9 @@ export function migrationOf(migrationId: string, askedAtMs: number, change: Part
       toHostId: 'b',
       cause: 'balance',
       askedBy: 'planner',
+      approvedBy: null,
+      channelKind: 'ipsec',
+      grantId: null,
       planId: null,
       vmEpoch: 1,
       askedAtMs,
@@ -43,8 +69,9 @@ export function migrationOf(migrationId: string, askedAtMs: number, change: Part
     progress: null,
     leastRemaining: null,
     outcome: null,
-    saBefore: null,
-    saAfter: null,
+    tuning: null,
+    channelBefore: null,
+    channelAfter: null,
     failure: null,
     resolution: null,
     abortAsked: false,
@@ -55,10 +82,18 @@ export function migrationOf(migrationId: string, askedAtMs: number, change: Part
 
 /** A migration with every part filled in. */
 export function fullMigrationOf(migrationId: string, askedAtMs: number): Migration {
+  const empty = migrationOf(migrationId, askedAtMs);
   return migrationOf(migrationId, askedAtMs, {
+    request: { ...empty.request, approvedBy: 'bert', channelKind: 'none', grantId: 'g1', planId: 'p1' },
     phase: 'failed',
     proof: {
       provenAtMs: askedAtMs,
+      profile: 'ah+esp',
+      authentication: 'certificate',
+      sourceCertificateSha256: 'a'.repeat(64),
+      destinationCertificateSha256: null,
+      integrity: 'HMAC_SHA2_256_128',
+      extendedSequenceNumbers: true,
       encryption: 'AES_GCM_16-256',
       keyExchange: 'CURVE_25519',
       mode: 'tunnel',
@@ -80,8 +115,9 @@ export function fullMigrationOf(migrationId: string, askedAtMs: number): Migrati
     },
     leastRemaining: { bytes: 40, atMs: askedAtMs },
     outcome: { totalMs: 1000, downtimeMs: 12.25, memorySentBytes: 100, iterations: null },
-    saBefore: securityAssociation,
-    saAfter: { ...securityAssociation, bytesOut: 5_000_000_000_000 },
+    tuning,
+    channelBefore: { sa: securityAssociation, guard, errors },
+    channelAfter: { sa: { ...securityAssociation, outer: null, bytesOut: 5_000_000_000_000 }, guard, errors: null },
     failure: { code: 'migration-stalled', message: 'The link is too slow; try again at night. „ä€𝄞“' },
     resolution: { sinceMs: askedAtMs, verdict: 'stayed', confirmations: 2, cause: { code: 'link-lost', message: 'gone' } },
     abortAsked: true,
@@ -146,5 +182,34 @@ export function sampleOf(hostId: string, takenAtMs: number, cpuUsedCores: number
       pressure: null,
     },
     vms: [],
+  };
+}
+
+export function certificateOf(serialNumber: string, change: Partial<CertificateRecord> = {}): CertificateRecord {
+  return {
+    serialNumber,
+    authorityId: 'ca1',
+    hostId: 'a',
+    sha256: 'c'.repeat(64),
+    notBeforeMs: 100,
+    notAfterMs: 200,
+    revokedAtMs: null,
+    ...change,
+  };
+}
+
+export function grantOf(grantId: string, change: Partial<Grant> = {}): Grant {
+  return {
+    grantId,
+    fromHostId: 'a',
+    toHostId: 'b',
+    reason: "the link is down; it's urgent",
+    requestedBy: 'anna',
+    requestedAtMs: 100,
+    approvedBy: null,
+    approvedAtMs: null,
+    expiresAtMs: 5000,
+    withdrawnAtMs: null,
+    ...change,
   };
 }

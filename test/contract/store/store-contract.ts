@@ -1,7 +1,7 @@
 /** What every implementation of the store must do. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Store } from '#core/store.ts';
-import { fullMigrationOf, ledgerEntryOf, migrationOf, planOf, sampleOf } from './samples.ts';
+import { certificateOf, fullMigrationOf, grantOf, ledgerEntryOf, migrationOf, planOf, sampleOf, tuning } from './samples.ts';
 
 /** Runs the suite on one implementation; `open` gives a new, empty store each time. */
 export function storeContract(name: string, open: () => Promise<Store>): void {
@@ -30,12 +30,12 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
 
       it('keeps hosts by name, in order, and replaces a host that is saved again', async () => {
         expect(await store.hosts()).toEqual([]);
-        await store.saveHost({ hostId: 'b', joinedAtMs: 2, addresses: null, lastSeenAtMs: null });
-        await store.saveHost({ hostId: 'a', joinedAtMs: 1, addresses, lastSeenAtMs: 5 });
-        await store.saveHost({ hostId: 'b', joinedAtMs: 2, addresses, lastSeenAtMs: 9 });
+        await store.saveHost({ hostId: 'b', joinedAtMs: 2, addresses: null, lastSeenAtMs: null, revokedAtMs: null });
+        await store.saveHost({ hostId: 'a', joinedAtMs: 1, addresses, lastSeenAtMs: 5, revokedAtMs: null });
+        await store.saveHost({ hostId: 'b', joinedAtMs: 2, addresses, lastSeenAtMs: 9, revokedAtMs: 7 });
         expect(await store.hosts()).toEqual([
-          { hostId: 'a', joinedAtMs: 1, addresses, lastSeenAtMs: 5 },
-          { hostId: 'b', joinedAtMs: 2, addresses, lastSeenAtMs: 9 },
+          { hostId: 'a', joinedAtMs: 1, addresses, lastSeenAtMs: 5, revokedAtMs: null },
+          { hostId: 'b', joinedAtMs: 2, addresses, lastSeenAtMs: 9, revokedAtMs: 7 },
         ]);
       });
 
@@ -159,6 +159,70 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         expect(await store.lastReceipt()).toEqual(next);
         await expect(store.saveReceipt({ ...receipt, sequence: 3 })).rejects.toMatchObject({ code: 'internal' });
         await expect(store.saveReceipt({ ...receipt, migrationId: 'm3', sequence: 2 })).rejects.toMatchObject({ code: 'internal' });
+      });
+    });
+
+    describe('certificates', () => {
+      it('are found by host and by whether they are revoked, those that end last first', async () => {
+        const [old, newer] = [certificateOf('1'), certificateOf('2', { notAfterMs: 300 })];
+        const other = certificateOf('3', { hostId: 'b', notAfterMs: 250, revokedAtMs: 150 });
+        for (const certificate of [old, newer, other]) await store.saveCertificate(certificate);
+        expect(await store.certificates({})).toEqual([newer, other, old]);
+        expect(await store.certificates({ hostId: 'a' })).toEqual([newer, old]);
+        expect(await store.certificates({ revoked: true })).toEqual([other]);
+        expect(await store.certificates({ hostId: 'b', revoked: false })).toEqual([]);
+      });
+
+      it('are replaced by serial number within one CA, and are two under two CAs', async () => {
+        await store.saveCertificate(certificateOf('1'));
+        await store.saveCertificate(certificateOf('1', { revokedAtMs: 120 }));
+        await store.saveCertificate(certificateOf('1', { authorityId: 'ca2' }));
+        expect(await store.certificates({ revoked: true })).toEqual([certificateOf('1', { revokedAtMs: 120 })]);
+        expect(await store.certificates({})).toHaveLength(2);
+      });
+    });
+
+    describe('certificates that ended', () => {
+      it('go when their host gets a new one a month later, and only those', async () => {
+        const day = 86_400_000;
+        const old = certificateOf('1', { notAfterMs: day });
+        const other = certificateOf('2', { hostId: 'b', notAfterMs: day });
+        const recent = certificateOf('3', { notAfterMs: 20 * day });
+        const fresh = certificateOf('4', { notBeforeMs: 32 * day, notAfterMs: 33 * day });
+        for (const certificate of [old, other, recent, fresh]) await store.saveCertificate(certificate);
+        expect((await store.certificates({})).map(({ serialNumber }) => serialNumber)).toEqual(['4', '3', '2']);
+      });
+    });
+
+    describe('grants, audit and tunings', () => {
+      it('keeps grants, newest first, and replaces one that is saved again', async () => {
+        await store.saveGrant(grantOf('g1'));
+        await store.saveGrant(grantOf('g2', { requestedAtMs: 300 }));
+        const approved = grantOf('g1', { approvedBy: 'bert', approvedAtMs: 200, withdrawnAtMs: 250 });
+        await store.saveGrant(approved);
+        expect(await store.grant('g1')).toEqual(approved);
+        expect(await store.grant('g3')).toBeNull();
+        expect((await store.grants(10)).map(({ grantId }) => grantId)).toEqual(['g2', 'g1']);
+        expect(await store.grants(1)).toHaveLength(1);
+      });
+
+      it('keeps every line of the audit, the one written last first, whatever its clock said', async () => {
+        const entry = { atMs: 100, who: 'anna', verb: 'host.revoke', subject: 'a', detail: "it's stolen" };
+        await store.appendAudit(entry);
+        await store.appendAudit(entry);
+        await store.appendAudit({ ...entry, atMs: 50, verb: 'grant.approve' });
+        expect((await store.audit(10)).map(({ verb }) => verb)).toEqual(['grant.approve', 'host.revoke', 'host.revoke']);
+        expect((await store.audit(2))[1]).toEqual(entry);
+      });
+
+      it('keeps the newest tuning of each pair', async () => {
+        await store.saveTuning({ hostA: 'b', hostB: 'c', record: tuning });
+        await store.saveTuning({ hostA: 'a', hostB: 'b', record: tuning });
+        await store.saveTuning({ hostA: 'a', hostB: 'b', record: { ...tuning, kept: 'before' } });
+        expect(await store.tunings()).toEqual([
+          { hostA: 'a', hostB: 'b', record: { ...tuning, kept: 'before' } },
+          { hostA: 'b', hostB: 'c', record: tuning },
+        ]);
       });
     });
 

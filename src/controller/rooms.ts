@@ -1,0 +1,148 @@
+/** Puts the controller together: every room gets the rooms it needs, and the lines to the agents get somebody who listens. */
+import type { HostId } from '#core/model/host.ts';
+import type { Sample } from '#core/model/sample.ts';
+import type { MigrationResource } from '#wire/api.ts';
+import { type AgentFacts, type AgentListener, AgentLines } from './agent-lines.ts';
+import { Audit } from './audit.ts';
+import { BusyPairs } from './busy-pairs.ts';
+import { Certificates } from './certificates.ts';
+import { Channels } from './channels.ts';
+import { ClockSkews } from './clock-skews.ts';
+import { ClusterView } from './cluster-view.ts';
+import { Executor } from './executor.ts';
+import { Grants } from './grants.ts';
+import { History } from './history.ts';
+import { Joining, type TokenMaker } from './join.ts';
+import { Membership } from './membership.ts';
+import type { ControllerParts, ControllerSettings } from './parts.ts';
+import { Planning } from './planning.ts';
+import { Preflight } from './preflight.ts';
+import { Receipts } from './receipts.ts';
+import { SecurityWatch } from './security-watch.ts';
+import { Securing } from './securing.ts';
+import { Tuner } from './tuner.ts';
+import { Wishes } from './wishes.ts';
+
+export interface Rooms {
+  readonly parts: ControllerParts;
+  readonly settings: ControllerSettings;
+  readonly epoch: number;
+  readonly view: ClusterView;
+  readonly history: History;
+  readonly lines: AgentLines;
+  readonly membership: Membership;
+  readonly skews: ClockSkews;
+  readonly certificates: Certificates;
+  readonly watch: SecurityWatch;
+  readonly channels: Channels;
+  readonly grants: Grants;
+  readonly audit: Audit;
+  readonly executor: Executor;
+  readonly planning: Planning;
+  readonly receipts: Receipts;
+  readonly joining: Joining;
+  readonly wishes: Wishes;
+}
+
+/** Reads what earlier runs left. Agents are served when it resolves; nothing is planned or executed yet. */
+export async function openRooms(
+  parts: ControllerParts,
+  settings: ControllerSettings,
+  tokens: TokenMaker,
+  signal: AbortSignal,
+): Promise<Rooms> {
+  const { store } = parts;
+  const { policy } = settings;
+  const epoch = await store.nextControllerEpoch();
+  const mode = (await store.mode()) ?? settings.mode;
+  const latestPlan = await store.latestPlan();
+  const membership = await Membership.load(store);
+  const view = new ClusterView(policy);
+  for (const host of membership.records) view.adopt(host);
+  const history = new History(parts, settings.historyMs);
+  const skews = new ClockSkews();
+  const audit = new Audit(parts);
+  const grants = new Grants(parts, audit);
+  const greet = (hostId: HostId) => certificates.greet(hostId);
+  const lines = new AgentLines(parts, epoch, new Listener({ parts, view, history, membership, skews, greet }));
+  const certificates = new Certificates({ parts, settings: settings.certificates, lines, membership, audit }, signal);
+  await certificates.open();
+  const preflight = new Preflight({ parts, lines, policy, certificates: settings.certificates, membership, skews, grants }, signal);
+  const securing = new Securing(parts, lines, signal);
+  const tuner = new Tuner(parts, lines, securing, policy, signal);
+  const busyPairs = new BusyPairs();
+  const receipts = new Receipts(parts);
+  const executor = new Executor({
+    rooms: { parts, lines, policy, preflight, securing, fit: (ends, profile) => tuner.fit(ends, profile), epoch },
+    receipts,
+    busyPairs,
+    signal,
+    onChange: (migration) => noteChange(parts, view, migration),
+  });
+  lines.serve();
+  return {
+    parts,
+    settings,
+    epoch,
+    view,
+    history,
+    lines,
+    membership,
+    skews,
+    certificates,
+    watch: new SecurityWatch({ parts, settings: settings.certificates, policy, lines, membership, certificates, skews }),
+    channels: new Channels({ parts, lines, policy, preflight, securing, tuner, executor, busyPairs, audit }, signal),
+    grants,
+    audit,
+    executor,
+    planning: new Planning(parts, settings, view, executor, mode, latestPlan),
+    receipts,
+    joining: new Joining(parts, view, membership, tokens),
+    wishes: new Wishes(parts.clock, policy, view, executor, membership),
+  };
+}
+
+function noteChange(parts: ControllerParts, view: ClusterView, { request, phase, failure }: MigrationResource): void {
+  parts.log.info('migration', { migrationId: request.migrationId, vm: request.vmName, phase, failure: failure?.code });
+  if (phase === 'done') view.place(request.vmId, request.toHostId, parts.clock.nowMs());
+}
+
+type Listening = Pick<Rooms, 'parts' | 'view' | 'history' | 'membership' | 'skews'> & {
+  /** Tells an agent what it may have missed. */
+  readonly greet: (hostId: HostId) => void;
+};
+
+/** What the agents say goes to the rooms that want to know it. */
+class Listener implements AgentListener {
+  readonly #rooms: Listening;
+
+  constructor(rooms: Listening) {
+    this.#rooms = rooms;
+  }
+
+  admits(hostId: HostId, certificateSha256: string | null): boolean {
+    return this.#rooms.membership.admits(hostId, certificateSha256, this.#rooms.parts.clock.nowMs());
+  }
+
+  onHello(hostId: HostId, facts: AgentFacts, sentAtMs: number): void {
+    const { view, skews, parts } = this.#rooms;
+    view.connect(hostId, facts);
+    skews.forget(hostId);
+    skews.note(hostId, sentAtMs, parts.clock.nowMs());
+    parts.log.info('host connected', { hostId });
+    this.#rooms.greet(hostId);
+  }
+
+  onSample(sample: Sample): void {
+    const { view, history, skews, parts } = this.#rooms;
+    skews.note(sample.hostId, sample.takenAtMs, parts.clock.nowMs());
+    const taken = view.ingest(sample, parts.clock.nowMs());
+    if (taken.ok) history.add(sample);
+    else parts.log.warn('sample rejected', { hostId: sample.hostId, reason: taken.reason });
+  }
+
+  onLost(hostId: HostId, reason: string): void {
+    this.#rooms.view.disconnect(hostId);
+    this.#rooms.parts.log.warn('host disconnected', { hostId, reason });
+  }
+}

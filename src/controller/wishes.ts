@@ -1,0 +1,76 @@
+/** What an operator asks for, in the controller's own terms: which VM, from where, to where, through what. */
+import { chooseTarget } from '#core/planner/choose-target.ts';
+import type { HostId } from '#core/model/host.ts';
+import type { Policy } from '#core/model/policy.ts';
+import { PlimsollError } from '#core/model/result.ts';
+import type { SnapshotVm } from '#core/model/snapshot.ts';
+import type { Clock } from '#core/ports.ts';
+import type { MigrateBody } from '#wire/api.ts';
+import type { ClusterView, HostView } from './cluster-view.ts';
+import type { Executor, MigrationWish } from './executor.ts';
+import type { Membership } from './membership.ts';
+
+export class Wishes {
+  readonly #clock: Clock;
+  readonly #policy: Policy;
+  readonly #view: ClusterView;
+  readonly #executor: Executor;
+  readonly #membership: Membership;
+
+  constructor(clock: Clock, policy: Policy, view: ClusterView, executor: Executor, membership: Membership) {
+    this.#clock = clock;
+    this.#policy = policy;
+    this.#view = view;
+    this.#executor = executor;
+    this.#membership = membership;
+  }
+
+  /** By name or UUID. Throws `vm-unknown` or `vm-ambiguous`. */
+  findVm(reference: string): SnapshotVm {
+    const found = this.#view.vms().filter((vm) => vm.vmId === reference || vm.name === reference);
+    const [vm] = found;
+    if (!vm) throw new PlimsollError('vm-unknown', `there is no VM ${reference}: see 'plimsoll vm list'`);
+    if (found.length > 1)
+      throw new PlimsollError('vm-ambiguous', `${found.length} VMs are called ${reference}: give the UUID, see 'plimsoll vm list'`);
+    return vm;
+  }
+
+  /** Throws `host-unknown`. */
+  findHost(hostId: HostId): HostView {
+    const host = this.#view.host(hostId);
+    if (!host) throw new PlimsollError('host-unknown', `there is no host ${hostId}: see 'plimsoll host list'`);
+    return host;
+  }
+
+  /** A migration that nobody has approved yet, and why it goes where it goes. */
+  migration(body: MigrateBody, askedBy: string): { readonly wish: MigrationWish; readonly reason: string } {
+    const vm = this.findVm(body.vm);
+    const { toHostId, reason } = this.#destination(vm, body.toHostId);
+    if (vm.state !== 'running') {
+      throw new PlimsollError('vm-not-running', `${vm.name} is ${vm.state}, only a running VM can move live: start it first`);
+    }
+    const channelKind = body.channelKind ?? 'ipsec';
+    if (body.grantId !== undefined && channelKind !== 'none')
+      throw new PlimsollError('input-invalid', `a channel of kind ${channelKind} needs no grant: leave the grant out`);
+    const asked = { cause: 'operator', askedBy, approvedBy: null, channelKind, grantId: body.grantId ?? null, planId: null } as const;
+    return { wish: { vmId: vm.vmId, vmName: vm.name, fromHostId: vm.hostId, toHostId, ...asked }, reason };
+  }
+
+  #destination(vm: SnapshotVm, wished: HostId | undefined): { readonly toHostId: HostId; readonly reason: string } {
+    if (wished === undefined) {
+      const nowMs = this.#clock.nowMs();
+      const inFlight = this.#executor.inFlight();
+      const snapshot = { takenAtMs: nowMs, policy: this.#policy, ...this.#view.snapshot(nowMs), inFlight, ledger: [] };
+      const target = chooseTarget(snapshot, vm);
+      if (!target) throw new PlimsollError('no-memory', `no other host has room for ${vm.name}: see 'plimsoll host list'`);
+      return { toHostId: target.hostId, reason: target.reason };
+    }
+    const host = this.findHost(wished);
+    if (wished === vm.hostId) throw new PlimsollError('destination-same-as-source', `${vm.name} is on ${wished} already`);
+    // That it is not connected is no news of a revoked host.
+    this.#membership.mustBeMember(wished);
+    if (!host.connected)
+      throw new PlimsollError('host-down', `host ${wished} is not connected: start its agent (or wait, it dials by itself)`);
+    return { toHostId: wished, reason: 'asked for by name' };
+  }
+}
