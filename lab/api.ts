@@ -7,7 +7,8 @@ export type { GuestBeats, ProbeGap, ProbeReport, Steering } from './client/proto
 export type { DiskLog } from './disk-log.ts';
 export { LabError } from './errors.ts';
 export type { LabErrorCode } from './errors.ts';
-export type { Machine, ServiceSpec, ServiceStatus } from './machine.ts';
+export type { Machine } from './machine.ts';
+export type { ServiceSpec, ServiceStatus } from './supervisor.ts';
 export { LAB_DEFAULTS } from './options.ts';
 export type { LabMode, LabOptions } from './options.ts';
 export type { ScanResult } from './scan.ts';

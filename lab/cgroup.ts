@@ -6,6 +6,11 @@ import { waitFor } from './wait.ts';
 
 const TOP = 'plimsoll-lab';
 const QUOTA_PERIOD_US = 100_000;
+/**
+ * Ordinary processes that a lab weighs as much as when the machine is busy. A group without a weight of its own weighs as much
+ * as one process, so that all machines of all labs would share what one busy compiler gets (28 % of a core each, measured).
+ */
+const LAB_WEIGHT = 8;
 
 /**
  * Where this machine keeps control groups. Version 2 gives pressure (PSI) and `cgroup.kill`; the CPU quota is in version 2
@@ -45,6 +50,7 @@ export function groupsOf(roots: CgroupRoots, lab: Layout, owner: CgroupOwner): s
 /** Creates the groups of `owner`; `cores` limits the CPU of all its processes together, guests included. */
 export async function createGroups(roots: CgroupRoots, lab: Layout, owner: CgroupOwner, cores: number | undefined): Promise<void> {
   for (const group of groupsOf(roots, lab, owner)) await mkdir(group, { recursive: true });
+  await weighLab(roots, lab);
   if (cores === undefined) return;
   const quotaUs = Math.round(cores * QUOTA_PERIOD_US);
   if (roots.cpuV1 !== undefined) {
@@ -57,6 +63,16 @@ export async function createGroups(roots: CgroupRoots, lab: Layout, owner: Cgrou
     await writeFile(join(parent, 'cgroup.subtree_control'), '+cpu +memory');
   }
   await writeFile(join(unifiedGroup(roots, lab, owner), 'cpu.max'), `${quotaUs} ${QUOTA_PERIOD_US}`);
+}
+
+async function weighLab({ cpuV1, unified }: CgroupRoots, lab: Layout): Promise<void> {
+  if (cpuV1 !== undefined) {
+    for (const group of [TOP, join(TOP, lab.name)]) await writeFile(join(cpuV1, group, 'cpu.shares'), `${1024 * LAB_WEIGHT}`);
+    return;
+  }
+  await writeFile(join(unified, 'cgroup.subtree_control'), '+cpu');
+  await writeFile(join(unified, TOP, 'cgroup.subtree_control'), '+cpu');
+  for (const group of [TOP, join(TOP, lab.name)]) await writeFile(join(unified, group, 'cpu.weight'), `${100 * LAB_WEIGHT}`);
 }
 
 async function subgroups(group: string): Promise<string[]> {

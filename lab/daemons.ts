@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { LabError } from './errors.ts';
 import { CHARON_BUFFER, hostDirectory, libvirtSocket, viciSocket } from './layout.ts';
 import type { Layout } from './layout.ts';
-import type { Machine, ServiceSpec } from './machine.ts';
+import type { Machine } from './machine.ts';
+import type { ServiceSpec } from './supervisor.ts';
 import { virsh } from './virsh.ts';
 import { accepts, waitFor } from './wait.ts';
 

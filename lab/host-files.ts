@@ -1,5 +1,5 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { HOST_LOCKS, HOST_PKI, MIGRATION_PORT_MAX, MIGRATION_PORT_MIN, hostDirectory } from './layout.ts';
 import type { Layout } from './layout.ts';
 import type { MachineSpec } from './machine.ts';
@@ -7,13 +7,14 @@ import { hostUuid } from './record.ts';
 import type { HostRecord, LabRecord } from './record.ts';
 
 /** libvirt offers TLS to other hosts with the identity that the join gave, and a plain Unix socket on the host itself. */
-const libvirtdConf = (lab: Layout, host: HostRecord): string => `listen_tls = 1
+export const libvirtdConf = (lab: Layout, host: HostRecord): string => `listen_tls = 1
 listen_tcp = 0
 tls_port = "16514"
 listen_addr = "0.0.0.0"
 key_file = "${HOST_PKI}/host.key"
 cert_file = "${HOST_PKI}/host.crt"
-ca_file = "${HOST_PKI}/ca.crt"
+ca_file = "${HOST_PKI}/ca-bundle.crt"
+crl_file = "${HOST_PKI}/crl.pem"
 auth_tls = "none"
 auth_unix_ro = "none"
 auth_unix_rw = "none"
@@ -25,7 +26,7 @@ ovs_timeout = 1
 `;
 
 /** The lab's hosts have no security driver, no cgroups of their own and run QEMU as root: they are namespaces of one machine. */
-const qemuConf = (host: HostRecord): string => `security_driver = "none"
+export const qemuConf = (host: HostRecord): string => `security_driver = "none"
 security_default_confined = 0
 user = "root"
 group = "root"
@@ -38,11 +39,13 @@ migration_address = "0.0.0.0"
 migration_host = "${host.underlay}"
 migration_port_min = ${MIGRATION_PORT_MIN}
 migration_port_max = ${MIGRATION_PORT_MAX}
+migrate_tls_x509_cert_dir = "${HOST_PKI}/qemu"
+migrate_tls_x509_verify = 1
 max_core = 0
 lock_manager = "lockd"
 `;
 
-const QEMU_LOCKD_CONF = `auto_disk_leases = 1
+export const QEMU_LOCKD_CONF = `auto_disk_leases = 1
 require_lease_for_disks = 0
 file_lockspace_dir = "${HOST_LOCKS}"
 `;
@@ -57,6 +60,10 @@ const STRONGSWAN_CONF = `charon {
   port = 500
   port_nat_t = 4500
   threads = 20
+  # A silent peer is given up after 2 + 3 + 4.5 + 6.75 s, not after 165 s.
+  retransmit_tries = 3
+  retransmit_timeout = 2.0
+  retransmit_base = 1.5
   filelog {
     log {
       path = /var/log/charon.log
@@ -88,7 +95,18 @@ swanctl {
 }
 `;
 
-function etcHosts(record: LabRecord): string {
+/**
+ * Where libvirtd 9.0 looks when it is told to take new certificates into use (`virt-admin server-update-tls`): it then reads these
+ * places and not those of libvirtd.conf, so they have to be the same files. [path in the host, file of the identity]
+ */
+export const LIBVIRT_PKI_LINKS: readonly (readonly [string, string])[] = [
+  ['/etc/pki/CA/cacert.pem', 'ca-bundle.crt'],
+  ['/etc/pki/CA/cacrl.pem', 'crl.pem'],
+  ['/etc/pki/libvirt/servercert.pem', 'host.crt'],
+  ['/etc/pki/libvirt/private/serverkey.pem', 'host.key'],
+];
+
+export function etcHosts(record: LabRecord): string {
   const names = record.hosts.map((h) => `${h.underlay} ${h.name}\n${h.protected} ${h.name}.protected\n`);
   return `127.0.0.1 localhost\n${names.join('')}`;
 }
@@ -175,6 +193,10 @@ export async function writeHostFiles(lab: Layout, record: LabRecord, host: HostR
     'overlay/etc/hostname': `${host.name}\n`,
   };
   for (const [name, text] of Object.entries(files)) await writeFile(at(name), text);
+  for (const [path, file] of LIBVIRT_PKI_LINKS) {
+    await mkdir(at('overlay', dirname(path)), { recursive: true });
+    await symlink(join(HOST_PKI, file), at('overlay', path));
+  }
 }
 
 export function hostSocketPaths(lab: Layout, host: string): Pick<MachineSpec, 'socketPath' | 'socketPathInside' | 'pidFile'> {

@@ -10,13 +10,14 @@ import { removeLab } from './down.ts';
 import { LabError } from './errors.ts';
 import { clientSocket, controllerSocket, diskPath, hostDirectory, layoutOf, libvirtSocket, viciSocket } from './layout.ts';
 import type { Layout } from './layout.ts';
-import type { Machine, ServiceStatus } from './machine.ts';
+import type { Machine } from './machine.ts';
 import { hostMachine, infrastructureMachine } from './machines.ts';
 import type { RunOptions, RunResult } from './process.ts';
 import { readRecord } from './record.ts';
 import type { GuestRecord, HostRecord, LabRecord } from './record.ts';
 import { scanCapture } from './scan.ts';
 import type { ScanResult } from './scan.ts';
+import type { ServiceStatus } from './supervisor.ts';
 import { runningGuests, virsh } from './virsh.ts';
 
 /** A host of the lab, used from outside its namespaces. */
@@ -163,8 +164,9 @@ export class Lab {
   /** The machine the controller runs on; its service is 'controller'. */
   readonly ctl: Machine;
   readonly storage: Machine;
+  /** The machine with the bridge `br0` between the hosts, and the captures: whoever is on it is on the wire. */
+  readonly switch: Machine;
   readonly #layout: Layout;
-  readonly #switch: Machine;
 
   constructor(roots: CgroupRoots, record: LabRecord) {
     const layout = layoutOf(record.name, record.index);
@@ -175,7 +177,7 @@ export class Lab {
     this.client = new LabClient(layout);
     this.ctl = infrastructureMachine(roots, layout, 'ctl');
     this.storage = infrastructureMachine(roots, layout, 'storage');
-    this.#switch = infrastructureMachine(roots, layout, 'switch');
+    this.switch = infrastructureMachine(roots, layout, 'switch');
     this.#layout = layout;
   }
 
@@ -208,7 +210,7 @@ export class Lab {
   }
 
   startCapture(name = 'capture', signal?: AbortSignal): Promise<Capture> {
-    return startCapture(this.#layout, this.#switch, name, signal);
+    return startCapture(this.#layout, this.switch, name, signal);
   }
 
   /** Looks for every guest's marker in a capture and counts its packets. */

@@ -1,12 +1,10 @@
 import { readFile, readlink } from 'node:fs/promises';
-import { createConnection } from 'node:net';
-import { text as readText } from 'node:stream/consumers';
 import { LabError } from './errors.ts';
 import { LAB_INIT } from './layout.ts';
 import { processesOf } from './cgroup.ts';
 import { must, run } from './process.ts';
 import type { RunOptions, RunResult } from './process.ts';
-import { waitFor } from './wait.ts';
+import { Supervisor } from './supervisor.ts';
 
 export interface MachineSpec {
   readonly name: string;
@@ -22,23 +20,6 @@ export interface MachineSpec {
   readonly binds: readonly string[];
 }
 
-export interface ServiceSpec {
-  readonly name: string;
-  readonly argv: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
-  readonly restart: 'always' | 'never';
-  readonly log: string;
-}
-
-export interface ServiceStatus {
-  readonly name: string;
-  readonly state: 'running' | 'waiting' | 'stopping' | 'stopped';
-  readonly pidInside: number;
-  readonly restarts: number;
-  /** As wait(2) gives it; 0 while it never ended. */
-  readonly waitStatus: number;
-}
-
 /** Starts process 1 of a machine; it listens when this returns. */
 export async function bootMachine(spec: MachineSpec, signal?: AbortSignal): Promise<void> {
   const several = (key: string, values: readonly string[]): string[] => values.flatMap((value) => [key, value]);
@@ -49,15 +30,12 @@ export async function bootMachine(spec: MachineSpec, signal?: AbortSignal): Prom
 }
 
 /** A machine of the lab as seen from outside: its process 1, its services, commands in it. */
-export class Machine {
+export class Machine extends Supervisor {
   readonly spec: MachineSpec;
 
   constructor(spec: MachineSpec) {
+    super(spec.name, spec.socketPath);
     this.spec = spec;
-  }
-
-  get name(): string {
-    return this.spec.name;
   }
 
   async pid1(): Promise<number> {
@@ -77,39 +55,6 @@ export class Machine {
   async execArgv(argv: readonly string[]): Promise<string[]> {
     const groups = this.spec.cgroups.flatMap((group) => ['--cgroup', group]);
     return [LAB_INIT, 'exec', '--pid', `${await this.pid1()}`, ...groups, '--', ...argv];
-  }
-
-  async startService(service: ServiceSpec): Promise<void> {
-    const env = Object.entries(service.env ?? {}).map(([key, value]) => `${key}=${value}`);
-    const answer = await this.#ask(['start', service.name, service.restart, service.log, `${env.length}`, ...env, ...service.argv]);
-    if (answer.trim() !== 'ok') throw new LabError('lab-command-failed', `${this.name}: cannot start ${service.name}: ${answer.trim()}`);
-  }
-
-  /** Stops a service and waits for its end; it is not started again. */
-  async stopService(name: string, signal?: AbortSignal): Promise<void> {
-    const answer = await this.#ask(['stop', name]);
-    if (answer.trim() !== 'ok') throw new LabError('lab-command-failed', `${this.name}: cannot stop ${name}: ${answer.trim()}`);
-    await waitFor(async () => (await this.service(name))?.state === 'stopped', { what: `${name} to stop`, timeoutMs: 15_000, signal });
-  }
-
-  async services(): Promise<ServiceStatus[]> {
-    return (await this.#ask(['status']))
-      .split('\n')
-      .filter(Boolean)
-      .map((line) => {
-        const [name = '', state = '', pid = '', restarts = '', status = ''] = line.split(' ');
-        return {
-          name,
-          state: state as ServiceStatus['state'],
-          pidInside: Number(pid),
-          restarts: Number(restarts),
-          waitStatus: Number(status),
-        };
-      });
-  }
-
-  async service(name: string): Promise<ServiceStatus | undefined> {
-    return (await this.services()).find((s) => s.name === name);
   }
 
   /** Pid of a running service as this machine's `kill` wants it, or undefined while it does not run. */
@@ -138,17 +83,6 @@ export class Machine {
       if (/^NSpid:.*\t(\d+)$/m.exec(status)?.[1] === `${pidInside}` && (await pidNamespace(pid)) === own) return pid;
     }
     return undefined;
-  }
-
-  async #ask(fields: readonly string[]): Promise<string> {
-    const socket = createConnection(this.spec.socketPath);
-    socket.setTimeout(5_000, () => socket.destroy(new Error('no answer within 5 s')));
-    try {
-      socket.end(fields.map((field) => `${field}\0`).join(''));
-      return await readText(socket);
-    } catch (cause) {
-      throw new LabError('lab-unknown-host', `machine '${this.name}' does not answer: it is down, or the lab is`, cause);
-    }
   }
 }
 

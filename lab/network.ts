@@ -26,39 +26,44 @@ interface Port {
   /** An address, or BRIDGED: a port of the host's bridge for guests. */
   readonly guestNet: string | undefined;
   readonly protected?: string;
+  /** The machine has no namespace: its ends of the wires are taps for a QEMU in the switch's namespace. */
+  readonly tap?: boolean;
 }
+
+/** Whether hosts are namespaces or virtual machines. */
+export type HostKind = 'namespace' | 'vm';
 
 const BRIDGED = 'bridged';
 
-function ports(lab: Layout, hosts: readonly HostRecord[]): Port[] {
+function ports(lab: Layout, hosts: readonly HostRecord[], kind: HostKind): Port[] {
+  const tap = kind === 'vm';
   return [
-    ...hosts.map((h): Port => ({ machine: h.name, underlay: h.underlay, guestNet: BRIDGED, protected: h.protected })),
+    ...hosts.map((h): Port => ({ machine: h.name, underlay: h.underlay, guestNet: BRIDGED, protected: h.protected, tap })),
     { machine: 'ctl', underlay: underlayAddress(lab, CONTROLLER_LAST), guestNet: undefined },
     { machine: 'storage', underlay: underlayAddress(lab, STORAGE_LAST), guestNet: undefined },
     { machine: 'client', underlay: undefined, guestNet: guestNetAddress(lab, CLIENT_LAST) },
   ];
 }
 
-const ipBatch = (lab: Layout, machine: string, lines: readonly string[], signal?: AbortSignal): Promise<string> =>
+export const ipBatch = (lab: Layout, machine: string, lines: readonly string[], signal?: AbortSignal): Promise<string> =>
   must(['ip', '-n', netNamespace(lab, machine), '-batch', '-'], { input: `${lines.join('\n')}\n`, signal, timeoutMs: 10_000 });
 
 /** A stable address per port, so that a capture can be read without the lab. */
-const mac = (lab: Layout, network: number, n: number): string =>
+export const mac = (lab: Layout, network: number, n: number): string =>
   ['02', '50', network, lab.index, 0, n].map((x) => (typeof x === 'string' ? x : x.toString(16).padStart(2, '0'))).join(':');
 
 function switchLines(lab: Layout, all: readonly Port[], mtuBytes: number): string[] {
   const lines = ['link set lo up', 'link add br0 type bridge mcast_snooping 0', `link set br0 mtu ${mtuBytes} up`];
   lines.push('link add br1 type bridge mcast_snooping 0', 'link set br1 up');
-  for (const { machine, underlay, guestNet } of all) {
+  for (const { machine, underlay, guestNet, tap } of all) {
     const namespace = netNamespace(lab, machine);
+    const wire = (device: string, end: string): string =>
+      tap === true ? `tuntap add dev ${device} mode tap` : `link add ${device} type veth peer name ${end} netns ${namespace}`;
     if (underlay !== undefined) {
-      lines.push(
-        `link add u-${machine} type veth peer name eth0 netns ${namespace}`,
-        `link set u-${machine} mtu ${mtuBytes} master br0 up`,
-      );
+      lines.push(wire(`u-${machine}`, 'eth0'), `link set u-${machine} mtu ${mtuBytes} master br0 up`);
     }
     if (guestNet !== undefined) {
-      lines.push(`link add g-${machine} type veth peer name eth1 netns ${namespace}`, `link set g-${machine} master br1 up`);
+      lines.push(wire(`g-${machine}`, 'eth1'), `link set g-${machine} master br1 up`);
     }
   }
   return lines;
@@ -88,27 +93,36 @@ async function limitRate(lab: Layout, all: readonly Port[], rate: string, signal
     'switch',
     shaped.map((p) => line(`u-${p.machine}`)),
   );
-  await Promise.all(shaped.map((p) => batch(p.machine, [line('eth0')])));
+  await Promise.all(shaped.filter((p) => p.tap !== true).map((p) => batch(p.machine, [line('eth0')])));
 }
 
-async function offloadsOff(lab: Layout, machine: string, interfaces: readonly string[], signal?: AbortSignal): Promise<void> {
+export async function offloadsOff(lab: Layout, machine: string, interfaces: readonly string[], signal?: AbortSignal): Promise<void> {
   if (interfaces.length === 0) return;
   await must([LAB_INIT, 'offloads-off', '--net-namespace', netNamespacePath(lab, machine), ...interfaces], { signal, timeoutMs: 10_000 });
 }
 
-export const namespacesOf = (lab: Layout, hosts: readonly HostRecord[]): string[] => ['switch', ...ports(lab, hosts).map((p) => p.machine)];
+const namespacesOf = (all: readonly Port[]): string[] => ['switch', ...all.filter((p) => p.tap !== true).map((p) => p.machine)];
 
 /** Builds every namespace and wire. Leaves what it made when it fails: `removeNetwork` takes it all away. */
-export async function buildNetwork(lab: Layout, hosts: readonly HostRecord[], options: LabOptions, signal?: AbortSignal): Promise<void> {
-  const all = ports(lab, hosts);
-  for (const machine of namespacesOf(lab, hosts)) {
+export async function buildNetwork(
+  lab: Layout,
+  hosts: readonly HostRecord[],
+  options: Pick<LabOptions, 'mtuBytes' | 'rate'>,
+  signal?: AbortSignal,
+  kind: HostKind = 'namespace',
+): Promise<void> {
+  const all = ports(lab, hosts, kind);
+  for (const machine of namespacesOf(all)) {
     await must(['ip', 'netns', 'add', netNamespace(lab, machine)], { signal, timeoutMs: 10_000 });
   }
   await ipBatch(lab, 'switch', switchLines(lab, all, options.mtuBytes), signal);
-  await Promise.all(all.map((port, i) => ipBatch(lab, port.machine, machineLines(lab, port, i + 1, options.mtuBytes), signal)));
-  const underlay = all.filter((p) => p.underlay !== undefined).map((p) => p.machine);
-  await offloadsOff(lab, 'switch', ['br0', ...underlay.map((m) => `u-${m}`)], signal);
-  await Promise.all(underlay.map((machine) => offloadsOff(lab, machine, ['eth0'], signal)));
+  const own = all.filter((p) => p.tap !== true);
+  await Promise.all(
+    own.map((port) => ipBatch(lab, port.machine, machineLines(lab, port, all.indexOf(port) + 1, options.mtuBytes), signal)),
+  );
+  const onUnderlay = (list: readonly Port[]): string[] => list.filter((p) => p.underlay !== undefined).map((p) => p.machine);
+  await offloadsOff(lab, 'switch', ['br0', ...onUnderlay(all).map((m) => `u-${m}`)], signal);
+  await Promise.all(onUnderlay(own).map((machine) => offloadsOff(lab, machine, ['eth0'], signal)));
   if (options.rate !== undefined) await limitRate(lab, all, options.rate, signal);
 }
 

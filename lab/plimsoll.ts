@@ -1,6 +1,6 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { groupsOf } from './cgroup.ts';
 import type { CgroupRoots } from './cgroup.ts';
 import { daemon } from './daemons.ts';
@@ -15,7 +15,7 @@ import { accepts, waitFor } from './wait.ts';
 /** The lab as an operator of Plimsoll: only its commands and its configuration files are used. */
 
 const PLIMSOLL = join(CHECKOUT, 'bin', 'plimsoll');
-const CONTROLLER_PORT = 7443;
+export const CONTROLLER_PORT = 7443;
 const START_MS_MAX = 30_000;
 
 function controllerConfig(lab: Layout, record: LabRecord): object {
@@ -44,7 +44,7 @@ function agentConfig(roots: CgroupRoots, lab: Layout, record: LabRecord, host: H
 }
 
 export async function startController(lab: Layout, record: LabRecord, ctl: Machine, signal?: AbortSignal): Promise<void> {
-  const config = join(lab.runDirectory, 'controller.yaml');
+  const config = controllerConfigPath(lab);
   await mkdir(join(lab.dataDirectory, 'controller'), { recursive: true });
   await writeFile(config, stringify(controllerConfig(lab, record)));
   const log = join(lab.runDirectory, 'log', 'controller.log');
@@ -52,12 +52,21 @@ export async function startController(lab: Layout, record: LabRecord, ctl: Machi
   await waitFor(() => accepts(controllerSocket(lab)), { what: `the controller (its log: ${log})`, timeoutMs: START_MS_MAX, signal });
 }
 
+const controllerConfigPath = (lab: Layout): string => join(lab.runDirectory, 'controller.yaml');
+
+/** Replaces keys of controller.yaml; the controller reads it when it starts. */
+export async function changeControllerConfig(lab: Layout, changes: object): Promise<void> {
+  const path = controllerConfigPath(lab);
+  const present = parse(await readFile(path, 'utf8')) as object;
+  await writeFile(path, stringify({ ...present, ...changes }));
+}
+
 interface Token {
   readonly token: string;
   readonly caFingerprint: string;
 }
 
-async function createToken(lab: Layout, host: string, signal?: AbortSignal): Promise<Token> {
+export async function createToken(lab: Layout, host: string, signal?: AbortSignal): Promise<Token> {
   const env = { PLIMSOLL_CONTROLLER: `unix:${controllerSocket(lab)}` };
   const text = await must([PLIMSOLL, 'host', 'token', host, '-o', 'json'], { env, signal, timeoutMs: START_MS_MAX });
   const given = JSON.parse(text) as Partial<Token>;
@@ -78,8 +87,8 @@ export async function joinHost(
 ): Promise<void> {
   await writeFile(join(hostDirectory(lab, host.name), 'etc-plimsoll/agent.yaml'), stringify(agentConfig(roots, lab, record, host)));
   const { token, caFingerprint } = await createToken(lab, host.name, signal);
-  const command = [PLIMSOLL, 'agent', 'join', '--config', AGENT_CONFIG, '--token', token, '--ca-fingerprint', caFingerprint];
-  const result = await machine.exec(command, { signal, timeoutMs: START_MS_MAX });
+  const command = [PLIMSOLL, 'agent', 'join', '--config', AGENT_CONFIG, '--token-file', '-', '--ca-fingerprint', caFingerprint];
+  const result = await machine.exec(command, { input: token, signal, timeoutMs: START_MS_MAX });
   if (result.code !== 0) throw new LabError('lab-command-failed', `${host.name} cannot join: ${result.stderr.trim().slice(-2000)}`);
 }
 

@@ -6,8 +6,11 @@ import { LabError } from './errors.ts';
 import { NODE } from './layout.ts';
 import { ROOT_PATH } from './process.ts';
 
-/** Programs the lab starts, with the Debian package of each. */
-const PROGRAMS: readonly (readonly [string, string])[] = [
+/** A program and its Debian package. */
+export type Program = readonly [string, string];
+
+/** Programs the lab starts. */
+const PROGRAMS: readonly Program[] = [
   ['libvirtd', 'libvirt-daemon'],
   ['virtlockd', 'libvirt-daemon'],
   ['virsh', 'libvirt-clients'],
@@ -42,12 +45,12 @@ async function isInstalled(program: string): Promise<boolean> {
 }
 
 /** @throws LabError `lab-not-root` or `lab-prerequisite-missing`, naming all that is missing at once. */
-export async function checkPrerequisites(): Promise<void> {
+export async function checkPrerequisites(more: readonly Program[] = []): Promise<void> {
   if (process.getuid?.() !== 0) {
     throw new LabError('lab-not-root', 'a lab makes namespaces and control groups: run it as root (sudo)');
   }
   const missing = new Set<string>();
-  for (const [program, debianPackage] of PROGRAMS) if (!(await isInstalled(program))) missing.add(debianPackage);
+  for (const [program, debianPackage] of [...PROGRAMS, ...more]) if (!(await isInstalled(program))) missing.add(debianPackage);
   for (const [file, debianPackage] of FILES) if (!(await exists(file))) missing.add(debianPackage);
   if (missing.size > 0) {
     throw new LabError('lab-prerequisite-missing', `not installed: run 'apt-get install ${[...missing].join(' ')}'`);

@@ -44,7 +44,7 @@ interface Building {
 }
 
 /** Takes the name, or says who has it. What a crashed `up` of that name left is removed first. */
-async function takeName(options: LabOptions, log: (line: string) => void): Promise<LabRecord> {
+export async function takeName(options: LabOptions, log: (line: string) => void): Promise<LabRecord> {
   const { name } = options;
   const holder = await holderOf(name);
   if (holder === 'ready') {
@@ -74,15 +74,15 @@ async function bootMachines(b: Building): Promise<void> {
   }
 }
 
-async function startClient(b: Building): Promise<void> {
-  const client = infrastructureMachine(b.roots, b.lab, 'client');
+/** Starts the outside client, which hears and steers the guests. */
+export async function startClient(client: Machine, lab: Layout, signal?: AbortSignal): Promise<void> {
   await client.startService({
     name: 'client',
-    argv: [NODE, join(CHECKOUT, 'lab/client/main.ts'), clientSocket(b.lab)],
+    argv: [NODE, join(CHECKOUT, 'lab/client/main.ts'), clientSocket(lab)],
     restart: 'always',
-    log: join(b.lab.runDirectory, 'log', 'client.log'),
+    log: join(lab.runDirectory, 'log', 'client.log'),
   });
-  await waitFor(() => accepts(clientSocket(b.lab)), { what: "the lab's client", timeoutMs: 20_000, signal: b.signal });
+  await waitFor(() => accepts(clientSocket(lab)), { what: "the lab's client", timeoutMs: 20_000, signal });
 }
 
 const machinesOf = (b: Building): Machine[] => b.record.hosts.map((h) => hostMachine(b.roots, b.lab, h.name));
@@ -104,7 +104,8 @@ async function build(b: Building): Promise<void> {
   await bootMachines(b);
   log(`network and ${record.hosts.length} hosts stand`);
   const storage = startStorage(lab, infrastructureMachine(b.roots, lab, 'storage'), record.guests, signal);
-  await allOf([storage, startClient(b), giveIdentities(b)]);
+  const client = startClient(infrastructureMachine(b.roots, lab, 'client'), lab, signal);
+  await allOf([storage, client, giveIdentities(b)]);
   await allOf(machinesOf(b).map((machine) => startDaemons(lab, machine, signal)));
   log('libvirtd and charon answer on every host');
   if (record.options.plimsoll) await allOf(machinesOf(b).map((machine) => startAgent(machine)));
@@ -112,7 +113,7 @@ async function build(b: Building): Promise<void> {
 }
 
 /** Waits for all, also after a failure: nothing of a step may still run when the lab is taken away. */
-async function allOf(steps: readonly Promise<void>[]): Promise<void> {
+export async function allOf(steps: readonly Promise<unknown>[]): Promise<void> {
   const failed = (await Promise.allSettled(steps)).find((r) => r.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
 }

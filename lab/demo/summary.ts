@@ -68,11 +68,12 @@ function channelOf(receipt: ReceiptResource | undefined): {
   readonly algorithm: string;
 } {
   const channel = field(receipt?.statement, 'channel');
-  const bytes = field(channel, 'espBytes');
+  const bytes = field(field(channel, 'traffic'), 'bytesOut');
+  const proof = field(channel, 'proof');
   return {
     espBytes: typeof bytes === 'number' ? bytes : null,
-    spi: text(field(channel, 'spiSourceToDestination')),
-    algorithm: `${text(field(channel, 'encryption'))} ${text(field(channel, 'keyExchange'))}`,
+    spi: text(field(proof, 'spiSourceToDestination')),
+    algorithm: `${text(field(proof, 'encryption'))} ${text(field(proof, 'keyExchange'))}`,
   };
 }
 
@@ -89,7 +90,7 @@ export function checksOf(lab: Lab, found: Findings): readonly Check[] {
   const { after, beats, disks, receipts, watched, wire, control } = found;
   const inClear = Object.values(wire.markers).reduce((total, count) => total + count, 0);
   const covered = receipts.filter(
-    (receipt) => receipt.valid && field(field(receipt.statement, 'channel'), 'coversHypervisorBytes') === true,
+    (receipt) => receipt.valid && field(field(field(receipt.statement, 'channel'), 'traffic'), 'coversHypervisorBytes') === true,
   );
   return [
     check(

@@ -5,7 +5,7 @@ import type { LabOptions } from '#lab/options.ts';
 import type { GuestRecord } from '#lab/record.ts';
 import { GUEST_INITRAMFS, GUEST_KERNEL } from './image.ts';
 
-function kernelCommandLine(lab: Layout, guest: GuestRecord, options: LabOptions): string {
+export function kernelCommandLine(lab: Layout, guest: GuestRecord, options: Pick<LabOptions, 'workingSetMib'>): string {
   return [
     'console=ttyS0 quiet panic=-1',
     // The CPU is emulated: self tests and code patching would cost each boot another second of it.

@@ -18,7 +18,7 @@ const SOURCES = join(CHECKOUT, 'lab', 'guest');
 const META_PACKAGE = 'linux-image-cloud-amd64';
 
 /** In load order: each one needs those before it. */
-const MODULES = [
+export const VIRTIO_MODULES: readonly string[] = [
   'drivers/virtio/virtio_ring',
   'drivers/virtio/virtio',
   'drivers/virtio/virtio_pci_legacy_dev',
@@ -40,7 +40,7 @@ async function kernelPackage(signal?: AbortSignal): Promise<string> {
 }
 
 /** Downloads and unpacks the kernel. It is never installed: that would change what this machine boots. */
-async function ensureKernel({ log, signal }: BuildOptions): Promise<string> {
+export async function ensureKernel({ log, signal }: BuildOptions): Promise<string> {
   const folder = join(FOLDER, 'kernel');
   if (existsSync(folder)) return folder;
   const name = await kernelPackage(signal);
@@ -62,19 +62,20 @@ async function ensureKernel({ log, signal }: BuildOptions): Promise<string> {
   return folder;
 }
 
-async function onlyEntry(folder: string, prefix: string): Promise<string> {
+export async function onlyEntry(folder: string, prefix: string): Promise<string> {
   const name = (await readdir(folder)).find((entry) => entry.startsWith(prefix));
   if (name === undefined) throw new LabError('lab-image-failed', `no ${prefix}* in ${folder}: delete ${FOLDER} and try again`);
   return join(folder, name);
 }
 
-async function initramfs(kernel: string, workload: string): Promise<Buffer> {
+/** An archive with `init` as /init, and the modules for it to load. */
+export async function initramfs(kernel: string, init: string): Promise<Buffer> {
   const modules = join(await onlyEntry(join(kernel, 'lib/modules'), ''), 'kernel');
   const files: ArchiveFile[] = [
     { path: 'modules', mode: DIRECTORY_MODE, data: new Uint8Array() },
-    { path: 'init', mode: PROGRAM_MODE, data: await readFile(workload) },
+    { path: 'init', mode: PROGRAM_MODE, data: await readFile(init) },
   ];
-  for (const [i, module] of MODULES.entries()) {
+  for (const [i, module] of VIRTIO_MODULES.entries()) {
     const path = `modules/${String(i).padStart(2, '0')}-${basename(module)}.ko`;
     files.push({ path, mode: PROGRAM_MODE, data: await readFile(join(modules, `${module}.ko`)) });
   }

@@ -47,6 +47,16 @@ export async function untilOver({ client }: Cluster, migrationId: string): Promi
   return latest;
 }
 
+/** The copy is under way, and so many bytes of it are sent. */
+export async function untilCopying({ client }: Cluster, migrationId: string, sentBytesMin: number): Promise<void> {
+  const copying = async () => {
+    const { phase, progress, failure } = await client.migration(migrationId);
+    if (phase === 'done' || phase === 'failed') throw new Error(`over too early: ${phase} ${failure?.message ?? ''}`);
+    return phase === 'copying' && (progress?.memorySentBytes ?? 0) > sentBytesMin;
+  };
+  await waitFor(copying, { what: 'the middle of the copy', timeoutMs: 60_000, intervalMs: 50 });
+}
+
 /** The inventory follows the samples: waits until the controller knows the VM as running on that host. */
 export async function knownOn({ client }: Cluster, guest: string, hostId: string): Promise<void> {
   const known = async () => {

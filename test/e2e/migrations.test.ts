@@ -27,7 +27,10 @@ describe(`${count} migrations in a row through IPsec`, () => {
       expect(migration).toMatchObject({ phase: 'done', failure: null });
       expect(await hostOf(cluster, guest.name)).toBe(to);
       const receipt = await cluster.client.receipt(request.migrationId);
-      expect(receipt).toMatchObject({ valid: true, statement: { outcome: 'moved', channel: { coversHypervisorBytes: true } } });
+      expect(receipt).toMatchObject({
+        valid: true,
+        statement: { outcome: 'moved', channel: { kind: 'ipsec', weaker: false, traffic: { coversHypervisorBytes: true } } },
+      });
       await expectSound(guest);
     },
   );

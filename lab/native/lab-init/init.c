@@ -5,6 +5,11 @@
  *                 [--overlay DIR:UPPER:WORK]... [--bind FROM:TO]...
  *   lab-init exec --pid PID1 [--cgroup F]... -- COMMAND...
  *   lab-init offloads-off [--net-namespace F] INTERFACE...
+ *   lab-init relay FROM TO [FROM TO]...         (unix:PATH or tcp:A.B.C.D:PORT)
+ *   lab-init commands SOCKET
+ *   lab-init tsc-khz
+ *
+ * As /init of an initramfs it takes no arguments: it is process 1 of a host that is a virtual machine.
  *
  * A lab machine must have a process 1 that reaps: without one every dead QEMU stays a zombie, libvirt waits for it, and a
  * migration takes 41 s instead of 1 s (measured). It is in C because there is one per machine and it must cost nothing.
@@ -87,8 +92,12 @@ static int boot(int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
+  if (getpid() == 1 && argc == 1) command_host();
   if (argc >= 2 && !strcmp(argv[1], "boot")) return boot(argc - 2, argv + 2);
   if (argc >= 2 && !strcmp(argv[1], "exec")) return command_exec(argc - 2, argv + 2);
   if (argc >= 2 && !strcmp(argv[1], "offloads-off")) return command_offloads_off(argc - 2, argv + 2);
-  fail_because("usage", "boot | exec | offloads-off");
+  if (argc >= 2 && !strcmp(argv[1], "relay")) return command_relay(argc - 2, argv + 2);
+  if (argc >= 2 && !strcmp(argv[1], "commands")) return command_commands(argc - 2, argv + 2);
+  if (argc == 2 && !strcmp(argv[1], "tsc-khz")) return command_tsc_khz();
+  fail_because("usage", "boot | exec | offloads-off | relay | commands | tsc-khz");
 }

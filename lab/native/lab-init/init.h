@@ -32,7 +32,14 @@ void make_mounts(const struct machine *m);
 /* Writes one byte to ready_fd when it listens, then runs services until SIGTERM; as process 1 it takes everything with it. */
 void supervise(const char *socket_path, int ready_fd) __attribute__((noreturn));
 
+/* A listening Unix socket in the place of whatever was there. */
+int listen_on(const char *path);
+
 int command_exec(int argc, char **argv);
+int command_relay(int argc, char **argv);
+int command_tsc_khz(void);
+int command_commands(int argc, char **argv);
+int command_host(void) __attribute__((noreturn));
 int command_offloads_off(int argc, char **argv);
 
 #endif

@@ -201,7 +201,7 @@ static void serve(int fd) {
   if (count < 1 || strcmp(fields[0], "start") || strcmp(answer, "ok")) free(request);
 }
 
-static int listen_on(const char *path) {
+int listen_on(const char *path) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   if (strlen(path) >= sizeof address.sun_path) fail_because(path, "path too long for a socket");
   strcpy(address.sun_path, path);
