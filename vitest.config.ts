@@ -22,6 +22,28 @@ export default defineConfig({
           fileParallelism: false,
         },
       },
+      // The same lab under attack, each attack with its control arm.
+      {
+        test: {
+          ...node,
+          name: 'attacks',
+          include: ['test/attacks/**/*.test.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          fileParallelism: false,
+        },
+      },
+      // Debian hosts in QEMU: the kernel's own ESP and AH. Slow, so not part of `npm test`.
+      {
+        test: {
+          ...node,
+          name: 'kernel',
+          include: ['test/kernel/**/*.test.ts'],
+          testTimeout: 900_000,
+          hookTimeout: 900_000,
+          fileParallelism: false,
+        },
+      },
     ],
   },
 });
