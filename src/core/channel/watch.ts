@@ -81,19 +81,14 @@ export function errorsBetween(first: IpsecErrors | null, now: IpsecErrors | null
  * migration traffic without IPsec, which ends it too. Incoming drops and IPsec's errors are not judged, for anybody on the
  * network can cause them; they are dropped already, and recorded.
  */
-export function judgeReading(
-  proven: ProvenSa,
-  first: ChannelReading,
-  now: ChannelReading,
-): WatchVerdict {
+export function judgeReading(proven: ProvenSa, first: ChannelReading, now: ChannelReading): WatchVerdict {
   if (!now.guard.installed)
     return stop('guard-missing', "the guard on the source is gone or was changed: nothing keeps the VM's memory inside IPsec");
   const fault = channelFault(proven, first.sa, now.sa);
   if (fault !== null) return stop('channel-failed', `${fault}; the VM stays on its source`);
   const plain = now.guard.droppedOutPackets - first.guard.droppedOutPackets;
   // Fewer than before: the guard was made anew in between, and what it had counted is lost.
-  if (plain < 0)
-    return stop('guard-missing', 'the guard on the source was made anew during the transfer: look for who removed it');
+  if (plain < 0) return stop('guard-missing', 'the guard on the source was made anew during the transfer: look for who removed it');
   if (plain > 0) {
     const message = `migration traffic of the source tried to leave in plain text (${plain} packets, all dropped): look at the IPsec policies of the host`;
     return stop('plain-text-seen', message);

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { suites } from '#core/channel/algorithms.ts';
 import type { ChannelPeer } from '#core/ports.ts';
 import { isOurReqid, reqidsOf } from './reqid.ts';
-import { bundlePolicies, policyDelete, policyUpdate, readPolicies, statesDelete } from './xfrm-policy.ts';
+import { bundlePolicies, policyDelete, policyUpdate, readPolicies } from './xfrm-policy.ts';
+import { readStates, stateDelete } from './xfrm-state.ts';
 
 const addresses = (underlay: string): ChannelPeer['localAddresses'] => ({ underlay, protected: '10.1.0.1', interface: 'eth0' });
 const peer: ChannelPeer = {
@@ -52,7 +53,6 @@ describe('the policies of a bundle', () => {
         `tmpl src 10.0.0.1 dst 10.0.0.2 proto ah reqid ${ah} mode transport level required`,
     );
     expect(first && policyDelete(first).join(' ')).toBe('xfrm policy delete src 10.0.0.1/32 dst 10.0.0.2/32 proto tcp dir out');
-    expect(statesDelete(esp).join(' ')).toBe(`xfrm state deleteall reqid ${esp}`);
   });
 
   it('are written for IPv6 too', () => {
@@ -79,6 +79,20 @@ describe('a listing of policies', () => {
 
   it('never fails on another text', () => {
     fc.assert(fc.property(fc.string(), (text) => Array.isArray(readPolicies(text))));
+  });
+});
+
+describe('a listing of SAs', () => {
+  it('is read without the placeholders, which cannot be deleted', () => {
+    const stateLineOf = (protocol: string, spi: string): string =>
+      `src 10.0.0.1 dst 10.0.0.2\\\tproto ${protocol} spi ${spi} reqid ${esp} mode transport\\\treplay-window 0 \\`;
+    const states = readStates(
+      [stateLineOf('esp', '0x00000000'), stateLineOf('esp', '0xc7869e00'), stateLineOf('ah', '0x00000100'), ''].join('\n'),
+    );
+    expect(states.map((state) => stateDelete(state).join(' '))).toEqual([
+      'xfrm state delete src 10.0.0.1 dst 10.0.0.2 proto esp spi 0xc7869e00',
+      'xfrm state delete src 10.0.0.1 dst 10.0.0.2 proto ah spi 0x00000100',
+    ]);
   });
 });
 

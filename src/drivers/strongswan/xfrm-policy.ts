@@ -62,11 +62,6 @@ export function policyDelete(policy: XfrmPolicy): readonly string[] {
 /** Arguments for `ip` that list all policies, one per line. */
 export const policyList: readonly string[] = ['-o', 'xfrm', 'policy', 'list'];
 
-/** Arguments for `ip` that delete every SA with this request id; there may be none. */
-export function statesDelete(reqid: number): readonly string[] {
-  return ['xfrm', 'state', 'deleteall', 'reqid', String(reqid)];
-}
-
 function selection({ source, destination, selector, direction }: XfrmPolicy): readonly string[] {
   return ['src', prefixed(source), 'dst', prefixed(destination), ...selector, 'dir', direction];
 }

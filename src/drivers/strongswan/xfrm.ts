@@ -3,7 +3,8 @@ import type { HostId } from '#core/model/host.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import type { ChannelPeer } from '#core/ports.ts';
 import { reqidsOf } from './reqid.ts';
-import { type XfrmPolicy, bundlePolicies, policyDelete, policyList, policyUpdate, readPolicies, statesDelete } from './xfrm-policy.ts';
+import { type XfrmPolicy, bundlePolicies, policyDelete, policyList, policyUpdate, readPolicies } from './xfrm-policy.ts';
+import { type XfrmState, readStates, stateDelete, stateList } from './xfrm-state.ts';
 
 /** Runs `ip` with these arguments and gives its output; rejects with whatever it said. Never with a secret in them. */
 export type RunIp = (args: readonly string[], signal: AbortSignal) => Promise<string>;
@@ -69,8 +70,9 @@ export class Xfrm {
 
   /** SAs outlive a charon that was killed: nobody rekeys or ends them, and the kernel would go on accepting their packets. */
   async removeStates(peerHostId: HostId, signal: AbortSignal): Promise<void> {
-    const { esp, ah } = reqidsOf(peerHostId);
-    for (const reqid of [esp, ah]) await this.#run(statesDelete(reqid), signal);
+    for (const reqid of Object.values(reqidsOf(peerHostId))) {
+      for (const state of await this.#states(reqid, signal)) await this.#deleteState(state, reqid, signal);
+    }
   }
 
   /** The request ids that appear in our policies. */
@@ -89,6 +91,19 @@ export class Xfrm {
     const { esp, ah } = reqidsOf(peerHostId);
     const all = readPolicies(await this.#run(policyList, signal));
     return all.filter(({ reqids }) => reqids.includes(esp) || reqids.includes(ah));
+  }
+
+  async #states(reqid: number, signal: AbortSignal): Promise<readonly XfrmState[]> {
+    return readStates(await this.#run(stateList(reqid), signal));
+  }
+
+  async #deleteState(state: XfrmState, reqid: number, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#run(stateDelete(state), signal);
+    } catch (error) {
+      // charon, or the SA's lifetime, may have been faster.
+      if ((await this.#states(reqid, signal)).some(({ spi }) => spi === state.spi)) throw error;
+    }
   }
 
   async #delete(policy: XfrmPolicy, signal: AbortSignal): Promise<void> {
