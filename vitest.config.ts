@@ -2,6 +2,9 @@ import { defineConfig } from 'vitest/config';
 
 const node = { environment: 'node' as const };
 
+/** Suites of `npm run test:security`: too slow for every run. */
+const security = ['test/e2e/channel-profiles.test.ts', 'test/e2e/secrets.test.ts', 'test/e2e/securing-kills.test.ts'];
+
 export default defineConfig({
   test: {
     projects: [
@@ -17,6 +20,7 @@ export default defineConfig({
           ...node,
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
+          exclude: security,
           testTimeout: 300_000,
           hookTimeout: 300_000,
           fileParallelism: false,
@@ -26,8 +30,8 @@ export default defineConfig({
       {
         test: {
           ...node,
-          name: 'attacks',
-          include: ['test/attacks/**/*.test.ts'],
+          name: 'security',
+          include: ['test/attacks/**/*.test.ts', ...security],
           testTimeout: 300_000,
           hookTimeout: 300_000,
           fileParallelism: false,
@@ -39,6 +43,7 @@ export default defineConfig({
           ...node,
           name: 'kernel',
           include: ['test/kernel/**/*.test.ts'],
+          globalSetup: ['test/kernel/lab.ts'],
           testTimeout: 900_000,
           hookTimeout: 900_000,
           fileParallelism: false,

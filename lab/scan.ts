@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs';
+import { probePorts } from '#core/ports.ts';
 import { LabError } from './errors.ts';
 import { MIGRATION_PORT_MAX, MIGRATION_PORT_MIN } from './layout.ts';
 
@@ -16,8 +17,8 @@ const FILE_HEADER_BYTES = 24;
 const PACKET_HEADER_BYTES = 16;
 const ETHERNET_BYTES = 14;
 const MAGIC_LITTLE_ENDIAN_US = 0xa1b2c3d4;
-/** iSCSI, libvirt with TLS and without, the controller. */
-const SERVICE_PORTS = new Set([3260, 16_514, 16_509, 7443]);
+/** iSCSI, libvirt with TLS and without, the controller, the probes of channels and paths. */
+const SERVICE_PORTS = new Set<number>([3260, 16_514, 16_509, 7443, ...Object.values(probePorts)]);
 const PACKET_BYTES_MAX = 1 << 18;
 
 /** RFC 3948: IKE on port 4500 starts with four zero bytes where ESP has its SPI; one byte 0xff keeps a NAT open. */
@@ -58,7 +59,8 @@ function countIn(packet: Buffer, marker: Buffer): number {
   return count;
 }
 
-async function* packetsOf(file: string, signal?: AbortSignal): AsyncGenerator<Buffer> {
+/** The packets of a capture, one Ethernet frame after the other. */
+export async function* packetsOf(file: string, signal?: AbortSignal): AsyncGenerator<Buffer> {
   let rest: Buffer = Buffer.alloc(0);
   let headerSeen = false;
   for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20, signal })) {

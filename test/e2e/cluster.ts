@@ -19,10 +19,13 @@ export const repetitions = {
 const migrationMsMax = 180_000;
 
 export async function startCluster(options: Partial<LabOptions>): Promise<Cluster> {
-  const lab = await labUp(options);
-  const client = new ControllerClient(lab.controllerSocket ?? '', new AbortController().signal);
-  await allHostsUp({ lab, client });
-  return { lab, client };
+  const cluster = clusterOf(await labUp(options));
+  await allHostsUp(cluster);
+  return cluster;
+}
+
+export function clusterOf(lab: Lab): Cluster {
+  return { lab, client: new ControllerClient(lab.controllerSocket ?? '', new AbortController().signal) };
 }
 
 /** Every host has sent a sample from now on: its agent lives, and so does its libvirtd, without which there is none. */
