@@ -3,7 +3,12 @@ import { defineConfig } from 'vitest/config';
 const node = { environment: 'node' as const };
 
 /** Suites of `npm run test:security`: too slow for every run. */
-const security = ['test/e2e/channel-profiles.test.ts', 'test/e2e/secrets.test.ts', 'test/e2e/securing-kills.test.ts'];
+const security = [
+  'test/e2e/certificates.test.ts',
+  'test/e2e/channel-profiles.test.ts',
+  'test/e2e/secrets.test.ts',
+  'test/e2e/securing-kills.test.ts',
+];
 
 export default defineConfig({
   test: {
