@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readFile, rename, rm, symlink } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { build } from 'vite';
 import { GUEST_INITRAMFS, GUEST_KERNEL } from '#lab/guest/image.ts';
 import { CACHE, CHECKOUT } from '#lab/layout.ts';
 import type { Layout } from '#lab/layout.ts';
@@ -52,16 +53,36 @@ export async function ensureProgramsImage({ log, signal }: BuildOptions): Promis
   }
 }
 
-/** The checkout's own code as it is now. */
+/**
+ * The checkout's own code as it is now, in one piece for each command: Node would look for, strip and link 700 small files at each
+ * start, which is half a second on this machine and 18 s of an emulated CPU.
+ */
 export async function makeSourceImage(lab: Layout, signal?: AbortSignal): Promise<void> {
   await mkdir(lab.dataDirectory, { recursive: true });
   const root = await mkdtemp(join(lab.dataDirectory, 'source-'));
   try {
-    for (const name of ['src', 'bin', 'package.json']) await cp(join(CHECKOUT, name), join(root, name), { recursive: true });
+    await bundle(root);
+    await cp(join(CHECKOUT, 'package.json'), join(root, 'package.json'));
+    await mkdir(join(root, 'bin'));
+    const starter = await readFile(join(CHECKOUT, 'bin/plimsoll'), 'utf8');
+    await writeFile(join(root, 'bin/plimsoll'), starter.replace('/src/cli/main.ts', '/src/cli/main.js'), { mode: 0o755 });
     await symlink('/opt/programs/node_modules', join(root, 'node_modules'));
     await must(['chmod', '-R', 'a+rX', root], { signal });
     await makeImage(root, sourceImage(lab), { freeMib: 0, signal });
   } finally {
     await rm(root, { recursive: true, force: true });
   }
+}
+
+/** Files stay as deep as their sources are: some look for what lies beside them. */
+async function bundle(root: string): Promise<void> {
+  const output = { entryFileNames: 'src/cli/[name].js', chunkFileNames: 'src/cli/[name]-[hash].js' };
+  await build({
+    root: CHECKOUT,
+    configFile: false,
+    publicDir: false,
+    logLevel: 'error',
+    ssr: { noExternal: true, target: 'node' },
+    build: { ssr: 'src/cli/main.ts', outDir: root, minify: false, target: 'node24', rolldownOptions: { output } },
+  });
 }

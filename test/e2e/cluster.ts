@@ -2,7 +2,7 @@
 import { ControllerClient } from '#cli/client.ts';
 import { isOver } from '#cli/migration-printer.ts';
 import { type GuestBeats, type Lab, type LabGuest, labUp, type LabOptions, waitFor } from '#lab/api.ts';
-import type { MigrationResource } from '#wire/api.ts';
+import type { MigrationResource, ReceiptResource } from '#wire/api.ts';
 import { expect } from 'vitest';
 
 export interface Cluster {
@@ -58,6 +58,12 @@ export async function untilCopying({ client }: Cluster, migrationId: string, sen
     return phase === 'copying' && (progress?.memorySentBytes ?? 0) > sentBytesMin;
   };
   await waitFor(copying, { what: 'the middle of the copy', timeoutMs: 60_000, intervalMs: 50 });
+}
+
+/** The receipt is written in the moment after the end. */
+export async function receiptOf({ client }: Cluster, migrationId: string): Promise<ReceiptResource> {
+  const written = () => client.receipt(migrationId).catch(() => undefined);
+  return waitFor(written, { what: `the receipt of migration ${migrationId}`, timeoutMs: 10_000 });
 }
 
 /** The inventory follows the samples: waits until the controller knows the VM as running on that host. */

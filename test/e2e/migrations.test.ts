@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Capture } from '#lab/api.ts';
-import { type Cluster, expectSound, hostOf, knownOn, otherHost, repetitions, startCluster, untilOver } from './cluster.ts';
+import { type Cluster, expectSound, hostOf, knownOn, otherHost, receiptOf, repetitions, startCluster, untilOver } from './cluster.ts';
 
 const { migrations: count } = repetitions;
 
@@ -26,7 +26,7 @@ describe(`${count} migrations in a row through IPsec`, () => {
       const migration = await untilOver(cluster, request.migrationId);
       expect(migration).toMatchObject({ phase: 'done', failure: null });
       expect(await hostOf(cluster, guest.name)).toBe(to);
-      const receipt = await cluster.client.receipt(request.migrationId);
+      const receipt = await receiptOf(cluster, request.migrationId);
       expect(receipt).toMatchObject({
         valid: true,
         statement: { outcome: 'moved', channel: { kind: 'ipsec', weaker: false, traffic: { coversHypervisorBytes: true } } },

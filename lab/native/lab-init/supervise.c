@@ -185,7 +185,7 @@ static size_t read_request(int fd, char *buffer) {
 
 static void serve(int fd) {
   /* A client that stalls must not stop the reaping. */
-  struct timeval limit = {.tv_sec = 1};
+  struct timeval limit = {.tv_sec = 3};
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
   char *request = malloc(REQUEST_BYTES_MAX), *fields[FIELDS_MAX];
