@@ -6,8 +6,10 @@ const node = { environment: 'node' as const };
 const security = [
   'test/e2e/certificates.test.ts',
   'test/e2e/channel-profiles.test.ts',
+  'test/e2e/other-channels.test.ts',
   'test/e2e/secrets.test.ts',
   'test/e2e/securing-kills.test.ts',
+  'test/e2e/weaker-channels.test.ts',
 ];
 
 export default defineConfig({

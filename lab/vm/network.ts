@@ -97,14 +97,12 @@ export async function removeMiddle(lab: Layout): Promise<void> {
 }
 
 /** Lines for `ip -batch` in host number `n` that send its traffic with the other hosts through the middle, or directly again. */
-export function middleRouteLines(lab: Layout, hostCount: number, n: number, through: boolean): string[] {
+export function middleRouteLines(lab: Layout, hostCount: number, n: number, version: 4 | 6, through: boolean): string[] {
   const others = Array.from({ length: hostCount }, (_, i) => i + 1).filter((other) => other !== n);
-  return others.flatMap((other) => [
-    through ? `route replace ${underlayAddress(lab, other)}/32 via ${middleAddress(lab)}` : `route flush ${underlayAddress(lab, other)}/32`,
-    through
-      ? `-6 route replace ${underlayAddress6(lab, other)}/128 via ${middleAddress6(lab)}`
-      : `-6 route flush ${underlayAddress6(lab, other)}/128`,
-  ]);
+  return others.map((other) => {
+    const to = version === 4 ? `${underlayAddress(lab, other)}/32` : `${underlayAddress6(lab, other)}/128`;
+    return through ? `route replace ${to} via ${version === 4 ? middleAddress(lab) : middleAddress6(lab)}` : `route flush ${to}`;
+  });
 }
 
 export const controllerAddress = (lab: Layout): string => underlayAddress(lab, CONTROLLER_LAST);

@@ -93,8 +93,10 @@ export class VmLab {
   async setMiddle(mtuBytes: number | undefined, linkMtuBytes = this.record.options.mtuBytes): Promise<void> {
     if (mtuBytes !== undefined) await addMiddle(this.#layout, this.record.hosts, linkMtuBytes, mtuBytes);
     for (const host of this.hosts) {
-      const lines = middleRouteLines(this.#layout, this.hosts.length, host.number, mtuBytes !== undefined);
-      await host.must(['ip', '-batch', '-'], { input: `${lines.join('\n')}\n` });
+      for (const version of [4, 6] as const) {
+        const lines = middleRouteLines(this.#layout, this.hosts.length, host.number, version, mtuBytes !== undefined);
+        await host.must(['ip', `-${version}`, '-batch', '-'], { input: `${lines.join('\n')}\n` });
+      }
     }
     if (mtuBytes === undefined) await removeMiddle(this.#layout);
   }

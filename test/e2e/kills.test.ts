@@ -3,7 +3,7 @@ import { type Capture, type Machine, waitFor } from '#lab/api.ts';
 import { allHostsUp, type Cluster, expectSound, hostOf, knownOn, otherHost, repetitions, startCluster, untilOver } from './cluster.ts';
 
 /** Slow enough that a kill lands in the middle of the copy. */
-const bandwidthBytesPerSecond = 12 * 2 ** 20;
+const bandwidthBytesPerSecond = 24 * 2 ** 20;
 
 interface Ends {
   readonly guest: string;

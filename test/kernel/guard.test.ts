@@ -56,7 +56,14 @@ describe('a stream in transport mode whose protection goes away', () => {
   let stream: Promise<unknown>;
 
   beforeEach(async () => {
+    stream = Promise.resolve();
     capture = await lab.startCapture('fail-closed');
+  });
+  afterEach(async () => {
+    await stream.catch(() => undefined);
+    // A socket that outlives its process would send again in the next test.
+    for (const { host } of [from, to]) await host.must(['ss', '-K', 'sport', '=', `:${bulkPort}`, 'or', 'dport', '=', `:${bulkPort}`]);
+    await capture.stop();
   });
 
   /** A stream through the channel that would go on for long; resolves when it flows. */

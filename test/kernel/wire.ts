@@ -15,7 +15,18 @@ export interface WirePacket {
 /** The probes are those of the proof and of the path measurement: nonces, never data. */
 export type WireKind = 'esp' | 'ah' | 'ah+esp' | 'ike' | 'plain-probe' | 'path-probe' | 'neighbour' | 'other';
 
-const fields = ['frame.protocols', 'ip.src', 'ip.dst', 'ip.len', 'ipv6.src', 'ipv6.dst', 'ipv6.plen', 'udp.port', 'tcp.len'] as const;
+const fields = [
+  'frame.protocols',
+  'ip.src',
+  'ip.dst',
+  'ip.len',
+  'ipv6.src',
+  'ipv6.dst',
+  'ipv6.plen',
+  'udp.srcport',
+  'udp.dstport',
+  'tcp.len',
+] as const;
 const ipv6HeaderBytes = 40;
 
 /** Reads a capture; `options` are further arguments for tshark. */
@@ -27,17 +38,18 @@ export async function packetsOnWire(file: string, options: readonly string[] = [
 }
 
 function packetOf(line: string): WirePacket {
-  const [protocols = '', source4, destination4, length4, source6, destination6, payload6, ports = '', tcp] = line.split(';');
+  const [protocols = '', source4, destination4, length4, source6, destination6, payload6, fromPort, toPort, tcp] = line.split(';');
   return {
     source: source4 || source6 || '',
     destination: destination4 || destination6 || '',
     ipBytes: length4 ? Number(length4) : Number(payload6 ?? 0) + ipv6HeaderBytes,
-    kind: kindOf(protocols.split(':'), ports),
+    kind: kindOf(protocols.split(':'), [Number(fromPort), Number(toPort)]),
     tcpPayloadBytes: tcp ? Number(tcp) : null,
   };
 }
 
-function kindOf(protocols: readonly string[], port: string): WireKind {
+/** `ports` are of UDP: requests go to a probe's port, answers come from it. */
+function kindOf(protocols: readonly string[], ports: readonly number[]): WireKind {
   const [, , network, transport, inside] = protocols;
   if (network !== 'ip' && network !== 'ipv6') return 'neighbour';
   if (transport === 'esp') return 'esp';
@@ -45,8 +57,8 @@ function kindOf(protocols: readonly string[], port: string): WireKind {
   if (transport === 'icmpv6') return 'neighbour';
   if (transport !== 'udp') return 'other';
   if (protocols.includes('isakmp')) return 'ike';
-  if (Number(port) === probePorts.plain) return 'plain-probe';
-  return Number(port) === probePorts.path ? 'path-probe' : 'other';
+  if (ports.includes(probePorts.plain)) return 'plain-probe';
+  return ports.includes(probePorts.path) ? 'path-probe' : 'other';
 }
 
 /** Packets whose ends are both among these addresses. */

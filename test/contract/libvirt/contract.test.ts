@@ -173,7 +173,8 @@ for (const kind of kinds) {
     });
 
     it('keeps an idle connection alive by pinging', async () => {
-      const idle = await open({ keepAlive: { intervalMs: 20, missesMax: 3 } });
+      // Many misses: a daemon that is slow for a moment is not what is tested here.
+      const idle = await open({ keepAlive: { intervalMs: 20, missesMax: 1000 } });
       await until('three pongs are heard', () => idle.counters.pongsHeard >= 3);
       expect(await idle.hostname()).toMatch(/./u);
     });
