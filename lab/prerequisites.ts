@@ -26,6 +26,9 @@ const PROGRAMS: readonly Program[] = [
   ['openssl', 'openssl'],
 ];
 
+/** What the attacks suite starts beside it: a stranger who plays back what it has captured. */
+export const ATTACK_PROGRAMS: readonly Program[] = [['tcpreplay', 'tcpreplay']];
+
 const FILES: readonly (readonly [string, string])[] = [
   ['/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so', 'libvirt-daemon-driver-qemu'],
   ['/usr/lib/x86_64-linux-gnu/qemu/block-iscsi.so', 'qemu-block-extra'],

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { PlimsollError } from '#core/model/result.ts';
+import { protocolVersion } from '#wire/agent-protocol.ts';
 import { runAgent } from './agent.ts';
 import { fakeSha256, runningVm, settings, vmId } from './examples.ts';
 import { FakeLine, type FakeWorld, fakeWorld } from './fakes.ts';
@@ -24,7 +25,7 @@ async function startAgent(world = fakeWorld()): Promise<FakeWorld & { readonly l
   return { ...world, line: () => world.lines.at(-1) ?? new FakeLine() };
 }
 
-const welcome = (controllerEpoch: number, protocol = 2) => ({ type: 'welcome', protocol, controllerEpoch });
+const welcome = (controllerEpoch: number, protocol = protocolVersion) => ({ type: 'welcome', protocol, controllerEpoch });
 const command = (changes: object = {}) => ({
   type: 'command',
   commandId: 'c1',
@@ -65,7 +66,7 @@ describe("an agent's line", () => {
     const { line } = await startAgent();
     expect(line().sent.map(({ type }) => type)).toEqual(['hello', 'sample']);
     expect(await deliver(line(), welcome(1), command())).toEqual([
-      { type: 'reply', commandId: 'c1', ok: true, value: { vm: runningVm() } },
+      { type: 'reply', commandId: 'c1', ok: true, value: { vm: runningVm(), image: null } },
     ]);
   });
 

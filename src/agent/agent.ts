@@ -65,11 +65,13 @@ class Agent {
   }
 
   async keepWatch(signal: AbortSignal): Promise<void> {
-    await Promise.all([this.#rooms.inherited.keep(signal), this.#rooms.trust.keep(signal)]);
+    const { inherited, trust, images } = this.#rooms;
+    await Promise.all([inherited.keep(signal), trust.keep(signal), images.keep(signal)]);
   }
 
   async keepLine(signal: AbortSignal): Promise<void> {
     await this.#restoreNetwork(signal);
+    await this.#rooms.images.ready(signal);
     const { clock } = this.#parts;
     let waitMs = redialMsMin;
     while (!signal.aborted) {

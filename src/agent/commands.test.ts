@@ -53,7 +53,7 @@ describe('a command', () => {
   it('about an unknown VM is answered, not failed', async () => {
     const { table, hypervisor } = await newTable();
     hypervisor.vm = null;
-    expect(await table.run('vm.find', { vmId }, going)).toEqual({ vm: null });
+    expect(await table.run('vm.find', { vmId }, going)).toEqual({ vm: null, image: null });
   });
 
   it('is refused with the reason of the daemon that is away', async () => {

@@ -16,16 +16,24 @@ export interface CommandTable {
 
 /** What an agent obeys, one line per command. */
 export function commandTable(parts: AgentParts, rooms: AgentRooms): CommandTable {
-  const handlers: Handlers = { ...vmHandlers(parts, rooms), ...channelHandlers(parts, rooms), ...transferHandlers(rooms) };
+  const handlers: Handlers = {
+    ...vmHandlers(parts, rooms),
+    ...channelHandlers(parts, rooms),
+    ...transferHandlers(rooms),
+    ...imageHandlers(rooms),
+  };
   return { run: (name, args, signal) => dispatch(handlers, name, args, signal) };
 }
 
 type HandlersOf<Family extends string> = Pick<Handlers, Extract<CommandName, `${Family}.${string}`>>;
 
-function vmHandlers(parts: AgentParts, { gate, sampler }: AgentRooms): HandlersOf<'vm' | 'ticket'> {
+function vmHandlers(parts: AgentParts, { gate, sampler, images }: AgentRooms): HandlersOf<'vm' | 'ticket'> {
   const { hypervisor, clock } = parts;
   return {
-    'vm.find': async ({ vmId }, signal) => ({ vm: await hypervisor.findVm(vmId, signal) }),
+    'vm.find': async ({ vmId }, signal) => {
+      const image = await images.standing(vmId);
+      return { vm: await hypervisor.findVm(vmId, signal), image };
+    },
     'vm.check-destination': (args, signal) => checkDestination(parts, sampler.newest, args, signal),
     'vm.resume': ({ vmId, vmEpoch }, signal) => {
       gate.admitVmOrder(vmId, vmEpoch);
@@ -35,7 +43,10 @@ function vmHandlers(parts: AgentParts, { gate, sampler }: AgentRooms): HandlersO
       gate.admitVmOrder(vmId, vmEpoch);
       return done(destroyCopy(hypervisor, vmId, signal));
     },
-    'ticket.accept': ({ ticket }) => done(gate.accept(ticket, clock.nowMs())),
+    'ticket.accept': async ({ ticket }, signal) => {
+      const { vmId } = await gate.accept(ticket, clock.nowMs());
+      return done(images.makeWay(vmId, signal));
+    },
   };
 }
 
@@ -73,7 +84,34 @@ function transferHandlers({ transfers, inherited }: AgentRooms): HandlersOf<'tra
       if (status.kind === 'unknown') inherited.look();
       return { status };
     },
+    'transfer.answer': async ({ migrationId, askId, answer }) => {
+      transfers.answer(migrationId, askId, answer);
+      return {};
+    },
     'transfer.abort': ({ migrationId, vmId }, signal) => done(transfers.abort(migrationId, vmId, signal)),
+  };
+}
+
+function imageHandlers({ gate, channels, images, imageDesk }: AgentRooms): HandlersOf<'image'> {
+  return {
+    'image.call': (args, signal) => {
+      const { kind } = args.call;
+      gate.admitImageCall(args, kind === 'restore' || kind === 'discard');
+      if (kind !== 'discard') channels.mustBeMember(args.peerHostId);
+      return imageDesk.call(args, signal);
+    },
+    'image.take-back': ({ vmId, vmEpoch }, signal) => {
+      gate.admitVmOrder(vmId, vmEpoch);
+      return done(images.takeBack(vmId, signal));
+    },
+    'image.forget': ({ vmId, vmEpoch }, signal) => {
+      gate.admitVmOrder(vmId, vmEpoch);
+      return done(images.forget(vmId, signal));
+    },
+    'image.discard': ({ vmId, vmEpoch }, signal) => {
+      gate.admitVmOrder(vmId, vmEpoch);
+      return done(images.discard(vmId, signal));
+    },
   };
 }
 

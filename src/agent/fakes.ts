@@ -22,6 +22,7 @@ import type {
   TrustUpdate,
   Verifier,
 } from '#core/ports.ts';
+import { FakeTransports } from './fake-transports.ts';
 import { association, checksum, controllerKey, fakeSha256, pemOf, rekeyed, runningVm } from './examples.ts';
 import type { AgentParts } from './parts.ts';
 
@@ -232,6 +233,7 @@ export interface FakeWorld {
   readonly ipsec: FakeIpsec;
   readonly guard: FakeGuard;
   readonly network: FakeNetwork;
+  readonly transports: FakeTransports;
   readonly identity: FakeIdentity;
   readonly memory: FakeMemory;
   /** Lines that the agent has dialled. */
@@ -246,6 +248,7 @@ export function fakeWorld(): FakeWorld {
   const ipsec = new FakeIpsec();
   const guard = new FakeGuard();
   const network = new FakeNetwork();
+  const transports = new FakeTransports(hypervisor, timerClock);
   const identity = new FakeIdentity();
   const memory = new FakeMemory();
   const lines: FakeLine[] = [];
@@ -261,6 +264,7 @@ export function fakeWorld(): FakeWorld {
     guard,
     prober: fakeProber(ipsec, network, heardNonces),
     network,
+    transports,
     hostMeter: {
       read: async () => ({
         cpuUsedCores: cores(1),
@@ -281,7 +285,7 @@ export function fakeWorld(): FakeWorld {
     sha256: fakeSha256,
     ticketVerifier,
   };
-  return { parts, hypervisor, ipsec, guard, network, identity, memory, lines, logged, heardNonces };
+  return { parts, hypervisor, ipsec, guard, network, transports, identity, memory, lines, logged, heardNonces };
 }
 
 /** Probes and streams go through whatever SAs there are; nonces that are listened for come and go in `heardNonces`. */

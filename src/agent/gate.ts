@@ -46,7 +46,7 @@ export class Gate {
   }
 
   /** Checks signature, expiry, single use and epochs; from here on the ticket is used up, durably. */
-  async accept(signed: SignedTicket, nowMs: number): Promise<void> {
+  async accept(signed: SignedTicket, nowMs: number): Promise<Ticket> {
     const ticket = this.#open(signed);
     if (this.#held.size >= heldMax) this.#forgetExpired(nowMs);
     if (this.#held.size >= heldMax)
@@ -57,6 +57,25 @@ export class Gate {
     });
     if (!verdict.ok) throw new PlimsollError(verdict.refusal.code, verdict.refusal.message);
     this.#held.set(ticket.migrationId, { ticket, role: verdict.role, spent: false });
+    return ticket;
+  }
+
+  /**
+   * An ask of a sealed image's source to this host as its destination: by the accepted ticket of this migration. An agent that has
+   * restarted holds none; it still may say how a start ended, or throw away, for the newest epoch it has accepted (`isEnding`).
+   */
+  admitImageCall(
+    call: { readonly migrationId: string; readonly vmId: string; readonly vmEpoch: number; readonly peerHostId: string },
+    isEnding: boolean,
+  ): void {
+    const { migrationId, vmId, vmEpoch, peerHostId } = call;
+    this.admitVmOrder(vmId, vmEpoch);
+    const held = this.#held.get(migrationId);
+    const isForgotten = ![...this.#held.values()].some(({ ticket }) => ticket.vmId === vmId && ticket.vmEpoch === vmEpoch);
+    if (isEnding && isForgotten && this.#remembered.state.vmEpochs[vmId] === vmEpoch) return;
+    const { ticket, role } = held ?? { ticket: null, role: null };
+    if (role === 'destination' && ticket.vmId === vmId && ticket.vmEpoch === vmEpoch && ticket.fromHostId === peerHostId) return;
+    throw new PlimsollError('ticket-invalid', `no ticket to take VM ${vmId} in from ${peerHostId}: start the migration again`);
   }
 
   /** The accepted ticket of a migration that starts here now; a second start is refused. */

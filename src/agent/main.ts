@@ -2,8 +2,9 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { PlimsollError } from '#core/model/result.ts';
+import type { Transports } from '#core/transports.ts';
 import { loadYamlConfig } from '#drivers/config/yaml-config.ts';
-import { createLibvirtHypervisor } from '#drivers/libvirt/hypervisor.ts';
+import { createLibvirtHypervisor, type LibvirtDriver } from '#drivers/libvirt/hypervisor.ts';
 import { createDialer } from '#drivers/line/dialer.ts';
 import { joinCluster } from '#drivers/line/join-cluster.ts';
 import { FileAgentMemory } from '#drivers/linux/agent-memory.ts';
@@ -21,12 +22,21 @@ import { openIdentity } from '#drivers/pki/identity-keeper.ts';
 import { revocationCheck } from '#drivers/pki/revocation-list.ts';
 import { verifierFor } from '#drivers/pki/signer.ts';
 import { createStrongswanIpsec } from '#drivers/strongswan/ipsec.ts';
+import { hostTransports } from '#drivers/transports/host-transports.ts';
+import { LocalImageDestination } from '#drivers/transports/image-destination.ts';
+import { LocalImageSource } from '#drivers/transports/image-source.ts';
 import { type AgentConfig, AgentConfigSchema, agentConfigOf } from '#wire/agent-config.ts';
 import { productVersion } from '#wire/version.ts';
 import { runAgent as serve } from './agent.ts';
 import type { AgentParts } from './parts.ts';
 
 const ticketKeyFile = 'ticket-key.pem';
+/** A source saves the VM before it sends it. */
+const imageArrivalMsMax = 15 * 60_000;
+const imageSilenceMsMax = 30_000;
+const sshConnectMsMax = 10_000;
+/** Of sockets, whose paths are short. */
+const runFolder = '/run/plimsoll';
 
 export interface JoinOrder {
   readonly configPath: string;
@@ -88,6 +98,7 @@ async function partsOf(config: AgentConfig): Promise<AgentParts> {
     guard: new NftGuard(),
     prober: new LinuxProber(),
     network: new LinuxNetwork({ stateDir: config.stateDir }),
+    transports: transportsOf(config, hypervisor),
     hostMeter: new LinuxHostMeter({ clock: new SystemClock(), cgroup: config.cgroup }),
     dialer: createDialer({
       url: config.controllerUrl,
@@ -99,6 +110,18 @@ async function partsOf(config: AgentConfig): Promise<AgentParts> {
     sha256: (data) => createHash('sha256').update(data).digest('hex'),
     ticketVerifier: verifierFor(ticketKeyPem),
   };
+}
+
+function transportsOf({ stateDir, addresses, images, ssh, libvirtSocket }: AgentConfig, hypervisor: LibvirtDriver): Transports {
+  const silenceMsMax = imageSilenceMsMax;
+  const { underlay: address } = addresses;
+  const sshRest = { runFolder, peerSocketPath: libvirtSocket, connectDeadlineMs: sshConnectMsMax };
+  return hostTransports({
+    hypervisor,
+    kept: new LocalImageSource({ hypervisor, stateFolder: join(stateDir, 'saved-images'), silenceMsMax }),
+    incoming: new LocalImageDestination({ hypervisor, address, ...images, arrivalMsMax: imageArrivalMsMax, silenceMsMax }),
+    ssh: ssh && { ...ssh, ...sshRest },
+  });
 }
 
 function configOf(path: string): AgentConfig {

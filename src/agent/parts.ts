@@ -14,6 +14,7 @@ import type {
   Random,
   Verifier,
 } from '#core/ports.ts';
+import type { Transports } from '#core/transports.ts';
 import type { WatchLimits } from './channel-watch.ts';
 
 /** Everything an agent needs from the world; the simulator hands it the same in virtual time. */
@@ -26,6 +27,7 @@ export interface AgentParts {
   readonly guard: Guard;
   readonly prober: Prober;
   readonly network: Network;
+  readonly transports: Transports;
   readonly hostMeter: HostMeter;
   readonly dialer: Dialer;
   readonly memory: AgentMemory;

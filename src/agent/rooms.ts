@@ -1,6 +1,8 @@
 import { Channels } from './channels.ts';
 import type { ChannelRooms } from './closing.ts';
 import { Gate } from './gate.ts';
+import { ImageDesk } from './image-desk.ts';
+import { Images } from './images.ts';
 import { InheritedJobs } from './inherited-jobs.ts';
 import type { AgentParts, AgentSettings } from './parts.ts';
 import { Paths } from './paths.ts';
@@ -15,6 +17,8 @@ export interface AgentRooms extends ChannelRooms {
   readonly gate: Gate;
   readonly transfers: Transfers;
   readonly inherited: InheritedJobs;
+  readonly images: Images;
+  readonly imageDesk: ImageDesk;
   readonly trust: Trust;
   readonly sampler: Sampler;
 }
@@ -29,6 +33,8 @@ export function openRooms(parts: AgentParts, settings: AgentSettings, remembered
     gate,
     transfers,
     inherited: new InheritedJobs(parts, transfers, settings.channelWatch),
+    images: new Images(parts, transfers),
+    imageDesk: new ImageDesk(parts.clock, parts.transports.incoming),
     trust: new Trust(parts, channelRooms, transfers),
     sampler: new Sampler(parts, settings, bootId),
   };

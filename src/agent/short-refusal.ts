@@ -5,6 +5,9 @@ const sentenceLengthMax = 4096;
 
 /** As `refusalOf`, with a sentence that fits the wire. */
 export function shortRefusalOf(error: unknown, fallback: RefusalCode = 'internal'): Refusal {
-  const { code, message } = refusalOf(error, fallback);
+  return shortened(refusalOf(error, fallback));
+}
+
+export function shortened({ code, message }: Refusal): Refusal {
   return { code, message: message.slice(0, sentenceLengthMax) };
 }

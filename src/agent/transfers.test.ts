@@ -130,8 +130,10 @@ describe('a transfer by another channel', () => {
     ['nobody was let through', () => undefined, {}, 'grant-missing'],
     ['another host was let through', ({ guard }) => guard.exempt('10.0.0.3'), {}, 'grant-missing'],
     ['the guard is gone', ({ guard }) => letThroughAndRemove(guard), {}, 'guard-missing'],
-    ['its kind is not known here', ({ guard }) => guard.exempt('10.0.0.2'), { channelKind: 'ssh' }, 'profile-unsupported'],
-    ['its kind is not known here', ({ guard }) => guard.exempt('10.0.0.2'), { channelKind: 'sealed-image' }, 'profile-unsupported'],
+    ['ssh is not configured', ({ transports }) => transports.withoutSsh(), { channelKind: 'ssh' }, 'profile-unsupported'],
+    ['the guard is gone, by ssh', ({ guard }) => letThroughAndRemove(guard), { channelKind: 'ssh' }, 'guard-missing'],
+    ['the guard is gone, as an image', ({ guard }) => letThroughAndRemove(guard), { channelKind: 'sealed-image' }, 'guard-missing'],
+    ['its peer was revoked, by ssh', (source) => source.channels.exclude(new Set(['b'])), { channelKind: 'ssh' }, 'host-revoked'],
     ['its peer was revoked', (source) => letThroughAndRevoke(source), {}, 'host-revoked'],
   ];
 
@@ -139,7 +141,18 @@ describe('a transfer by another channel', () => {
     const source = await readySource();
     await spoil(source);
     await expect(source.transfers.start({ ...weaker, ...changes }, going)).rejects.toMatchObject({ code });
-    expect(source.hypervisor.migrations).toEqual([]);
+    expect([source.hypervisor.migrations, source.transports.log]).toEqual([[], []]);
+  });
+
+  it.each(['ssh', 'sealed-image'] as const)('of kind %s goes past the guard, which is not opened for it', async (channelKind) => {
+    const source = await readySource();
+    await source.transfers.start({ ...weaker, channelKind }, going);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(source.transfers.status('m1')).toMatchObject({ kind: 'running' });
+    source.guard.installed = false;
+    source.guard.exemptPeers.push('10.0.0.2');
+    await vi.advanceTimersByTimeAsync(600);
+    expect(source.transfers.status('m1')).toMatchObject({ kind: 'failed', refusal: { code: 'guard-missing' } });
   });
 
   it('is aborted when the exemption ends', async () => {

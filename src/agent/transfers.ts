@@ -1,26 +1,29 @@
 import { memoryFault, migrationAddress } from '#core/channel/profiles.ts';
 import type { ChannelReading } from '#core/model/channel.ts';
 import type { HostId } from '#core/model/host.ts';
-import type { Progress } from '#core/model/migration.ts';
+import type { JobOutcome, Progress } from '#core/model/migration.ts';
 import { PlimsollError, type Refusal } from '#core/model/result.ts';
 import type { VmId } from '#core/model/vm.ts';
 import type { MigrateRequest } from '#core/ports.ts';
 import { withDeadline } from '#core/time.ts';
-import type { CommandArgs, TransferStatus } from '#wire/agent-protocol.ts';
+import type { CommandArgs, ImageAnswer, TransferStatus } from '#wire/agent-protocol.ts';
 import { watchChannel, watchDefaults, type WatchLimits } from './channel-watch.ts';
 import type { Channels } from './channels.ts';
 import type { Gate } from './gate.ts';
+import { ImageAsks } from './image-asks.ts';
 import type { AgentParts } from './parts.ts';
 import type { Proofs } from './proofs.ts';
 import { shortRefusalOf } from './short-refusal.ts';
-import { judgeTransfer, mustBeExempt } from './transfer-rules.ts';
+import { judgeTransfer, mustBeLetThrough } from './transfer-rules.ts';
 
 type Start = CommandArgs<'transfer.start'>;
 
 interface Transfer {
   readonly vmId: VmId;
   readonly peerHostId: HostId;
+  readonly channelKind: Start['channelKind'];
   readonly abort: AbortController;
+  readonly asks: ImageAsks;
   status: TransferStatus;
 }
 
@@ -34,6 +37,7 @@ export class Transfers {
   readonly #gate: Gate;
   readonly #limits: WatchLimits;
   readonly #transfers = new Map<string, Transfer>();
+  #onEnd: () => void = () => undefined;
 
   constructor(
     parts: AgentParts,
@@ -59,21 +63,41 @@ export class Transfers {
     const transfer: Transfer = {
       vmId: args.vmId,
       peerHostId: args.peer.hostId,
+      channelKind: args.channelKind,
       abort: new AbortController(),
-      status: { kind: 'running', progress: null },
+      asks: new ImageAsks(this.#parts.clock, args.migrationId),
+      status: { kind: 'running', progress: null, ask: null },
     };
     this.#transfers.set(args.migrationId, transfer);
     void this.#run(transfer, args, first);
     return first;
   }
 
+  /** For whoever watches the transfer: what it asks of the destination's end is shown, and waited for. */
   status(migrationId: string): TransferStatus {
-    return this.#transfers.get(migrationId)?.status ?? { kind: 'unknown' };
+    const transfer = this.#transfers.get(migrationId);
+    if (transfer === undefined) return { kind: 'unknown' };
+    const { status, asks } = transfer;
+    return status.kind === 'running' ? { ...status, ask: asks.shown() } : status;
+  }
+
+  /** What the destination said. */
+  answer(migrationId: string, askId: string, answer: ImageAnswer): void {
+    this.#transfers.get(migrationId)?.asks.answer(askId, answer);
+  }
+
+  onEnd(listener: () => void): void {
+    this.#onEnd = listener;
   }
 
   /** Whether this process has a transfer of this VM under way. */
   owns(vmId: VmId): boolean {
     return this.#running().some((transfer) => transfer.vmId === vmId);
+  }
+
+  /** The same for one that goes as a sealed image. */
+  ownsImage(vmId: VmId): boolean {
+    return this.#running().some((transfer) => transfer.vmId === vmId && transfer.channelKind === 'sealed-image');
   }
 
   /** Where the transfers go that are under way. */
@@ -101,14 +125,16 @@ export class Transfers {
         return this.#proofs.spend(peer, signal);
       }
       case 'qemu-tls':
-      case 'none': {
+      case 'none':
+      case 'ssh':
+      case 'sealed-image': {
+        const fault = this.#parts.transports.fault(channelKind);
+        if (fault !== null) throw new PlimsollError(fault.code, fault.message);
+        this.#channels.mustBeMember(peer.hostId);
         const reading = await this.#channels.readingWithoutIpsec(signal);
-        mustBeExempt(peer, reading.guard);
+        mustBeLetThrough(channelKind, peer, reading.guard);
         return reading;
       }
-      case 'ssh':
-      case 'sealed-image':
-        throw new PlimsollError('profile-unsupported', `this agent cannot send a VM by ${channelKind}: choose ipsec`);
       default:
         return channelKind satisfies never;
     }
@@ -117,17 +143,16 @@ export class Transfers {
   async #run(transfer: Transfer, args: Start, first: ChannelReading): Promise<void> {
     const ended = new AbortController();
     const note = (progress: Progress) => {
-      if (transfer.status.kind === 'running') transfer.status = { kind: 'running', progress };
+      if (transfer.status.kind === 'running') transfer.status = { kind: 'running', progress, ask: null };
     };
     const watching = this.#watch(transfer, args, first, ended.signal);
     let refusal: Refusal | null = null;
     let status: (channel: ChannelReading | null) => TransferStatus;
     try {
-      const outcome = await this.#parts.hypervisor.migrate(requestOf(args), note, transfer.abort.signal);
+      const outcome = await this.#send(transfer, args, note);
       status = (channel) => ({ kind: 'completed', outcome, channel });
     } catch (error) {
-      const reason: unknown = transfer.abort.signal.aborted ? transfer.abort.signal.reason : error;
-      const why = shortRefusalOf(reason, 'hypervisor-failed');
+      const why = shortRefusalOf(reasonOf(error, transfer.abort.signal), 'hypervisor-failed');
       refusal = why;
       status = (channel) => ({ kind: 'failed', refusal: why, channel });
     }
@@ -140,6 +165,16 @@ export class Transfers {
       ended: transfer.status.kind,
       code: refusal?.code,
     });
+    this.#onEnd();
+  }
+
+  #send(transfer: Transfer, args: Start, note: (progress: Progress) => void): Promise<JobOutcome> {
+    const { channelKind, peer, vmId, bandwidthBytesPerSecond, downtimeMsMax } = args;
+    const { hypervisor, transports } = this.#parts;
+    const { signal } = transfer.abort;
+    if (channelKind === 'ipsec') return hypervisor.migrate(requestOf(args), note, signal);
+    const request = { vmId, peerHostId: peer.hostId, peerUnderlay: peer.addresses.underlay, bandwidthBytesPerSecond, downtimeMsMax };
+    return transports.migrate(channelKind, request, transfer.asks, note, signal);
   }
 
   /** Aborts the transfer when what protects it goes: fail closed, the VM stays here. */
@@ -188,14 +223,13 @@ export class Transfers {
   }
 }
 
-function requestOf(args: Start): MigrateRequest {
-  const { peer, channelKind } = args;
-  return {
-    vmId: args.vmId,
-    peerHostId: peer.hostId,
-    peerAddress: channelKind === 'ipsec' ? migrationAddress(peer.profile, peer.addresses) : peer.addresses.underlay,
-    streamSecurity: channelKind === 'qemu-tls' ? 'qemu-tls' : 'none',
-    bandwidthBytesPerSecond: args.bandwidthBytesPerSecond,
-    downtimeMsMax: args.downtimeMsMax,
-  };
+/** Why it was aborted says more than that it was; where the VM is says more than both. */
+function reasonOf(error: unknown, { aborted, reason }: AbortSignal): unknown {
+  const isOpen = error instanceof PlimsollError && (error.code === 'truth-unknown' || error.code === 'zero-copies');
+  return aborted && !isOpen ? reason : error;
+}
+
+function requestOf({ vmId, peer, bandwidthBytesPerSecond, downtimeMsMax }: Start): MigrateRequest {
+  const peerAddress = migrationAddress(peer.profile, peer.addresses);
+  return { vmId, peerHostId: peer.hostId, peerAddress, streamSecurity: 'none', bandwidthBytesPerSecond, downtimeMsMax };
 }

@@ -6,8 +6,12 @@ import { printAudit, printGrant, printGrants } from './security-printer.ts';
 const lifetimeMsDefault = 3_600_000;
 
 const examples = `
-A grant lets migrations from one host to another go in PLAIN TEXT for a time, for emergencies. One person requests it, another one
-approves it, everything is in the audit.
+A grant lets migrations from one host to another go without IPsec for a time, through a weaker channel or in PLAIN TEXT, for emergencies.
+One person requests it, another one approves it, everything is in the audit.
+
+The controller does not check who somebody is: it takes the name that comes with the command (SUDO_USER, else the login name), and
+whoever may open its socket (root) can give any name. Two persons guard against a mistake made alone, not against an administrator who
+wants to cheat.
 
 Examples:
   plimsoll grant request host1 host2 --reason "charon crashes, host1 is failing" --lifetime 30m
@@ -21,13 +25,13 @@ interface RequestOptions {
 
 /** `grant request|approve|list|withdraw`. */
 export function addGrantCommands(program: Command): void {
-  const grant = program.command('grant').description('break-glass permission to migrate in plain text').addHelpText('after', examples);
+  const grant = program.command('grant').description('break-glass permission to migrate without IPsec').addHelpText('after', examples);
 
   withController(
     grant
       .command('request')
       .description('ask for a grant; another person has to approve it')
-      .argument('<from>', 'host that would send in plain text')
+      .argument('<from>', 'host that would send without IPsec')
       .argument('<to>', 'host that would receive'),
   )
     .requiredOption('--reason <text>', 'why, for the audit')

@@ -37,12 +37,12 @@ export function addMigrateCommand(program: Command): void {
     .addOption(
       new Option(
         '--channel <kind>',
-        'what protects it. Everything but ipsec is WEAKER and there to be compared with; none is PLAIN TEXT and needs a grant',
+        'what protects it. Everything but ipsec is WEAKER, there to be compared with, and needs a grant; none is PLAIN TEXT',
       )
         .choices(channelKinds)
         .default('ipsec'),
     )
-    .option('--grant <grant>', "break-glass grant for --channel none (see 'plimsoll grant')")
+    .option('--grant <grant>', "break-glass grant for any --channel but ipsec (see 'plimsoll grant')")
     .addHelpText('after', migrateExamples)
     .action(async (vm: string, host: string | undefined, options: MigrateOptions, command: Command) => {
       const call = await callOf(command);

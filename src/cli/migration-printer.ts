@@ -76,21 +76,29 @@ export function printCheck(check: MigrateCheck): string {
   ].join('\n');
 }
 
+/** Ended and closed: its receipt can be read. */
 export function isOver(migration: MigrationResource): boolean {
-  return migration.phase === 'done' || migration.phase === 'failed';
+  return migration.endedAtMs !== null;
+}
+
+/** Ended, with its channel still up and its receipt not yet written. */
+function isBeingClosed(migration: MigrationResource): boolean {
+  return !isOver(migration) && (migration.phase === 'done' || migration.phase === 'failed');
 }
 
 function phaseOf(migration: MigrationResource): string {
-  return migration.failure === null ? migration.phase : `${migration.phase} (${migration.failure.code})`;
+  const phase = migration.failure === null ? migration.phase : `${migration.phase} (${migration.failure.code})`;
+  return isBeingClosed(migration) ? `${phase}, being closed` : phase;
 }
 
 function phaseText(migration: MigrationResource, nowMs: number): string {
   if (migration.endedAtMs !== null) return `${migration.phase} at ${formatTime(migration.endedAtMs)}`;
-  return `${migration.phase} for ${formatDuration(nowMs - migration.phaseSinceMs)}${abortNote(migration)}`;
+  const closing = isBeingClosed(migration) ? ', being closed' : '';
+  return `${migration.phase}${closing} for ${formatDuration(nowMs - migration.phaseSinceMs)}${abortNote(migration)}`;
 }
 
 function abortNote(migration: MigrationResource): string {
-  return migration.abortAsked && !isOver(migration) ? ', abort asked' : '';
+  return migration.abortAsked && !isOver(migration) && !isBeingClosed(migration) ? ', abort asked' : '';
 }
 
 function elapsedMs(migration: MigrationResource, nowMs: number): number {
@@ -109,7 +117,7 @@ type Field = readonly [name: string, value: string];
 
 function progressFields(migration: MigrationResource): readonly Field[] {
   const { progress } = migration;
-  if (progress === null || isOver(migration)) return [];
+  if (progress === null || isOver(migration) || isBeingClosed(migration)) return [];
   const dirtyBytesPerSecond =
     progress.dirtyPagesPerSecond === null || progress.pageSizeBytes === null ? null : progress.dirtyPagesPerSecond * progress.pageSizeBytes;
   return [

@@ -30,7 +30,7 @@ export function proofFields(proof: Proof): readonly Field[] {
   const numbers = proof.extendedSequenceNumbers ? ['64-bit sequence numbers'] : [];
   return [
     ['channel', `${proof.profile}: ${[...algorithms, ...numbers].join(', ')}, ${proof.mode} mode, proven ${formatTime(proof.provenAtMs)}`],
-    ['peers', proof.authentication === 'psk' ? 'authenticated by a pre-shared key made for this channel' : certificatesText(proof)],
+    ['peers', peersText(proof)],
     ['SPIs', `${proof.spiSourceToDestination} out, ${proof.spiDestinationToSource} back`],
     ['proof', `${proof.protectedProbes} probes crossed inside, ${proof.plainProbesDropped} plain-text probes dropped`],
   ];
@@ -40,6 +40,14 @@ export function proofFields(proof: Proof): readonly Field[] {
 export function tuningText(tuning: Tuning): string {
   const kept = tuning.kept === 'after' ? '' : ' (no better: not used)';
   return `path MTU ${tuning.pathMtuBytes}, MSS ${tuning.mssBeforeBytes} -> ${tuning.mssAfterBytes}, MTU ${tuning.mtuBeforeBytes} -> ${tuning.mtuAfterBytes}${kept}, limited by ${tuning.limitedBy}`;
+}
+
+function peersText(proof: Proof): string {
+  const how =
+    proof.authentication === 'psk'
+      ? 'authenticated by a pre-shared key made for this channel'
+      : `authenticated by ${certificatesText(proof)}`;
+  return `${how}; ${proof.postQuantumKey ? 'with a post-quantum pre-shared key in their keys (RFC 8784)' : 'no post-quantum key'}`;
 }
 
 function certificatesText({ sourceCertificateSha256, destinationCertificateSha256 }: Proof): string {

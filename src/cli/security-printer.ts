@@ -55,7 +55,7 @@ export function printGrants(grants: readonly GrantResource[], nowMs: number): st
     { title: 'EXPIRES', value: (grant) => expiryOf(grant, nowMs) },
     { title: 'REASON', value: ({ reason }) => reason },
   ];
-  return table(columns, grants, 'No grants: nobody has asked to migrate in plain text.');
+  return table(columns, grants, 'No grants: nobody has asked to migrate without IPsec.');
 }
 
 /** One grant, and what comes next. */
@@ -70,7 +70,7 @@ export function printGrant(grant: GrantResource, nowMs: number): string {
     fields([
       ['grant', grant.grantId],
       ['state', grant.state],
-      ['allows', `plain text from ${grant.fromHostId} to ${grant.toHostId}`],
+      ['allows', `migrations without IPsec, in plain text too, from ${grant.fromHostId} to ${grant.toHostId}`],
       ['reason', grant.reason],
       ['requested', `by ${grant.requestedBy}, ${formatTime(grant.requestedAtMs)}`],
       [

@@ -30,7 +30,7 @@ describe('a line to an agent', () => {
     expect(agent.line.sent).toEqual([{ type: 'welcome', protocol: protocolVersion, controllerEpoch: 7 }]);
     agent.line.deliver({ type: 'sample', sample: sampleOf('a', 1) });
     expect(heard).toEqual(['hello a', 'sample a']);
-    expect(await find()).toEqual({ vm: runningVm() });
+    expect(await find()).toEqual({ vm: runningVm(), image: null });
     expect(agent.line.sent[1]).toMatchObject({ controllerEpoch: 7, timeoutMs: 900 });
   });
 
@@ -62,7 +62,7 @@ describe('a line to an agent', () => {
     expect(heard).toEqual(['hello a', 'lost a: message-invalid']);
     expect(parts.logged.at(-1)).toContain('message-invalid');
     agent.dial();
-    expect(await find()).toEqual({ vm: runningVm() });
+    expect(await find()).toEqual({ vm: runningVm(), image: null });
   });
 
   const early: readonly (readonly [story: string, message: unknown])[] = [
@@ -148,7 +148,7 @@ describe('a command to an agent', () => {
     await vi.advanceTimersByTimeAsync(1001);
     await late;
     for (const commandId of ['id1', 'nobody', 'constructor'])
-      agent.line.deliver({ type: 'reply', commandId, ok: true, value: { vm: null } });
+      agent.line.deliver({ type: 'reply', commandId, ok: true, value: { vm: null, image: null } });
     expect(lines.isUp('a')).toBe(true);
   });
 
@@ -168,8 +168,8 @@ describe('a command to an agent', () => {
     await expect(find()).rejects.toMatchObject({ code: 'migration-limit' });
     await vi.advanceTimersByTimeAsync(1001);
     await waiting;
-    agent.answers['vm.find'] = () => ({ vm: null });
-    expect(await find()).toEqual({ vm: null });
+    agent.answers['vm.find'] = () => ({ vm: null, image: null });
+    expect(await find()).toEqual({ vm: null, image: null });
   });
 
   it('ends when the controller stops', async () => {

@@ -22,14 +22,16 @@ const authority = {
   rootKeyPresent: true,
 };
 
+const soundCluster = { authority, leafLifetimeMs: dayMs, clockSkewMsMax: 2000, longestRevocationList: 0 };
+
 function found(host: Partial<HostFacts>, changes: Partial<AlarmFacts> = {}) {
-  return findingsOf({ hosts: [{ ...sound, ...host }], authority, leafLifetimeMs: dayMs, clockSkewMsMax: 2000, ...changes }, nowMs);
+  return findingsOf({ hosts: [{ ...sound, ...host }], ...soundCluster, ...changes }, nowMs);
 }
 
 describe('alarms', () => {
   it('are not raised over a sound cluster, nor over one without hosts', () => {
     expect(found({})).toEqual([]);
-    expect(findingsOf({ hosts: [], authority, leafLifetimeMs: dayMs, clockSkewMsMax: 2000 }, nowMs)).toEqual([]);
+    expect(findingsOf({ hosts: [], ...soundCluster }, nowMs)).toEqual([]);
   });
 
   const sixthMs = dayMs / 6;
@@ -75,6 +77,20 @@ describe('alarms', () => {
 
   it.each(quiet)('are not raised over %s', (_story, host) => {
     expect(found(host)).toEqual([]);
+  });
+
+  it.each([
+    [1439, []],
+    [1440, ['warning']],
+    [1800, ['warning']],
+    [1801, ['critical']],
+  ])('tell of %i revoked certificates on one list, of which 1800 fit: %j', (longestRevocationList, severities) => {
+    const findings = found({}, { longestRevocationList });
+    expect(findings.map(({ severity }) => severity)).toEqual(severities);
+    for (const { code, sentence } of findings) {
+      expect(code).toBe('revocation-list-full');
+      expect(sentence).toContain('1800');
+    }
   });
 
   it('tell a host that is away from one whose renewal fails', () => {

@@ -1,4 +1,5 @@
 /** What a person should look at: judged from facts, without clock or effects. */
+import { revokedCertificatesAlarmShare, revokedCertificatesMax } from '#core/channel/revocation-limits.ts';
 import type { HostId } from '#core/model/host.ts';
 import type { AuthorityState } from '#core/ports.ts';
 import type { Alarm } from '#wire/api.ts';
@@ -29,13 +30,16 @@ export interface AlarmFacts {
   readonly authority: AuthorityState;
   readonly leafLifetimeMs: number;
   readonly clockSkewMsMax: number;
+  /** Revoked certificates that one list names, or should name. */
+  readonly longestRevocationList: number;
 }
 
 export type Finding = Omit<Alarm, 'sinceMs'>;
 
 /** Everything that is wrong now. */
 export function findingsOf(facts: AlarmFacts, nowMs: number): readonly Finding[] {
-  return [...facts.hosts.flatMap((host) => hostFindings(host, facts, nowMs)), ...authorityFindings(facts, nowMs)];
+  const hosts = facts.hosts.flatMap((host) => hostFindings(host, facts, nowMs));
+  return [...hosts, ...authorityFindings(facts, nowMs), ...listFindings(facts)];
 }
 
 /** Findings as alarms: one that stood before keeps its time. The gravest first, then the oldest. */
@@ -117,6 +121,17 @@ function authorityFindings({ hosts, authority }: AlarmFacts, nowMs: number): rea
     found.push({ code: 'root-key-online', severity: 'hint', subject: 'cluster', sentence });
   }
   return found;
+}
+
+function listFindings({ longestRevocationList: listed }: AlarmFacts): readonly Finding[] {
+  if (listed < revokedCertificatesMax * revokedCertificatesAlarmShare) return [];
+  const about = { code: 'revocation-list-full', subject: 'cluster' } as const;
+  if (listed > revokedCertificatesMax) {
+    const sentence = `${listed} certificates of one CA are revoked and have not ended, IPsec can be told of ${revokedCertificatesMax}: the hosts keep the list before and refuse the newly revoked by name only; let no revoked host join again before this is over`;
+    return [{ ...about, severity: 'critical', sentence }];
+  }
+  const sentence = `${listed} certificates of one CA are revoked and have not ended, ${revokedCertificatesMax} fit into the list that IPsec can be told: it gets shorter as they end, revoke no more than needed until then`;
+  return [{ ...about, severity: 'warning', sentence }];
 }
 
 function endOf(leftMs: number): string {

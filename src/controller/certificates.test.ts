@@ -39,14 +39,14 @@ function issuedTo(hostId: string, changes: object = {}) {
   return { hostId, serialNumber: `of ${hostId}`, authorityId: 'ca', sha256, ...times, ...changes };
 }
 
-async function newCluster(hostIds: readonly string[] = ['a', 'b', 'c']) {
+async function newCluster(hostIds: readonly string[] = ['a', 'b', 'c'], certificates = own.certificates) {
   const store = new MemoryStore();
   for (const hostId of hostIds) {
     store.hostRecords.push({ hostId, joinedAtMs: 1, addresses, lastSeenAtMs: null, revokedAtMs: null });
     store.issued.push(issuedTo(hostId));
   }
   const parts = fakeParts(store);
-  const rooms = await openRooms(parts, own, tokens, stop.signal);
+  const rooms = await openRooms(parts, { ...own, certificates }, tokens, stop.signal);
   const agents = hostIds.map((hostId) => new FakeAgent(parts, hostId, null, leafLifetimeMs));
   const run = () => void (loop = rooms.certificates.run());
   await vi.advanceTimersByTimeAsync(1);
@@ -73,6 +73,21 @@ describe('certificates', () => {
     expect(store.issued.filter(({ hostId }) => hostId === 'a')).toHaveLength(2);
     await vi.advanceTimersByTimeAsync(leafLifetimeMs * 0.4);
     expect(parts.authority.orders).toHaveLength(3);
+  });
+
+  it('that fell due while the agent was away are renewed as soon as it dials in', async () => {
+    const { parts, rooms, agents } = await newCluster(['a', 'b']);
+    const asked = () => agents.map((agent) => agent.asked.filter((name) => name.startsWith('identity.')));
+    agents[0]?.line.close('asleep');
+    await vi.advanceTimersByTimeAsync(leafLifetimeMs * 0.6);
+    agents[1]?.dial();
+    await vi.advanceTimersByTimeAsync(1);
+    expect([rooms.lines.isUp('a'), asked()]).toEqual([false, [[], []]]);
+    await vi.advanceTimersByTimeAsync(leafLifetimeMs * 0.2);
+    agents[0]?.dial();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(asked()).toEqual([['identity.request', 'identity.install'], []]);
+    expect(parts.authority.orders.map(({ hostId }) => hostId)).toEqual(['a']);
   });
 
   it('go on being renewed round after round, each host once per round', async () => {
@@ -176,6 +191,16 @@ describe('a revoked host', () => {
     expect(parts.logged.some((line) => line.includes('turned away'))).toBe(true);
   });
 
+  it('does not come back with a token of before, but with one that is made afterwards', async () => {
+    const { rooms } = await newCluster(['b']);
+    const join = async (token: string) => rooms.joining.admit({ token, hostId: 'b', addresses });
+    const before = await rooms.joining.createToken('b', 60_000);
+    await rooms.certificates.revoke('b', 'stolen', 'anna', nothing);
+    await expect(join(before.token)).rejects.toMatchObject({ code: 'token-invalid' });
+    await join((await rooms.joining.createToken('b', 60_000)).token);
+    expect(rooms.membership.revokedAtMs('b')).toBeNull();
+  });
+
   it('belongs to the cluster again when it joins again; its old certificate does not', async () => {
     const { rooms, parts } = await newCluster();
     await rooms.certificates.revoke('a', 'stolen', 'anna', nothing);
@@ -231,6 +256,34 @@ describe('a revoked host', () => {
     const { rooms, agents } = await newCluster();
     await expect(rooms.certificates.revoke('x', 'stolen', 'anna', nothing)).rejects.toMatchObject({ code: 'host-unknown' });
     expect(agents.map((agent) => agent.line.closedFor)).toEqual([null, null, null]);
+  });
+
+  it('stays on one more regular list after its certificate has ended', async () => {
+    const { rooms, parts } = await newCluster(['a', 'b', 'c'], { leafLifetimeMs, crlIntervalMs: 50_000 });
+    await rooms.certificates.revoke('a', 'stolen', 'anna', nothing);
+    // The certificate ends after 60 s; a list made before that may be followed by the next one 50 s later.
+    await vi.advanceTimersByTimeAsync(leafLifetimeMs + 70_000);
+    await rooms.certificates.revoke('b', 'stolen', 'anna', nothing);
+    expect(parts.authority.lists.at(-1)).toContain('of a');
+    await vi.advanceTimersByTimeAsync(40_000);
+    await rooms.certificates.revoke('c', 'stolen', 'anna', nothing);
+    expect(parts.authority.lists.at(-1)).not.toContain('of a');
+  });
+
+  it('is counted when the list gets too long; a controller starts with such a list, and not when it fails otherwise', async () => {
+    const { store, parts, rooms } = await newCluster(['a', 'b']);
+    expect(rooms.certificates.longestList).toBe(0);
+    const many = (index: number) => issuedTo('x', { serialNumber: String(index), sha256: `${index}`.padStart(64, '0'), revokedAtMs: 1 });
+    store.issued.push(...Array.from({ length: 1801 }, (_, index) => many(index)));
+    store.issued.push({ ...many(5000), authorityId: 'another ca' });
+    await rooms.certificates.revoke('a', 'stolen', 'anna', nothing);
+    expect(rooms.certificates.longestList).toBe(1802);
+    const again = fakeParts(store);
+    again.authority.fault = 'too long';
+    expect((await openRooms(again, own, tokens, stop.signal)).certificates.longestList).toBe(1802);
+    store.issued.length = 2;
+    parts.authority.fault = 'no room';
+    await expect(openRooms(parts, own, tokens, stop.signal)).rejects.toThrow('no room');
   });
 
   it('leaves certificates that ended long ago off the list', async () => {

@@ -1,4 +1,5 @@
 /** Certificates and revocation: issues, renews in time, revokes at once, and keeps every agent's trust up to date. */
+import { longestRevocationList, revokedCertificatesMax } from '#core/channel/revocation-limits.ts';
 import type { HostId } from '#core/model/host.ts';
 import { PlimsollError, refusalOf } from '#core/model/result.ts';
 import type { CertificateOrder, IssuedCertificate, RevokedCertificate, TrustUpdate } from '#core/ports.ts';
@@ -19,8 +20,10 @@ const installMs = 20_000;
 /** All agents have heard of a revocation within 5 s, or are counted as not told; they hear of it when they dial in. */
 const revocationPushMs = 4000;
 const routinePushMs = 10_000;
-/** A revoked certificate stays on the list for a while after its end, for hosts whose clocks are behind (RFC 5280 section 3.3). */
+/** A revoked certificate stays on the list for a while after its end, for hosts whose clocks are behind. */
 const listedAfterEndMsMax = 3_600_000;
+/** And on one more regular list at least (RFC 5280 section 3.3): one of these intervals may be over just before the end. */
+const listedAfterEndIntervals = 2;
 
 interface PushResult {
   readonly told: readonly HostId[];
@@ -41,6 +44,7 @@ export class Certificates {
   readonly #renewals: Renewals;
   #trust: TrustUpdate | null = null;
   #trustMadeAtMs = 0;
+  #longestList = 0;
   /** Issuing and revoking one after the other: no host gets a certificate that a revocation does not see. */
   #tail: Promise<unknown> = Promise.resolve();
 
@@ -55,7 +59,22 @@ export class Certificates {
     const { store } = this.#rooms.parts;
     // Those that end last come first, so the first one of a host is its newest.
     for (const certificate of await store.certificates({ revoked: false })) this.#renewals.noteIfFirst(certificate);
-    await this.#exclusively(() => this.#makeTrust());
+    await this.#exclusively(() => this.#firstTrust());
+  }
+
+  /** Lists that are too long keep nobody from starting a controller: revoked hosts are refused by name, and the alarm tells it. */
+  async #firstTrust(): Promise<void> {
+    try {
+      await this.#makeTrust();
+    } catch (error) {
+      if (this.#longestList <= revokedCertificatesMax) throw error;
+      this.#rooms.parts.log.error('the lists of revoked certificates were not made', { ...refusalOf(error) });
+    }
+  }
+
+  /** Revoked certificates on the longest list, as it is or would be: what is over `revokedCertificatesMax` cannot be listed. */
+  get longestList(): number {
+    return this.#longestList;
   }
 
   /** Renews certificates, the intermediate CA and the lists until the signal aborts. */
@@ -64,7 +83,7 @@ export class Certificates {
     const tickMs = Math.min(30_000, Math.max(250, Math.min(settings.leafLifetimeMs / 40, settings.crlIntervalMs / 4)));
     while (await pause(parts.clock, tickMs, this.#signal)) {
       await this.#attempt('the lists of revoked certificates were not renewed', () => this.#renewLists());
-      await this.#attempt('certificates were not renewed', () => this.#renewDue());
+      await this.#attempt('certificates were not renewed', () => this.#renewDue(this.#rooms.lines.hostIds));
     }
   }
 
@@ -77,9 +96,10 @@ export class Certificates {
     return this.#rooms.parts.store.certificates({ hostId });
   }
 
-  /** Tells an agent that has dialled in what it may have missed. */
+  /** Tells an agent that has dialled in what it may have missed, and gives it the certificate that fell due while it was away. */
   greet(hostId: HostId): void {
     this.#renewals.met(hostId);
+    void this.#attempt('a certificate was not renewed', () => this.#renewDue([hostId]));
     void this.#attempt('an agent was not told the newest revocations', async () => {
       const { notTold } = await this.#push([hostId], routinePushMs);
       for (const { refusal } of notTold) throw new PlimsollError(refusal.code, `${hostId}: ${refusal.message}`);
@@ -173,7 +193,9 @@ export class Certificates {
 
   /** Whether somebody's clock may still call a certificate valid that ends then. */
   #mayStillCount(notAfterMs: number): boolean {
-    return notAfterMs + Math.min(listedAfterEndMsMax, this.#rooms.settings.leafLifetimeMs) > this.#rooms.parts.clock.nowMs();
+    const { leafLifetimeMs, crlIntervalMs } = this.#rooms.settings;
+    const listedAfterEndMs = Math.max(Math.min(listedAfterEndMsMax, leafLifetimeMs), listedAfterEndIntervals * crlIntervalMs);
+    return notAfterMs + listedAfterEndMs > this.#rooms.parts.clock.nowMs();
   }
 
   async #makeTrust(): Promise<TrustUpdate> {
@@ -185,6 +207,7 @@ export class Certificates {
       if (revokedAtMs === null || !this.#mayStillCount(notAfterMs)) return [];
       return [{ serialNumber, authorityId, revokedAtMs }];
     });
+    this.#longestList = longestRevocationList(revoked);
     this.#trust = await authority.trust(revoked, nowMs);
     this.#trustMadeAtMs = nowMs;
     return this.#trust;
@@ -215,9 +238,9 @@ export class Certificates {
     };
   }
 
-  async #renewDue(): Promise<void> {
+  async #renewDue(hostIds: readonly HostId[]): Promise<void> {
     const { lines, parts } = this.#rooms;
-    const due = lines.hostIds.filter((hostId) => this.#renewals.isDue(hostId, lines.facts(hostId)?.certificate ?? null));
+    const due = hostIds.filter((hostId) => this.#renewals.isDue(hostId, lines.facts(hostId)?.certificate ?? null));
     for (const { hostId, refusal } of await this.renew(due)) {
       if (refusal !== null) parts.log.warn('a certificate was not renewed, it is tried again', { hostId, ...refusal });
     }

@@ -1,4 +1,5 @@
 /** The controller: takes in samples, plans, executes, keeps the ledger. Everything from the world comes as a part. */
+import { needsGrant } from '#core/channel/weaker.ts';
 import type { HostId } from '#core/model/host.ts';
 import type { Mode } from '#core/model/policy.ts';
 import { PlimsollError, refusalOf } from '#core/model/result.ts';
@@ -145,9 +146,14 @@ export class Controller implements ControllerService {
   async migrate(body: MigrateBody, askedBy: string): Promise<MigrationResource> {
     const { wishes, grants, audit, executor } = this.#rooms;
     const { wish } = wishes.migration(body, askedBy);
-    if (wish.channelKind !== 'none') return executor.start(wish);
+    if (!needsGrant(wish.channelKind)) return executor.start(wish);
     const grant = await grants.permit(wish.grantId, wish.fromHostId, wish.toHostId);
-    await audit.write(askedBy, 'grant.use', grant.grantId, `${wish.vmName}: ${wish.fromHostId} -> ${wish.toHostId} in plain text`);
+    await audit.write(
+      askedBy,
+      'grant.use',
+      grant.grantId,
+      `${wish.vmName}: ${wish.fromHostId} -> ${wish.toHostId} by ${wish.channelKind === 'none' ? 'plain text' : wish.channelKind}`,
+    );
     return executor.start({ ...wish, approvedBy: grant.approvedBy });
   }
 

@@ -19,7 +19,7 @@ import type {
 
 const ignored = () => undefined;
 
-/** In memory, with the rules of the real one: a plan and a receipt are written once, a token is used once. */
+/** In memory, with the rules of the real one: a plan and a receipt are written once, a token is used once and not after its host was revoked. */
 export class MemoryStore implements Store {
   /** Calls of these fail. */
   readonly failing = new Set<keyof Store>();
@@ -41,7 +41,7 @@ export class MemoryStore implements Store {
   nextControllerEpoch = () => this.#do('nextControllerEpoch', () => (this.#controllerEpoch += 1));
   nextVmEpoch = () => this.#do('nextVmEpoch', () => (this.#vmEpoch += 1));
   hosts = () => this.#do('hosts', () => this.hostRecords);
-  saveHost = (host: HostRecord) => this.#do('saveHost', () => replaceBy(this.hostRecords, host, ({ hostId }) => hostId));
+  saveHost = (host: HostRecord) => this.#do('saveHost', () => this.#saveHost(host));
   saveToken = (token: JoinToken) => this.#do('saveToken', () => void this.tokens.set(token.tokenHash, token));
   useToken = (tokenHash: string, atMs: number) => this.#do('useToken', () => this.#useToken(tokenHash, atMs));
   appendSamples = (samples: readonly Sample[]) => this.#do('appendSamples', () => void this.samples.push(...samples));
@@ -85,6 +85,12 @@ export class MemoryStore implements Store {
       (one) => (hostId === undefined || one.hostId === hostId) && (revoked === undefined || (one.revokedAtMs !== null) === revoked),
     );
     return wanted.toSorted((a, b) => b.notAfterMs - a.notAfterMs);
+  }
+
+  #saveHost(host: HostRecord): void {
+    replaceBy(this.hostRecords, host, ({ hostId }) => hostId);
+    if (host.revokedAtMs === null) return;
+    for (const token of this.tokens.values()) if (token.hostId === host.hostId) this.#useToken(token.tokenHash, host.revokedAtMs);
   }
 
   #useToken(tokenHash: string, atMs: number): JoinToken | null {

@@ -1,6 +1,7 @@
 /** Hand-written ports for the controller's own tests: a store and agents that can be made to fail. */
 import type { ChannelReading, GuardState, ProofFacts, SecurityAssociation } from '#core/model/channel.ts';
 import type { HostId } from '#core/model/host.ts';
+import type { ImageStanding } from '#core/model/migration.ts';
 import { defaultPolicy, type Policy } from '#core/model/policy.ts';
 import { PlimsollError, refusalOf } from '#core/model/result.ts';
 import type { Sample } from '#core/model/sample.ts';
@@ -160,6 +161,8 @@ export function runningVm(changes: Partial<VmView> = {}): VmView {
 export class FakeAgent {
   readonly hostId: HostId;
   vm: VmView | null;
+  /** What the host has of the VM as an image. */
+  image: ImageStanding | null = null;
   line = new FakeLine();
   /** Names of the commands that came, in order. */
   readonly asked: CommandName[] = [];
@@ -206,7 +209,7 @@ export class FakeAgent {
   /** How a sound agent answers this command. */
   usual(name: CommandName): Answer {
     const usual: Partial<Record<CommandName, Answer>> = {
-      'vm.find': () => ({ vm: this.vm }),
+      'vm.find': () => ({ vm: this.vm, image: this.image }),
       'vm.check-destination': () => ({ refusal: null, hypervisor: 'fake' }),
       'channel.prepare': ({ secrets }) => this.#prepare(secrets),
       'channel.establish': () => ({ sa: association('b', 0) }),
@@ -220,7 +223,7 @@ export class FakeAgent {
       'path.stream': ({ durationMs }) => ({ bytes: 1_000_000, durationMs, packetsOut: 1000, packetBytesOut: 1_100_000 }),
       'identity.request': () => ({ requestPem: `request of ${this.hostId}` }),
       'transfer.start': () => ({ reading: reading(association('b', 0)) }),
-      'transfer.status': () => ({ status: { kind: 'running', progress: null } }),
+      'transfer.status': () => ({ status: { kind: 'running', progress: null, ask: null } }),
     };
     return usual[name] ?? (() => ({}));
   }

@@ -1,4 +1,10 @@
-/** Break-glass grants: permission for a channel that does not protect, asked for by one person and approved by another, for a time. */
+/**
+ * Break-glass grants: permission for a channel that does not protect, asked for by one person and approved by another, for a time.
+ *
+ * Who somebody is, they say themselves: the name comes with the request (`x-plimsoll-user`; the CLI takes `SUDO_USER`, else the login
+ * name). The socket is open to the controller's own user and to root only, so the peer's user id would tell nothing more. Two
+ * names therefore keep one person from a mistake, and put both into the audit; they do not stop an administrator who gives a false one.
+ */
 import type { HostId } from '#core/model/host.ts';
 import { PlimsollError, type Refusal } from '#core/model/result.ts';
 import type { Grant } from '#core/store.ts';
@@ -15,7 +21,7 @@ export function stateOf(grant: Grant, nowMs: number): GrantResource['state'] {
   return grant.approvedBy === null ? 'requested' : 'approved';
 }
 
-/** Why this grant does not let a migration from here to there go in plain text now; null when it does. */
+/** Why this grant does not let a migration from here to there go without IPsec now; null when it does. */
 export function grantFault(grant: Grant, fromHostId: HostId, toHostId: HostId, nowMs: number): Refusal | null {
   const state = stateOf(grant, nowMs);
   if (state === 'requested')
@@ -26,7 +32,7 @@ export function grantFault(grant: Grant, fromHostId: HostId, toHostId: HostId, n
   return null;
 }
 
-/** Two spellings of one name are one person. */
+/** Two spellings of one name are one person. Two names may still be one: see above. */
 export function isSamePerson(one: string, other: string): boolean {
   return one.trim().toLowerCase() === other.trim().toLowerCase();
 }
@@ -86,12 +92,12 @@ export class Grants {
     return (await this.#parts.store.grants(limit)).map((grant) => this.#resource(grant));
   }
 
-  /** The grant that lets this migration go in plain text. Throws `grant-missing` or `grant-invalid`. */
+  /** The grant that lets this migration go without IPsec. Throws `grant-missing` or `grant-invalid`. */
   async permit(grantId: string | null, fromHostId: HostId, toHostId: HostId): Promise<Grant> {
     if (grantId === null) {
       throw new PlimsollError(
         'grant-missing',
-        "a migration in plain text needs a break-glass grant: 'plimsoll grant request', approved by a second person",
+        "a migration that IPsec does not protect needs a break-glass grant: 'plimsoll grant request', approved by a second person",
       );
     }
     const grant = await this.#find(grantId);

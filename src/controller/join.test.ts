@@ -21,7 +21,7 @@ function newJoining() {
     caFingerprint: 'ab',
     controllerUrl: 'https://controller:1',
   });
-  return { parts, view, joining };
+  return { parts, view, joining, membership };
 }
 
 describe('a join token', () => {
@@ -54,6 +54,20 @@ describe('a join token', () => {
     await vi.advanceTimersByTimeAsync(waitMs);
     await expect(joining.admit(request(token, hostId))).rejects.toMatchObject({ code });
     expect([parts.store.hostRecords, view.hosts()]).toEqual([[], []]);
+  });
+
+  it('that was made before its host was revoked admits nobody; one that was made afterwards does, and those of others stay', async () => {
+    const { parts, joining, membership } = newJoining();
+    await joining.admit(request((await joining.createToken('a', 60_000)).token));
+    const before = await joining.createToken('a', 60_000);
+    const ofAnother = await joining.createToken('b', 60_000);
+    await parts.store.saveHost(membership.revoke('a', 1000));
+    await expect(joining.admit(request(before.token))).rejects.toMatchObject({ code: 'token-invalid' });
+    expect(membership.revokedHostIds).toEqual(['a']);
+    const after = await joining.createToken('a', 60_000);
+    await joining.admit(request(after.token));
+    await joining.admit(request(ofAnother.token, 'b'));
+    expect(membership.revokedHostIds).toEqual([]);
   });
 
   it('admits nobody when the host cannot be kept, and is spent', async () => {

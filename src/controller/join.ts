@@ -43,7 +43,10 @@ export class Joining {
     return { hostId, token, expiresAtMs, caFingerprint: this.#tokens.caFingerprint, controllerUrl: this.#tokens.controllerUrl };
   }
 
-  /** Spends the token and records the host. Throws `token-invalid` or `token-expired`; then no certificate is issued. */
+  /**
+   * Spends the token and records the host. Throws `token-invalid` or `token-expired`; then no certificate is issued. A revocation of the
+   * host has voided the tokens of before (`Store.saveHost`).
+   */
   async admit(request: JoinRequest): Promise<void> {
     const nowMs = this.#parts.clock.nowMs();
     const token = await this.#parts.store.useToken(this.#tokens.hashToken(request.token), nowMs);

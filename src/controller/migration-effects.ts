@@ -1,13 +1,17 @@
 /** Performs the effects of one migration's state machine by commands to the two agents. Chooses nothing. */
+import { goesPastGuard } from '#core/channel/weaker.ts';
 import type { ChannelReading } from '#core/model/channel.ts';
 import type { HostId } from '#core/model/host.ts';
 import type { Migration, MigrationRequest, VmTruth } from '#core/model/migration.ts';
 import { refusalOf } from '#core/model/result.ts';
 import type { Policy } from '#core/model/policy.ts';
 import type { MigrationEffect, MigrationEvent } from '#core/migration/step.ts';
+import type { Correction } from '#core/migration/truth.ts';
 import { pause } from '#core/time.ts';
 import type { CommandArgs, CommandName, CommandReply } from '#wire/agent-protocol.ts';
 import type { AgentLines } from './agent-lines.ts';
+import { ImageCourier } from './image-courier.ts';
+import type { Membership } from './membership.ts';
 import type { ControllerParts } from './parts.ts';
 import type { Preflight } from './preflight.ts';
 import type { Fit, Securing } from './securing.ts';
@@ -31,13 +35,45 @@ export interface EffectRooms {
   readonly preflight: Preflight;
   readonly securing: Securing;
   readonly fit: Fit;
+  readonly membership: Membership;
   readonly epoch: number;
 }
+
+type CorrectionName = 'vm.resume' | 'vm.destroy-copy' | 'image.discard' | 'image.take-back' | 'image.forget';
+
+/** Where each correction is made, by which command, and why. */
+const corrections: Readonly<
+  Record<Correction, { readonly on: 'source' | 'destination'; readonly name: CorrectionName; readonly why: string }>
+> = {
+  'resume-source': { on: 'source', name: 'vm.resume', why: 'both hosts agree that the VM is halted on its source: it is resumed' },
+  'destroy-source-copy': {
+    on: 'source',
+    name: 'vm.destroy-copy',
+    why: 'the VM runs on its destination: the halted copy on its source is removed',
+  },
+  'destroy-destination-copy': {
+    on: 'destination',
+    name: 'vm.destroy-copy',
+    why: 'the source keeps the VM: the halted copy on the destination is removed',
+  },
+  'discard-destination-image': {
+    on: 'destination',
+    name: 'image.discard',
+    why: 'the destination has not started the VM from its image: that image is thrown away',
+  },
+  'take-image-back': {
+    on: 'source',
+    name: 'image.take-back',
+    why: 'the destination has nothing of the VM that was given to it: the source starts it again from its image',
+  },
+  'forget-source-image': { on: 'source', name: 'image.forget', why: 'the VM runs on its destination: its image on the source is removed' },
+};
 
 export class MigrationEffects {
   readonly #parts: ControllerParts;
   readonly #lines: AgentLines;
   readonly #rooms: EffectRooms;
+  readonly #courier: ImageCourier;
   readonly #signal: AbortSignal;
   /** Hosts that did not answer when last asked: said once, not once a second. */
   readonly #silent = new Set<HostId>();
@@ -46,6 +82,7 @@ export class MigrationEffects {
     this.#rooms = rooms;
     this.#parts = rooms.parts;
     this.#lines = rooms.lines;
+    this.#courier = new ImageCourier(rooms.parts, rooms.lines, (hostId) => this.#isExcluded(hostId), signal);
     this.#signal = signal;
   }
 
@@ -67,26 +104,12 @@ export class MigrationEffects {
       case 'ask-truth':
         return this.#askTruth(request, effect.delayMs);
       case 'resume-source':
-        return this.#correct(
-          request,
-          request.fromHostId,
-          'vm.resume',
-          'both hosts agree that the VM is halted on its source: it is resumed',
-        );
       case 'destroy-source-copy':
-        return this.#correct(
-          request,
-          request.fromHostId,
-          'vm.destroy-copy',
-          'the VM runs on its destination: the halted copy on its source is removed',
-        );
       case 'destroy-destination-copy':
-        return this.#correct(
-          request,
-          request.toHostId,
-          'vm.destroy-copy',
-          'the source keeps the VM: the halted copy on the destination is removed',
-        );
+      case 'discard-destination-image':
+      case 'take-image-back':
+      case 'forget-source-image':
+        return this.#correct(request, effect.kind);
       case 'verify':
         return { kind: 'verified', reading: await this.#readingOf(request) };
       default:
@@ -95,8 +118,10 @@ export class MigrationEffects {
   }
 
   /** What is done to a copy is in the log before it is done. Whether it worked, the next question to both hosts tells. */
-  async #correct(request: MigrationRequest, hostId: HostId, name: 'vm.resume' | 'vm.destroy-copy', why: string): Promise<MigrationEvent> {
-    const { migrationId, vmId, vmName, vmEpoch } = request;
+  async #correct(request: MigrationRequest, correction: Correction): Promise<MigrationEvent> {
+    const { migrationId, vmId, vmName, vmEpoch, fromHostId, toHostId } = request;
+    const { on, name, why } = corrections[correction];
+    const hostId = on === 'source' ? fromHostId : toHostId;
     this.#parts.log.warn(why, { migrationId, vm: vmName, hostId });
     await this.#tryCommand(hostId, name, { vmId, vmEpoch });
     return { kind: 'corrected' };
@@ -111,7 +136,7 @@ export class MigrationEffects {
   /** Takes down what protected the migration, or what let it go unprotected. */
   async closeChannel(request: MigrationRequest): Promise<void> {
     if (request.channelKind === 'ipsec') return this.#rooms.securing.close(request);
-    if (!goesInPlainPackets(request)) return;
+    if (!needsExemption(request)) return;
     await this.#rooms.securing.withdrawExemption(request, (hostId) => this.#lines.facts(hostId)?.addresses.underlay ?? null);
   }
 
@@ -124,11 +149,9 @@ export class MigrationEffects {
       const { proof, tuning } = await securing.secure(request, policy.channel.profile, fit);
       return { kind: 'secured', proof, tuning };
     }
-    if (goesInPlainPackets(request)) {
-      // Asked again: a grant may have been withdrawn since the checks.
-      const { memoryBytes } = await preflight.check(request);
-      await securing.exempt(request, exemptionMs(memoryBytes, policy));
-    }
+    // Asked again: a grant may have been withdrawn since the checks.
+    const { memoryBytes } = await preflight.check(request);
+    if (needsExemption(request)) await securing.exempt(request, exemptionMs(memoryBytes, policy));
     return { kind: 'secured', proof: null, tuning: null };
   }
 
@@ -162,6 +185,7 @@ export class MigrationEffects {
       this.#signal.throwIfAborted();
       try {
         const { status } = await this.#command(request.fromHostId, 'transfer.status', { migrationId: request.migrationId }, quickMs);
+        if (status.kind === 'running' && status.ask !== null) await this.#courier.carry(request, status.ask);
         return eventOf(status);
       } catch (error) {
         this.#signal.throwIfAborted();
@@ -179,11 +203,16 @@ export class MigrationEffects {
     return { kind: 'truth', source, destination };
   }
 
+  #isExcluded(hostId: HostId): boolean {
+    return this.#rooms.membership.revokedAtMs(hostId) !== null;
+  }
+
   async #truthOn(hostId: HostId, vmId: string): Promise<VmTruth> {
+    if (this.#isExcluded(hostId)) return { kind: 'excluded' };
     try {
-      const { vm } = await this.#command(hostId, 'vm.find', { vmId }, quickMs);
+      const found = await this.#command(hostId, 'vm.find', { vmId }, quickMs);
       this.#silent.delete(hostId);
-      return vm === null ? { kind: 'absent' } : { kind: 'present', state: vm.state, jobActive: vm.jobActive };
+      return truthOf(found);
     } catch (error) {
       this.#signal.throwIfAborted();
       if (!this.#silent.has(hostId)) this.#parts.log.warn('a host does not say where the VM is', { hostId, vmId, ...refusalOf(error) });
@@ -226,7 +255,7 @@ export class MigrationEffects {
 function eventOf(status: CommandReply<'transfer.status'>['status']): MigrationEvent {
   switch (status.kind) {
     case 'running':
-      return { kind: 'transfer-running', progress: status.progress };
+      return { kind: 'transfer-running', progress: status.progress, awaitsPeer: status.ask !== null };
     case 'completed':
       return { kind: 'transfer-completed', outcome: status.outcome, reading: status.channel };
     case 'failed':
@@ -238,9 +267,9 @@ function eventOf(status: CommandReply<'transfer.status'>['status']): MigrationEv
   }
 }
 
-/** Kinds of channels whose packets the guards would drop: they are neither IPsec nor anything else that is let through. */
-function goesInPlainPackets({ channelKind }: MigrationRequest): boolean {
-  return channelKind === 'none' || channelKind === 'qemu-tls';
+/** Whether the guards would drop its packets. */
+function needsExemption({ channelKind }: MigrationRequest): boolean {
+  return channelKind !== 'ipsec' && !goesPastGuard(channelKind);
 }
 
 /** As long as the ticket, and as the transfer may take. */
@@ -248,6 +277,13 @@ function exemptionMs(memoryBytes: number, { migrationBandwidthBytesPerSecond }: 
   const bytesPerSecond = migrationBandwidthBytesPerSecond > 0 ? migrationBandwidthBytesPerSecond : slowBytesPerSecond;
   const transferMs = Math.round(((memoryBytes * memoryPasses) / bytesPerSecond) * 1000);
   return Math.min(exemptionMsMax, ticketLifetimeMs + transferMs);
+}
+
+/** An image counts where the VM does not run, or somebody is at work on it. */
+function truthOf({ vm, image }: CommandReply<'vm.find'>): VmTruth {
+  const isAtWork = image === 'moving' || image === 'restoring';
+  if (image !== null && (isAtWork || vm?.state !== 'running')) return { kind: 'image', standing: image };
+  return vm === null ? { kind: 'absent' } : { kind: 'present', state: vm.state, jobActive: vm.jobActive };
 }
 
 /** With these the agent may have begun although we heard no yes. */

@@ -1,5 +1,6 @@
 /** What must hold of the two hosts before anything is touched. Reads, changes nothing. */
 import { memoryFault, profileFault } from '#core/channel/profiles.ts';
+import { needsGrant } from '#core/channel/weaker.ts';
 import type { IpsecBackend } from '#core/model/channel.ts';
 import type { HostId } from '#core/model/host.ts';
 import type { MigrationRequest } from '#core/model/migration.ts';
@@ -63,8 +64,10 @@ export class Preflight {
   }
 
   async #checkChannel({ channelKind, grantId, fromHostId, toHostId }: MigrationRequest): Promise<void> {
-    if (channelKind === 'none') await this.#rooms.grants.permit(grantId, fromHostId, toHostId);
-    if (channelKind !== 'ipsec') return;
+    if (needsGrant(channelKind)) {
+      await this.#rooms.grants.permit(grantId, fromHostId, toHostId);
+      return;
+    }
     const { profile } = this.#rooms.policy.channel;
     throwIf(memoryFault(profile));
     for (const hostId of [fromHostId, toHostId]) {

@@ -272,13 +272,34 @@ describe('a migration in plain text', () => {
     expect(opened).toEqual([]);
   });
 
-  it("by libvirt's own TLS needs no grant and is marked as weaker", async () => {
+  it("by libvirt's own TLS needs a grant and open guards too, and is marked as weaker", async () => {
     const world = await newCluster();
-    const record = await world.migrate({ channelKind: 'qemu-tls' });
+    expect(await world.migrate({ channelKind: 'qemu-tls' })).toMatchObject({ phase: 'failed', failure: { code: 'grant-missing' } });
+    const record = await world.migrate({ ...(await granted(world)), channelKind: 'qemu-tls' });
     expect(record).toMatchObject({ phase: 'done', proof: null });
     expect(argsOf(world.source, 'guard.exempt')).toHaveLength(2);
     expect(await world.rooms.receipts.read(record?.request.migrationId ?? '')).toMatchObject({
       statement: { channel: { kind: 'qemu-tls', weaker: true } },
+    });
+  });
+
+  it.each(['ssh', 'sealed-image'] as const)('by %s needs a grant, and no guard is opened for it', async (channelKind) => {
+    const world = await newCluster();
+    expect(await world.migrate({ channelKind })).toMatchObject({ phase: 'failed', failure: { code: 'grant-missing' } });
+    const kind = await granted(world);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    world.destination.delay('ticket.accept', promise);
+    const withdrawn = world.migrate({ ...kind, channelKind });
+    await vi.advanceTimersByTimeAsync(100);
+    await world.rooms.grants.withdraw(kind.grantId, 'carla');
+    resolve();
+    expect(await withdrawn).toMatchObject({ phase: 'failed', failure: { code: 'grant-invalid' } });
+    delete world.destination.answers['ticket.accept'];
+    const record = await world.migrate({ ...(await granted(world)), channelKind });
+    expect(record).toMatchObject({ phase: 'done', proof: null });
+    expect([...world.source.asked, ...world.destination.asked]).not.toContain('guard.exempt');
+    expect(await world.rooms.receipts.read(record?.request.migrationId ?? '')).toMatchObject({
+      statement: { approvedBy: 'bert', channel: { kind: channelKind, weaker: true, proof: null } },
     });
   });
 

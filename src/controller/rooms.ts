@@ -73,7 +73,7 @@ export async function openRooms(
   const busyPairs = new BusyPairs();
   const receipts = new Receipts(parts);
   const executor = new Executor({
-    rooms: { parts, lines, policy, preflight, securing, fit: (ends, profile) => tuner.fit(ends, profile), epoch },
+    rooms: { parts, lines, policy, preflight, securing, fit: (ends, profile) => tuner.fit(ends, profile), membership, epoch },
     receipts,
     busyPairs,
     signal,

@@ -47,13 +47,14 @@ export class SecurityWatch {
 
   /** What is wrong now, with the guards as they were when last looked at. */
   alarms(): readonly Alarm[] {
-    const { parts, settings, policy, membership } = this.#rooms;
+    const { parts, settings, policy, membership, certificates } = this.#rooms;
     const nowMs = parts.clock.nowMs();
     const facts = {
       hosts: membership.records.map(({ hostId, joinedAtMs }) => this.#factsOf(hostId, joinedAtMs)),
       authority: parts.authority.state(),
       leafLifetimeMs: settings.leafLifetimeMs,
       clockSkewMsMax: policy.channel.clockSkewMsMax,
+      longestRevocationList: certificates.longestList,
     };
     this.#alarms = alarmsOf(findingsOf(facts, nowMs), this.#alarms, nowMs);
     return this.#alarms;

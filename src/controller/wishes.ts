@@ -1,5 +1,6 @@
 /** What an operator asks for, in the controller's own terms: which VM, from where, to where, through what. */
 import { chooseTarget } from '#core/planner/choose-target.ts';
+import { needsGrant } from '#core/channel/weaker.ts';
 import type { HostId } from '#core/model/host.ts';
 import type { Policy } from '#core/model/policy.ts';
 import { PlimsollError } from '#core/model/result.ts';
@@ -50,7 +51,7 @@ export class Wishes {
       throw new PlimsollError('vm-not-running', `${vm.name} is ${vm.state}, only a running VM can move live: start it first`);
     }
     const channelKind = body.channelKind ?? 'ipsec';
-    if (body.grantId !== undefined && channelKind !== 'none')
+    if (body.grantId !== undefined && !needsGrant(channelKind))
       throw new PlimsollError('input-invalid', `a channel of kind ${channelKind} needs no grant: leave the grant out`);
     const asked = { cause: 'operator', askedBy, approvedBy: null, channelKind, grantId: body.grantId ?? null, planId: null } as const;
     return { wish: { vmId: vm.vmId, vmName: vm.name, fromHostId: vm.hostId, toHostId, ...asked }, reason };

@@ -92,6 +92,10 @@ export interface Store {
   nextVmEpoch(vmId: VmId): Promise<number>;
 
   hosts(): Promise<readonly HostRecord[]>;
+  /**
+   * A record that is revoked also voids, in the same write, every unused token of this host: whoever has got one beforehand does not
+   * come back with it.
+   */
   saveHost(host: HostRecord): Promise<void>;
 
   saveToken(token: JoinToken): Promise<void>;

@@ -19,6 +19,8 @@ import { SimIpsec } from './ipsec.ts';
 import { SimPeerNetwork } from './peer-network.ts';
 import { ProbeBoard, SimProber } from './prober.ts';
 import { SimProcess } from './process.ts';
+import { SimIncomingImages, SimKeptImages } from './images.ts';
+import { SimTransports } from './transports.ts';
 import type { Streams } from './random.ts';
 import type { SimStore } from './store.ts';
 import type { Switchboard } from './switchboard.ts';
@@ -175,15 +177,20 @@ export class Actors {
     const { hostId } = host;
     const random = this.#randomOf(process);
     const { memory, identity } = this.#disk(hostId);
+    const hypervisor = process.port(new SimHypervisor(world, host));
+    const clock = process.clock(world.time.clock());
+    // Each end is a port: the order of their steps is the agent's and dies with it.
+    const images = { kept: process.port(new SimKeptImages(world, host)), incoming: process.port(new SimIncomingImages(world, host)) };
     return {
-      clock: process.clock(world.time.clock()),
+      clock,
       random,
       log: process.port(log.port(hostId, () => false)),
-      hypervisor: process.port(new SimHypervisor(world, host)),
+      hypervisor,
       ipsec: process.port(new SimIpsec(world, host, random)),
       guard: process.port(new SimGuard(world.time, host.filter)),
       prober: process.port(new SimProber(world, host, this.#probes)),
       network: process.port(new SimPeerNetwork(world, host)),
+      transports: new SimTransports(hypervisor, images, clock),
       hostMeter: process.port(new SimHostMeter(world.time, host)),
       dialer: switchboard.dialer(identity, process),
       memory: process.port(memory),

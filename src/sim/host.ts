@@ -4,6 +4,7 @@ import type { VmId } from '#core/model/vm.ts';
 import { Charon } from './charon.ts';
 import { Daemon } from './daemon.ts';
 import { type Copy } from './guest.ts';
+import { ImageShelf } from './images.ts';
 import { PacketFilter } from './packet-filter.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
@@ -27,6 +28,8 @@ export class SimHost {
   readonly libvirtd = new Daemon();
   readonly charon = new Charon();
   readonly filter = new PacketFilter();
+  /** Images of VMs on its disk. */
+  readonly images = new ImageShelf();
   readonly #time: VirtualTime;
   readonly #copies = new Map<VmId, Copy>();
   readonly #changed: () => void;

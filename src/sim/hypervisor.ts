@@ -55,7 +55,12 @@ export class SimHypervisor implements Hypervisor {
     });
   }
 
-  async migrate(request: MigrateRequest, onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<JobOutcome> {
+  /** `isForwarded`: through a tunnel of ssh, which is no plain text and no business of a guard. */
+  async migrate(
+    request: MigrateRequest & { readonly isForwarded?: boolean },
+    onProgress: (progress: Progress) => void,
+    signal: AbortSignal,
+  ): Promise<JobOutcome> {
     const { source, destination, copy } = await this.#call(signal, () => this.#endsOf(request));
     if (!destination.libvirtd.alive || !this.#world.network.reaches(source.hostId, destination.hostId)) {
       throw new PlimsollError('hypervisor-failed', `libvirtd on ${destination.hostId} does not answer`);

@@ -34,7 +34,7 @@ export class MigrationJob {
   readonly source: SimHost;
   readonly destination: SimHost;
   readonly #world: World;
-  readonly #request: MigrateRequest;
+  readonly #request: MigrateRequest & { readonly isForwarded?: boolean };
   readonly #settle: (ended: JobOutcome | PlimsollError) => void;
   readonly #sourceCopy: Copy;
   readonly #destinationCopy: Copy;
@@ -55,7 +55,7 @@ export class MigrationJob {
   constructor(
     world: World,
     ends: { readonly source: SimHost; readonly destination: SimHost; readonly copy: Copy },
-    request: MigrateRequest,
+    request: MigrateRequest & { readonly isForwarded?: boolean },
     settle: (ended: JobOutcome | PlimsollError) => void,
   ) {
     this.#world = world;
@@ -190,13 +190,18 @@ export class MigrationJob {
   }
 
   #move(bytes: number): boolean {
-    if (this.#dying || this.#world.carry(this.source, this.destination, bytes, this.#request.peerAddress) !== 'carried') return false;
+    if (this.#dying || !this.#carries(bytes)) return false;
     this.#carriedAtMs = this.#world.time.elapsedMs;
     this.#sentBytes += bytes;
     this.destination.change(() => {
       this.#destinationCopy.residentBytes = Math.min(this.guest.memoryBytes, this.#sentBytes);
     });
     return true;
+  }
+
+  #carries(bytes: number): boolean {
+    if (this.#request.isForwarded === true) return this.#world.network.reaches(this.source.hostId, this.destination.hostId);
+    return this.#world.carry(this.source, this.destination, bytes, this.#request.peerAddress) === 'carried';
   }
 
   #waitOrGiveUp(): void {

@@ -75,6 +75,7 @@ export class SimStore implements Store {
 
   saveHost(host: HostRecord): Promise<void> {
     this.#hosts.set(host.hostId, structuredClone(host));
+    if (host.revokedAtMs !== null) this.#voidTokens(host.hostId, host.revokedAtMs);
     return this.#written(undefined);
   }
 
@@ -237,6 +238,12 @@ export class SimStore implements Store {
 
   allLedger(): readonly LedgerEntry[] {
     return this.#ledger;
+  }
+
+  #voidTokens(hostId: string, atMs: number): void {
+    for (const token of this.#tokens.values()) {
+      if (token.hostId === hostId && token.usedAtMs === null) this.#tokens.set(token.tokenHash, { ...token, usedAtMs: atMs });
+    }
   }
 
   async #written<Value>(value: Value): Promise<Value> {

@@ -15,6 +15,9 @@ import {
   GuardStateSchema,
   HostIdSchema,
   IdSchema,
+  ImageDigestSchema,
+  ImageOfferSchema,
+  ImageStandingSchema,
   IpsecErrorsSchema,
   JobOutcomeSchema,
   NameSchema,
@@ -35,18 +38,40 @@ import {
   WayFactsSchema,
 } from './resources.ts';
 
-export const protocolVersion = 2;
+export const protocolVersion = 3;
 
 const PeerSchema = Type.Object({ hostId: HostIdSchema, addresses: AddressesSchema, profile: ChannelProfileSchema }, strict);
 const PemSchema = Type.String({ minLength: 1, maxLength: 64 * 1024 });
-/** 20,000 revoked certificates take a megabyte. */
-const CrlPemSchema = Type.String({ minLength: 1, maxLength: 1_500_000 });
+/** The longest list that charon takes (64 KiB of DER, see `revocationListBytesMax`), as PEM. */
+const CrlPemSchema = Type.String({ minLength: 1, maxLength: 96 * 1024 });
 const Nothing = Type.Object({}, strict);
 
-/** How far a transfer has come, as its source knows it. `unknown`: this agent process did not start it. */
+/** What the source of a sealed image asks of the destination's end; see `ImageDestination`. */
+export const ImageCallSchema = Type.Union([
+  Type.Object({ kind: Type.Literal('offer') }, strict),
+  Type.Object({ kind: Type.Literal('open'), sent: ImageDigestSchema }, strict),
+  Type.Object({ kind: Type.Literal('restore') }, strict),
+  Type.Object({ kind: Type.Literal('discard') }, strict),
+]);
+
+/** A call under its id: asked again under the same id it is the same call. */
+const ImageAskSchema = Type.Object({ askId: IdSchema, call: ImageCallSchema }, strict);
+
+/** `refused`: the call has rejected; of a restore this says nothing about where the VM is, `not-restored` does: it never runs there. */
+export const ImageAnswerSchema = Type.Union([
+  Type.Object({ kind: Type.Literal('offered'), offer: ImageOfferSchema }, strict),
+  Type.Object({ kind: Type.Literal('done') }, strict),
+  Type.Object({ kind: Type.Literal('not-restored'), refusal: RefusalSchema }, strict),
+  Type.Object({ kind: Type.Literal('refused'), refusal: RefusalSchema }, strict),
+]);
+
+/**
+ * How far a transfer has come, as its source knows it. `unknown`: this agent process did not start it. `ask`: what it waits for from
+ * the destination's agent; whoever watches the transfer puts it there and brings the answer.
+ */
 export const TransferStatusSchema = Type.Union([
   Type.Object({ kind: Type.Literal('unknown') }, strict),
-  Type.Object({ kind: Type.Literal('running'), progress: orNull(ProgressSchema) }, strict),
+  Type.Object({ kind: Type.Literal('running'), progress: orNull(ProgressSchema), ask: orNull(ImageAskSchema) }, strict),
   Type.Object({ kind: Type.Literal('completed'), outcome: JobOutcomeSchema, channel: orNull(ChannelReadingSchema) }, strict),
   Type.Object({ kind: Type.Literal('failed'), refusal: RefusalSchema, channel: orNull(ChannelReadingSchema) }, strict),
 ]);
@@ -65,7 +90,10 @@ export const ChannelListSchema = Type.Object(
 
 /** Every command an agent obeys: what it takes and what it answers. */
 export const commandSchemas = {
-  'vm.find': { args: Type.Object({ vmId: VmIdSchema }, strict), reply: Type.Object({ vm: orNull(VmViewSchema) }, strict) },
+  'vm.find': {
+    args: Type.Object({ vmId: VmIdSchema }, strict),
+    reply: Type.Object({ vm: orNull(VmViewSchema), image: orNull(ImageStandingSchema) }, strict),
+  },
   'vm.check-destination': {
     args: Type.Object({ vmId: VmIdSchema, memoryBytes: BytesSchema }, strict),
     reply: Type.Object({ refusal: orNull(RefusalSchema), hypervisor: TextSchema }, strict),
@@ -150,7 +178,30 @@ export const commandSchemas = {
     reply: Type.Object({ reading: ChannelReadingSchema }, strict),
   },
   'transfer.status': { args: Type.Object({ migrationId: IdSchema }, strict), reply: Type.Object({ status: TransferStatusSchema }, strict) },
+  /** What the destination's agent said; one that nobody waits for any more is let go. */
+  'transfer.answer': { args: Type.Object({ migrationId: IdSchema, askId: IdSchema, answer: ImageAnswerSchema }, strict), reply: Nothing },
   'transfer.abort': { args: Type.Object({ migrationId: IdSchema, vmId: VmIdSchema }, strict), reply: Nothing },
+  /** Puts an ask of the source to this host as destination. Null while it is at work: ask again. */
+  'image.call': {
+    args: Type.Object(
+      {
+        migrationId: IdSchema,
+        vmId: VmIdSchema,
+        vmEpoch: CountSchema,
+        peerHostId: HostIdSchema,
+        askId: IdSchema,
+        call: ImageCallSchema,
+      },
+      strict,
+    ),
+    reply: Type.Object({ answer: orNull(ImageAnswerSchema) }, strict),
+  },
+  /** Starts a VM on its source again from the image that was given away; only when the destination never started it. */
+  'image.take-back': { args: Type.Object({ vmId: VmIdSchema, vmEpoch: CountSchema }, strict), reply: Nothing },
+  /** Removes the image on the source of a VM that runs on its destination. */
+  'image.forget': { args: Type.Object({ vmId: VmIdSchema, vmEpoch: CountSchema }, strict), reply: Nothing },
+  /** Throws away what the destination has of an image that it did not restore. */
+  'image.discard': { args: Type.Object({ vmId: VmIdSchema, vmEpoch: CountSchema }, strict), reply: Nothing },
 } as const satisfies Record<string, { readonly args: TSchema; readonly reply: TSchema }>;
 
 export type CommandName = keyof typeof commandSchemas;
@@ -158,6 +209,9 @@ export type CommandArgs<Name extends CommandName> = Static<(typeof commandSchema
 export type CommandReply<Name extends CommandName> = Static<(typeof commandSchemas)[Name]['reply']>;
 export type Peer = Static<typeof PeerSchema>;
 export type TransferStatus = Static<typeof TransferStatusSchema>;
+export type ImageAsk = Static<typeof ImageAskSchema>;
+export type ImageCall = Static<typeof ImageCallSchema>;
+export type ImageAnswer = Static<typeof ImageAnswerSchema>;
 
 export function isCommandName(name: string): name is CommandName {
   return Object.hasOwn(commandSchemas, name);

@@ -132,6 +132,10 @@ export const ProofSchema = Type.Object(
     provenAtMs: TimeSchema,
     profile: ProfileNameSchema,
     authentication: AuthenticationSchema,
+    postQuantumKey: Type.Boolean({
+      description:
+        'The keys have an RFC 8784 pre-shared key mixed in: required at both ends, and reported as used by the one that initiated',
+    }),
     sourceCertificateSha256: orNull(TextSchema),
     destinationCertificateSha256: orNull(TextSchema),
     encryption: TextSchema,
@@ -193,6 +197,7 @@ export const MigrationSchema = Type.Object(
       Type.Object({ sinceMs: TimeSchema, verdict: NameSchema, confirmations: CountSchema, cause: orNull(RefusalSchema) }, strict),
     ),
     abortAsked: Type.Boolean(),
+    /** Null until the migration is closed: until its channel is down and its receipt can be read. Phase `done` or `failed` comes first. */
     endedAtMs: orNull(TimeSchema),
   },
   strict,
@@ -239,6 +244,7 @@ export const AlarmSchema = Type.Object(
       Type.Literal('clock-skew'),
       Type.Literal('guard-missing'),
       Type.Literal('revoked-host-seen'),
+      Type.Literal('revocation-list-full'),
     ]),
     severity: Type.Union([Type.Literal('hint'), Type.Literal('warning'), Type.Literal('critical')]),
     /** A host, or `cluster`. */

@@ -56,6 +56,7 @@ const ReceiptChannelSchema = Type.Object(
     kind: ChannelKindSchema,
     weaker: Type.Boolean({ description: 'True for everything but IPsec' }),
     grantId: orNull(IdSchema),
+    cipher: orNull(Type.String({ maxLength: 1000, description: 'What encrypted a weaker channel; null for IPsec, see the proof' })),
     proof: orNull(ProofSchema),
     traffic: orNull(ReceiptTrafficSchema),
     refused: orNull(ReceiptRefusedSchema),

@@ -264,7 +264,35 @@ export const ProgressSchema = Type.Object(
 );
 
 export const JobOutcomeSchema = Type.Object(
-  { totalMs: RateSchema, downtimeMs: orNull(RateSchema), memorySentBytes: RateSchema, iterations: orNull(RateSchema) },
+  {
+    totalMs: RateSchema,
+    downtimeMs: orNull(RateSchema),
+    memorySentBytes: RateSchema,
+    iterations: orNull(RateSchema),
+    cipher: Type.Optional(orNull(TextSchema)),
+  },
+  strict,
+);
+
+export const ImageStandingSchema = Type.Union([
+  Type.Literal('moving'),
+  Type.Literal('kept'),
+  Type.Literal('given'),
+  Type.Literal('offered'),
+  Type.Literal('opened'),
+  Type.Literal('restoring'),
+  Type.Literal('begun'),
+]);
+
+export const ImageDigestSchema = Type.Object({ sha256: Sha256Schema, bytes: CountSchema }, strict);
+
+export const ImageOfferSchema = Type.Object(
+  {
+    address: AddressSchema,
+    port: Type.Integer({ minimum: 1, maximum: 65_535 }),
+    token: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+    recipient: Type.String({ pattern: '^age1[02-9ac-hj-np-z]{58}$', description: 'Public key of age' }),
+  },
   strict,
 );
 

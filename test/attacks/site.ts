@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { type LabHost, waitFor } from '#lab/api.ts';
+import { ATTACK_PROGRAMS, checkPrerequisites } from '#lab/prerequisites.ts';
 import { type Cluster, startCluster } from '#test/e2e/cluster.ts';
 import type { ChannelEndResource } from '#wire/channel-api.ts';
 import type { Results } from './results.ts';
@@ -23,6 +24,8 @@ export class Site {
   }
 
   static async build(results: Results): Promise<Site> {
+    // Before the lab: without them the attacks would fail in the middle, and only there.
+    await checkPrerequisites(ATTACK_PROGRAMS);
     const cluster = await startCluster({ name: 'attacks', hosts: 3, guests: 0 });
     return new Site(cluster, await Wire.tap(cluster.lab), results);
   }

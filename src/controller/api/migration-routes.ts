@@ -3,6 +3,7 @@ import { MigrateBodySchema, MigrateCheckSchema, MigrationSchema, ReceiptSchema }
 import { strict } from '#wire/resources.ts';
 import { Type } from 'typebox';
 import type { ApiServer } from './api.ts';
+import { withEndsWhenClosed, withEndWhenClosed } from './ended-migrations.ts';
 import { answers, askedBy, AskerHeadersSchema, MigrationPathSchema, NoQuerySchema } from './route-schemas.ts';
 
 const listLimitMax = 1000;
@@ -32,7 +33,7 @@ export function addMigrationRoutes(server: ApiServer, service: ControllerService
     },
     async (request) => {
       const { open, limit = listLimitDefault } = request.query;
-      return [...(await service.migrations(open === undefined ? { limit } : { open, limit }))];
+      return withEndsWhenClosed(service, await service.migrations(open === undefined ? { limit } : { open, limit }));
     },
   );
   server.get(
@@ -45,7 +46,7 @@ export function addMigrationRoutes(server: ApiServer, service: ControllerService
         response: answers({ 200: MigrationSchema }),
       },
     },
-    (request) => service.migration(request.params.migrationId),
+    async (request) => withEndWhenClosed(service, await service.migration(request.params.migrationId)),
   );
   server.post(
     '/v1/migrations/:migrationId/abort',
@@ -57,7 +58,10 @@ export function addMigrationRoutes(server: ApiServer, service: ControllerService
         response: answers({ 202: MigrationSchema }),
       },
     },
-    async (request, reply) => reply.code(202).send(await service.abortMigration(request.params.migrationId, askedBy(request.headers))),
+    async (request, reply) => {
+      const migration = await service.abortMigration(request.params.migrationId, askedBy(request.headers));
+      return reply.code(202).send(await withEndWhenClosed(service, migration));
+    },
   );
   server.get(
     '/v1/receipts/:migrationId',

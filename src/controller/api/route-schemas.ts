@@ -11,9 +11,11 @@ export const GrantPathSchema = Type.Object({ grantId: IdSchema }, strict);
 export const PairPathSchema = Type.Object({ hostA: HostIdSchema, hostB: HostIdSchema }, strict);
 export const NoQuerySchema = Type.Object({}, strict);
 
-/** Who asks, for the record. The socket's mode decides who may ask at all. */
+/** Who asks, by their own word, for the record. The socket's mode decides who may ask at all; nobody checks the name. */
 export const AskerHeadersSchema = Type.Object({
-  'x-plimsoll-user': Type.Optional(Type.String({ pattern: '^[ -~]{1,256}$', description: "The operator's name; 'local' when absent" })),
+  'x-plimsoll-user': Type.Optional(
+    Type.String({ pattern: '^[ -~]{1,256}$', description: "The operator's name, as they say it: it is not checked; 'local' when absent" }),
+  ),
 });
 
 export function askedBy(headers: { readonly 'x-plimsoll-user'?: string }): string {

@@ -46,6 +46,7 @@ export const exampleProof: Proof = {
   provenAtMs: 1,
   profile: 'esp-tunnel',
   authentication: 'certificate',
+  postQuantumKey: false,
   sourceCertificateSha256: 'a'.repeat(64),
   destinationCertificateSha256: 'b'.repeat(64),
   encryption: 'AES_GCM_16-256',

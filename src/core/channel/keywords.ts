@@ -72,7 +72,9 @@ export const acceptedKeywords: Readonly<Record<string, AcceptedKeyword>> = {
 
 const esp = 'RFC 8221 section 5';
 const auth = 'RFC 8221 section 6';
-const deprecated = 'RFC 9395 deprecates it (MUST NOT)';
+// What RFC 9395 gives them is a status in IANA's registries, not a requirement word.
+const deprecated = 'RFC 9395 deprecates it';
+const marked = "IANA's registry of IKEv2 transforms marks it as deprecated";
 
 /** Encryption: what RFC 8247 section 2.1 and RFC 8221 section 5 say of it. AH has no encryption. */
 function encryption(algorithm: string, ofIke: string, ofEsp: string): RefusedKeyword {
@@ -138,10 +140,10 @@ export const refusedKeywords: Readonly<Record<string, RefusedKeyword>> = {
   aes192gmac: gmac,
   aes256gmac: gmac,
   md5,
-  md5_128: refused('AUTH_HMAC_MD5_128', deprecated),
+  md5_128: refused('AUTH_HMAC_MD5_128', marked),
   sha: sha1,
   sha1,
-  sha1_160: refused('AUTH_HMAC_SHA1_160', `${auth} does not list it, and keeps SHA-1 only as MUST-: take SHA-2`),
+  sha1_160: refused('AUTH_HMAC_SHA1_160', `${marked}: take SHA-2`),
   desmac: integrity('AUTH_DES_MAC', 'RFC 8247 section 2.3 says MUST NOT', `${auth} says MUST NOT`),
   kpdkmd5: integrity('AUTH_KPDK_MD5', 'RFC 8247 section 2.3 says MUST NOT', `${auth} says MUST NOT`),
   sha256_96: sha256Short,

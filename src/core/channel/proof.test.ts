@@ -42,6 +42,17 @@ function both(changes: Partial<SecurityAssociation>): readonly [ProofFacts, Proo
 }
 
 describe('the proof of a channel', () => {
+  it.each(['certificate', 'psk'] as const)(
+    'says how the peers authenticated (%s), and whether with a post-quantum key',
+    (authentication) => {
+      const shown = (facts: ProofFacts): ProofFacts => (authentication === 'psk' ? { ...facts, certificateSha256: null } : facts);
+      for (const postQuantumKey of [true, false]) {
+        const wanted = exampleProfile({ authentication, postQuantumKey });
+        expect(judgeProof(wanted, shown(source), shown(destination), 1)).toMatchObject({ proof: { authentication, postQuantumKey } });
+      }
+    },
+  );
+
   it('holds when probes crossed inside the SA and plain ones were dropped and counted', () => {
     expect(judgeProof(profile, source, destination, 77)).toEqual({
       ok: true,
@@ -49,6 +60,7 @@ describe('the proof of a channel', () => {
         provenAtMs: 77,
         profile: 'esp-tunnel',
         authentication: 'certificate',
+        postQuantumKey: false,
         sourceCertificateSha256: 'a'.repeat(64),
         destinationCertificateSha256: 'b'.repeat(64),
         encryption: 'AES_GCM_16-256',

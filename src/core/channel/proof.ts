@@ -17,7 +17,8 @@ export type ProofVerdict = { readonly ok: true; readonly proof: Proof } | { read
 /**
  * The proof holds when both ends report the same SA pair, negotiated as the profile wants it; the probes crossed inside it (both ends'
  * counters moved by at least as much, in `ah+esp` those of both associations); and the plain probes were dropped by the destination's
- * guard: counted there, and never delivered. Where certificates authenticate, both ends tell theirs.
+ * guard: counted there, and never delivered. Where certificates authenticate, both ends tell theirs. That a post-quantum key was used
+ * is the IPsec driver's word: it hands out no SA that was made without the key of the profile (`ppk` in charon's `list-sas`).
  */
 export function judgeProof(profile: ChannelProfile, source: ProofFacts, destination: ProofFacts, nowMs: number): ProofVerdict {
   const out = source.after;
@@ -38,6 +39,7 @@ export function judgeProof(profile: ChannelProfile, source: ProofFacts, destinat
       provenAtMs: nowMs,
       profile: profile.name,
       authentication: profile.authentication,
+      postQuantumKey: profile.postQuantumKey,
       sourceCertificateSha256: source.certificateSha256,
       destinationCertificateSha256: destination.certificateSha256,
       encryption: out.encryption,

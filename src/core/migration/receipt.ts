@@ -46,8 +46,10 @@ export interface ReceiptChannel {
   readonly kind: ChannelKind;
   /** True for everything but IPsec. */
   readonly weaker: boolean;
-  /** The break-glass grant that allowed a channel of kind `none`. */
+  /** The break-glass grant that allowed a weaker channel. */
   readonly grantId: string | null;
+  /** What encrypted a weaker channel, such as `aes256-gcm@openssh.com`. Null for IPsec, whose algorithms are in the proof, and for plain text. */
+  readonly cipher: string | null;
   /** Null where the channel was never proven, as every channel that is not IPsec. */
   readonly proof: ReceiptProof | null;
   /** What went through IPsec, seen from the source. Null where the transfer never began, or its end could not be read. */
@@ -126,6 +128,7 @@ function channelOf(migration: Migration): ReceiptChannel {
     kind,
     weaker: kind !== 'ipsec',
     grantId: request.grantId,
+    cipher: migration.outcome?.cipher ?? null,
     proof,
     traffic: before && after && kind === 'ipsec' ? trafficOf(before.sa, after.sa, migration) : null,
     refused: before && after && refusedBetween(before, after),

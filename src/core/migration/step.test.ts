@@ -216,6 +216,52 @@ describe('the wait for the truth', () => {
   });
 });
 
+describe('a VM that goes as a sealed image', () => {
+  const asImage = begin({ ...request, channelKind: 'sealed-image' });
+  const begun: readonly MigrationEvent[] = [
+    { kind: 'checked' },
+    { kind: 'secured', proof: null, tuning: null },
+    { kind: 'transfer-started', reading },
+  ];
+  const lost: MigrationEvent = { kind: 'transfer-lost', refusal: { code: 'host-down', message: 'silent' } };
+  const at = (source: VmTruth, destination: VmTruth): MigrationEvent => ({ kind: 'truth', source, destination });
+  const absent: VmTruth = { kind: 'absent' };
+  const sending = at({ kind: 'image', standing: 'moving' }, { kind: 'image', standing: 'opened' });
+  const given = at({ kind: 'image', standing: 'given' }, absent);
+
+  it('is watched again when its source, silent for a while, turns out to be sending still', () => {
+    const { migration, effect } = play([...begun, lost, sending], asImage);
+    expect([effect.kind, migration.phase, migration.resolution]).toEqual(['watch-transfer', 'copying', null]);
+    const resolving = play([...begun, lost], asImage);
+    const asked = { ...resolving, migration: askAbort(resolving.migration) };
+    expect(play([sending], asked).effect.kind).toBe('abort-transfer');
+  });
+
+  it('is taken back after both hosts have said twice that nobody runs it, and then counts as stayed', () => {
+    const unclear: MigrationEvent = { kind: 'transfer-failed', refusal: { code: 'truth-unknown', message: 'no answer' }, reading: null };
+    expect(play([...begun, unclear, given], asImage).effect.kind).toBe('ask-truth');
+    expect(play([...begun, unclear, given, given], asImage).effect.kind).toBe('take-image-back');
+    const { migration } = play([...begun, unclear, given, given, { kind: 'corrected' }, onSource, onSource], asImage);
+    expect(migration.failure).toEqual({ code: 'migration-failed', message: expect.stringContaining('no answer') });
+    expect(outcomeOf(migration)).toBe('stayed');
+  });
+
+  it('does not stall while its source waits for the destination, and does when it does not', () => {
+    const waiting = (awaitsPeer: boolean) =>
+      Array.from({ length: 30 }, (): MigrationEvent => {
+        return { kind: 'transfer-running', progress: progress(500), awaitsPeer };
+      });
+    expect(play([...begun, ...waiting(true)], asImage).effect.kind).toBe('watch-transfer');
+    expect(play([...begun, ...waiting(false)], asImage).effect.kind).toBe('abort-transfer');
+  });
+
+  it('that stays where it was says so when its destination was revoked and not asked', () => {
+    const revoked = at({ kind: 'present', state: 'running', jobActive: false }, { kind: 'excluded' });
+    const { migration } = play([...begun, lost, revoked, revoked], asImage);
+    expect(migration.failure).toEqual({ code: 'host-down', message: 'silent; the destination was not asked: it is revoked' });
+  });
+});
+
 describe('a migration after the controller died', () => {
   const at = (phase: Migration['phase']): Migration => ({ ...begin(request).migration, phase });
 

@@ -15,14 +15,15 @@
 import type { ChannelReading, Proof, TuningRecord } from '#core/model/channel.ts';
 import type { JobOutcome, Migration, MigrationRequest, Phase, Progress, VmTruth } from '#core/model/migration.ts';
 import type { Refusal } from '#core/model/result.ts';
-import { judgeTruth, type TruthVerdict } from './truth.ts';
+import { type Correction, judgeTruth, type TruthVerdict } from './truth.ts';
 
 export type MigrationEvent =
   | { readonly kind: 'checked' }
   /** `proof` is null only for a channel that is not IPsec. */
   | { readonly kind: 'secured'; readonly proof: Proof | null; readonly tuning: TuningRecord | null }
   | { readonly kind: 'transfer-started'; readonly reading: ChannelReading }
-  | { readonly kind: 'transfer-running'; readonly progress: Progress | null }
+  /** `awaitsPeer`: the source waits for the destination's end of a sealed image, nothing is copied meanwhile. */
+  | { readonly kind: 'transfer-running'; readonly progress: Progress | null; readonly awaitsPeer?: boolean }
   /** `reading`: the source's end of the channel when the transfer ended; null when it could not be read. */
   | { readonly kind: 'transfer-completed'; readonly outcome: JobOutcome; readonly reading: ChannelReading | null }
   | { readonly kind: 'transfer-failed'; readonly refusal: Refusal; readonly reading: ChannelReading | null }
@@ -42,9 +43,7 @@ export type MigrationEffect =
   | { readonly kind: 'watch-transfer' }
   | { readonly kind: 'abort-transfer' }
   | { readonly kind: 'ask-truth'; readonly delayMs: number }
-  | { readonly kind: 'resume-source' }
-  | { readonly kind: 'destroy-source-copy' }
-  | { readonly kind: 'destroy-destination-copy' }
+  | { readonly kind: Correction }
   | { readonly kind: 'verify' }
   | { readonly kind: 'finish' };
 
@@ -134,7 +133,7 @@ export function step(migration: Migration, event: MigrationEvent, nowMs: number,
         effect: { kind: 'watch-transfer' },
       };
     case 'transfer-running':
-      return watch(migration, event.progress, nowMs, limits);
+      return watch(migration, event, nowMs, limits);
     case 'abort-sent':
       return migration.phase === 'resolving' ? askAgain(migration) : { migration, effect: { kind: 'watch-transfer' } };
     case 'transfer-completed':
@@ -144,6 +143,7 @@ export function step(migration: Migration, event: MigrationEvent, nowMs: number,
     case 'transfer-lost':
       return resolve(migration, event.refusal, nowMs);
     case 'truth':
+      if (isSendingImage(migration, event.source)) return watchAgain(migration, nowMs);
       return decide(migration, judgeTruth(event.source, event.destination), nowMs, limits, isMoving(event.source));
     case 'corrected':
       return resolve(migration, migration.resolution?.cause ?? null, nowMs);
@@ -179,11 +179,18 @@ function withReading(migration: Migration, reading: ChannelReading | null): Migr
   return reading === null || (migration.channelAfter?.sa ?? null) !== null ? migration : { ...migration, channelAfter: reading };
 }
 
-function watch(migration: Migration, progress: Progress | null, nowMs: number, limits: StepLimits): Step {
+function watch(
+  migration: Migration,
+  event: Extract<MigrationEvent, { kind: 'transfer-running' }>,
+  nowMs: number,
+  limits: StepLimits,
+): Step {
+  const { progress } = event;
   const least = migration.leastRemaining;
   const remaining = progress?.memoryRemainingBytes ?? null;
   const better = least === null || (remaining !== null && remaining < least.bytes);
-  const leastRemaining = better ? { bytes: remaining ?? Number.MAX_SAFE_INTEGER, atMs: nowMs } : least;
+  const waited = least !== null && event.awaitsPeer === true ? { ...least, atMs: nowMs } : least;
+  const leastRemaining = better || waited === null ? { bytes: remaining ?? Number.MAX_SAFE_INTEGER, atMs: nowMs } : waited;
   const watched: Migration = { ...migration, progress: progress ?? migration.progress, leastRemaining };
   if (watched.abortAsked) return { migration: watched, effect: { kind: 'abort-transfer' } };
   if (nowMs - leastRemaining.atMs > limits.noProgressMsMax) {
@@ -213,10 +220,13 @@ function decide(migration: Migration, verdict: TruthVerdict, nowMs: number, limi
       return waitForTruth(counted, verdict.why, nowMs, limits, sourceMoving);
     case 'on-source':
       if (confirmations < confirmationsNeeded) return askAgain(counted);
-      return fail(counted, stayedBecause(counted), nowMs);
+      return fail(counted, noted(stayedBecause(counted), verdict.note), nowMs);
     case 'resume-source':
     case 'destroy-source-copy':
     case 'destroy-destination-copy':
+    case 'discard-destination-image':
+    case 'take-image-back':
+    case 'forget-source-image':
       if (confirmations < confirmationsNeeded) return askAgain(counted);
       // Twice as long as the mere wait: what is found at its very end is still put right.
       if (waitedMs(counted, nowMs) > 2 * limits.truthWaitMsMax) return fail(counted, leftAsItIs(verdict.kind), nowMs);
@@ -271,11 +281,26 @@ function stayedBecause(migration: Migration): Refusal {
   if (migration.abortAsked && cause?.code !== 'migration-stalled') {
     return { code: 'aborted', message: 'aborted on request; the VM runs on its source' };
   }
+  if (cause !== null && isUnclear(cause.code))
+    return { code: 'migration-failed', message: `${cause.message}; since then: the VM runs on its source` };
   return cause ?? { code: 'migration-failed', message: 'the hypervisor called it complete, but the VM still runs on its source' };
 }
 
+function noted({ code, message }: Refusal, note: string | null): Refusal {
+  return { code, message: note === null ? message : `${message}; ${note}` };
+}
+
 function isMoving(truth: VmTruth): boolean {
-  return truth.kind === 'present' && truth.jobActive;
+  return truth.kind === 'present' ? truth.jobActive : truth.kind === 'image' && truth.standing === 'moving';
+}
+
+/** A source that sends a sealed image asks the destination's end through whoever watches it; unwatched it would give up. */
+function isSendingImage({ abortAsked }: Migration, source: VmTruth): boolean {
+  return !abortAsked && source.kind === 'image' && source.standing === 'moving';
+}
+
+function watchAgain(migration: Migration, nowMs: number): Step {
+  return { migration: { ...enter(migration, 'copying', nowMs), resolution: null }, effect: { kind: 'watch-transfer' } };
 }
 
 function askAgain(migration: Migration): Step {
@@ -298,6 +323,9 @@ function enter(migration: Migration, phase: Phase, nowMs: number): Migration {
 /** What the ledger says of a migration that has ended. */
 export function outcomeOf(migration: Migration): 'moved' | 'stayed' | 'unclear' {
   if (migration.phase === 'done') return 'moved';
-  const code = migration.failure?.code;
-  return code === 'two-copies' || code === 'zero-copies' || code === 'truth-unknown' ? 'unclear' : 'stayed';
+  return migration.failure !== null && isUnclear(migration.failure.code) ? 'unclear' : 'stayed';
+}
+
+function isUnclear(code: Refusal['code']): boolean {
+  return code === 'two-copies' || code === 'zero-copies' || code === 'truth-unknown';
 }

@@ -2,23 +2,41 @@
  * Where a VM is, decided from both hosts. libvirt leaves a crash of the source's daemon after Perform to "a
  * third party": this table is that third party. It is a pure function so that each row is a test.
  */
-import type { VmTruth } from '#core/model/migration.ts';
+import type { ImageStanding, VmTruth } from '#core/model/migration.ts';
 import type { Refusal } from '#core/model/result.ts';
+
+/** What puts things right on one of the hosts. */
+export type Correction =
+  | 'resume-source'
+  | 'destroy-source-copy'
+  | 'destroy-destination-copy'
+  | 'discard-destination-image'
+  | 'take-image-back'
+  | 'forget-source-image';
 
 export type TruthVerdict =
   | { readonly kind: 'on-destination' }
-  | { readonly kind: 'on-source' }
+  /** `note`: what was not asked, for whoever reads the end of the migration. */
+  | { readonly kind: 'on-source'; readonly note: string | null }
   | { readonly kind: 'wait'; readonly why: string }
-  | { readonly kind: 'resume-source' }
-  | { readonly kind: 'destroy-source-copy' }
-  | { readonly kind: 'destroy-destination-copy' }
+  | { readonly kind: Correction }
   | { readonly kind: 'unclear'; readonly refusal: Refusal };
 
-type Place = 'unreachable' | 'gone' | 'moving' | 'running' | 'halted';
+type Place = 'unreachable' | 'excluded' | 'absent' | 'off' | 'moving' | 'running' | 'halted' | ImageStanding;
 
 function placeOf(truth: VmTruth): Place {
-  if (truth.kind === 'unreachable') return 'unreachable';
-  if (truth.kind === 'absent') return 'gone';
+  switch (truth.kind) {
+    case 'unreachable':
+    case 'excluded':
+    case 'absent':
+      return truth.kind;
+    case 'image':
+      return truth.standing;
+    case 'present':
+      break;
+    default:
+      return truth satisfies never;
+  }
   if (truth.jobActive) return 'moving';
   switch (truth.state) {
     case 'running':
@@ -29,42 +47,81 @@ function placeOf(truth: VmTruth): Place {
       return 'halted';
     case 'shut-off':
     case 'crashed':
-      return 'gone';
+      return 'off';
     default:
       return truth.state satisfies never;
   }
 }
 
 /**
- * | source \ destination | gone          | halted             | running             |
- * |----------------------|---------------|--------------------|---------------------|
- * | running              | on source     | destroy dest. copy | two copies: a person|
- * | halted               | resume source | destroy dest. copy | destroy source copy |
- * | gone                 | zero copies   | wait               | on destination      |
+ * | source \ destination | absent, off     | halted             | running             | image held          |
+ * |----------------------|-----------------|--------------------|---------------------|---------------------|
+ * | running              | on source       | destroy dest. copy | two copies: a person| discard it          |
+ * | halted               | resume source   | destroy dest. copy | destroy source copy | discard it          |
+ * | absent, off          | zero copies     | wait               | on destination      | wait                |
+ * | image given          | take it back (*)| wait               | forget the image    | discard it (*)      |
  *
- * A job at work or a host out of reach on either side means wait. Destroying a halted destination copy while
- * the source lives is safe because with QEMU's return path the source gives up only after the destination runs.
+ * A job at work or a host out of reach on either side means wait, and so does an image that its source still moves or keeps: that
+ * agent ends by starting it again. Destroying a halted destination copy while the source lives is safe because with QEMU's return
+ * path the source gives up only after the destination runs.
+ *
+ * (*) Only where the destination is known not to have started the VM: absent, or holding an image that it was not told to start.
+ * A VM that is off there has run there, or somebody has put it there: its older memory must not live again, so a person decides.
+ *
+ * A revoked destination is not asked. With a VM that runs on its source, no job at work, that is the end of it all the same.
  */
 export function judgeTruth(source: VmTruth, destination: VmTruth): TruthVerdict {
   const from = placeOf(source);
   const to = placeOf(destination);
-  if (from === 'unreachable' || to === 'unreachable') {
-    return { kind: 'wait', why: `the ${from === 'unreachable' ? 'source' : 'destination'} is out of reach` };
-  }
-  if (from === 'moving' || to === 'moving') return { kind: 'wait', why: 'the hypervisor is still at work' };
-  if (from === 'running') {
-    if (to === 'gone') return { kind: 'on-source' };
-    if (to === 'halted') return { kind: 'destroy-destination-copy' };
-    return unclear('two-copies', 'the VM runs on both hosts: stop one copy by hand now, its disk may be damaged');
-  }
-  if (from === 'halted') {
-    if (to === 'gone') return { kind: 'resume-source' };
-    if (to === 'halted') return { kind: 'destroy-destination-copy' };
-    return { kind: 'destroy-source-copy' };
-  }
+  const waiting = reasonToWait(from, to);
+  if (waiting !== null) return { kind: 'wait', why: waiting };
+  if (from === 'running') return withRunningSource(to);
+  if (from === 'halted') return withHaltedSource(to);
+  return from === 'given' ? withGivenImage(to) : withoutSource(to);
+}
+
+function reasonToWait(from: Place, to: Place): string | null {
+  if (from === 'unreachable' || to === 'unreachable') return `the ${from === 'unreachable' ? 'source' : 'destination'} is out of reach`;
+  if (from === 'excluded') return 'the source is revoked and is not asked';
+  if (from === 'moving' || to === 'moving') return 'the hypervisor is still at work';
+  if (from === 'kept') return 'the source has the VM as a saved image, which its agent starts again';
+  if (to === 'restoring') return 'the destination is starting the VM from its image';
+  if (to === 'excluded' && from !== 'running') return 'the destination is revoked and is not asked';
+  return null;
+}
+
+function withRunningSource(to: Place): TruthVerdict {
+  if (to === 'excluded') return { kind: 'on-source', note: 'the destination was not asked: it is revoked' };
+  if (to === 'absent' || to === 'off') return { kind: 'on-source', note: null };
+  if (to === 'running') return unclear('two-copies', 'the VM runs on both hosts: stop one copy by hand now, its disk may be damaged');
+  return { kind: isImage(to) ? 'discard-destination-image' : 'destroy-destination-copy' };
+}
+
+function withHaltedSource(to: Place): TruthVerdict {
+  if (to === 'absent' || to === 'off') return { kind: 'resume-source' };
+  if (to === 'running') return { kind: 'destroy-source-copy' };
+  return { kind: isImage(to) ? 'discard-destination-image' : 'destroy-destination-copy' };
+}
+
+function withGivenImage(to: Place): TruthVerdict {
+  if (to === 'running') return { kind: 'forget-source-image' };
+  if (to === 'absent') return { kind: 'take-image-back' };
+  if (to === 'offered' || to === 'opened') return { kind: 'discard-destination-image' };
+  if (to === 'begun')
+    return { kind: 'wait', why: 'the destination began to start the VM from its image, its agent died, and it is not there' };
+  if (to === 'halted') return { kind: 'wait', why: 'the destination has the VM but does not run it yet' };
+  return unclear('zero-copies', 'the VM was started on the destination and is off there: start it there, its image on the source is older');
+}
+
+function withoutSource(to: Place): TruthVerdict {
   if (to === 'running') return { kind: 'on-destination' };
   if (to === 'halted') return { kind: 'wait', why: 'the destination has the VM but does not run it yet' };
+  if (isImage(to)) return { kind: 'wait', why: 'the destination has an image of the VM, the source has nothing of it' };
   return unclear('zero-copies', 'the VM runs on neither host: start it by hand where its definition is');
+}
+
+function isImage(place: Place): boolean {
+  return place === 'offered' || place === 'opened' || place === 'begun';
 }
 
 function unclear(code: Refusal['code'], message: string): TruthVerdict {

@@ -34,9 +34,9 @@ export interface ChannelSecrets {
 }
 
 /**
- * What protects a migration. Everything but `ipsec` is weaker, exists to be compared with, and is never chosen automatically:
- * `qemu-tls` libvirt's native TLS of the data stream, `ssh` a forwarded port, `sealed-image` save, encrypt, transfer,
- * decrypt, restore; `none` is plain text and needs a break-glass grant.
+ * What protects a migration. Everything but `ipsec` is weaker, exists to be compared with, is never chosen automatically and needs a
+ * break-glass grant: `qemu-tls` libvirt's native TLS of the data stream, `ssh` a forwarded port, `sealed-image` save, encrypt,
+ * transfer, decrypt, restore; `none` is plain text.
  */
 export type ChannelKind = 'ipsec' | 'qemu-tls' | 'ssh' | 'sealed-image' | 'none';
 
@@ -129,7 +129,16 @@ export interface ProofFacts {
 export interface Proof {
   readonly provenAtMs: number;
   readonly profile: ProfileName;
+  /**
+   * How each end has authenticated the other one. No daemon tells it of an SA that is up: it is what both ends were given as the only
+   * way, and the certificates are those that each end says it has shown.
+   */
   readonly authentication: ChannelProfile['authentication'];
+  /**
+   * The SA's keys have an RFC 8784 pre-shared key mixed in: both ends were given it as required, and the daemon that initiated the SA
+   * says that it was used (without the same key at the other end, IKE_AUTH fails).
+   */
+  readonly postQuantumKey: boolean;
   readonly sourceCertificateSha256: string | null;
   readonly destinationCertificateSha256: string | null;
   readonly encryption: string;

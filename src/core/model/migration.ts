@@ -25,13 +25,27 @@ export interface JobOutcome {
   readonly downtimeMs: number | null;
   readonly memorySentBytes: number;
   readonly iterations: number | null;
+  /** What protected the bytes, by a channel that is not IPsec; null where nothing did. Absent for IPsec, whose proof tells it. */
+  readonly cipher?: string | null;
 }
+
+/**
+ * What a host has of a VM that is moved as a sealed image. On its source: `moving` its transfer is under way here; `kept` saved and not
+ * given away, its agent brings it back by itself; `given` saved, and the destination may have been told to start it. On its
+ * destination: `offered`, `opened` it may be told to start it; `restoring` the hypervisor is at it; `begun` an earlier process
+ * of its agent told the hypervisor to, and nobody heard how that ended.
+ */
+export type ImageStanding = 'moving' | 'kept' | 'given' | 'offered' | 'opened' | 'restoring' | 'begun';
 
 /** What one host knows of the VM, asked when the source's word alone is not enough. */
 export type VmTruth =
   | { readonly kind: 'absent' }
   | { readonly kind: 'present'; readonly state: VmState; readonly jobActive: boolean }
-  | { readonly kind: 'unreachable' };
+  /** The VM does not run here, but there is an image of it. */
+  | { readonly kind: 'image'; readonly standing: ImageStanding }
+  | { readonly kind: 'unreachable' }
+  /** Revoked: its agent may never answer again, and would not be believed. */
+  | { readonly kind: 'excluded' };
 
 export interface MigrationRequest {
   readonly migrationId: string;
@@ -45,7 +59,7 @@ export interface MigrationRequest {
   /** Who agreed to it: of a plan in mode `approve`, or of a break-glass grant. Null when nobody had to. */
   readonly approvedBy: string | null;
   readonly channelKind: ChannelKind;
-  /** The break-glass grant that lets a channel of kind `none` be used. */
+  /** The break-glass grant that lets a channel be used that is not IPsec. */
   readonly grantId: string | null;
   readonly planId: string | null;
   readonly vmEpoch: number;

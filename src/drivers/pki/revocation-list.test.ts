@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { revocationListBytesMax, revokedCertificatesMax } from '#core/channel/revocation-limits.ts';
 import { CaFolder } from './ca-folder.ts';
 import type { CertifiedKey } from './certificates.ts';
-import { createRevocationList, readRevocationLists, revocationCheck, revokedCertificatesMax } from './revocation-list.ts';
+import { createRevocationList, readRevocationLists, revocationCheck } from './revocation-list.ts';
 
 const nowMs = Date.UTC(2026, 5, 1);
 
@@ -28,6 +29,10 @@ async function rootIn(folder: string): Promise<CertifiedKey> {
 function listOf(serialNumbers: readonly string[], number = 1): Promise<string> {
   const entries = serialNumbers.map((serialNumber) => ({ serialNumber, revokedAtMs: nowMs }));
   return createRevocationList(issuer, { entries, number, thisUpdateMs: nowMs, nextUpdateMs: nowMs + 1000 });
+}
+
+function bytesOf(pem: string): number {
+  return Buffer.from(pem.replaceAll(/-----[^-]*-----|\s/g, ''), 'base64').length;
 }
 
 /** As certificates have them: 16 bytes, the first neither 0 nor with its highest bit set. */
@@ -64,15 +69,25 @@ describe('a revocation list', () => {
     expect(await list?.isSignedBy(issuer.certificatePem)).toBe(true);
   });
 
-  it('holds as many as a large cluster can revoke, in well under the time that a revocation may take; one more is refused', async () => {
+  it('holds as many as it says, in well under the time that a revocation may take; one more is refused', async () => {
     const serials = Array.from({ length: revokedCertificatesMax }, (_, index) => `40${index.toString(16).padStart(30, '0')}`);
     const beganMs = performance.now();
     const pem = await listOf(serials);
     const [list] = readRevocationLists(pem);
     expect(performance.now() - beganMs).toBeLessThan(10_000);
-    expect(pem.length).toBeLessThan(1024 * 1024);
+    expect(bytesOf(pem)).toBeLessThanOrEqual(revocationListBytesMax);
     expect(list?.serialNumbers.size).toBe(revokedCertificatesMax);
     await expect(listOf([...serials, '41'])).rejects.toMatchObject({ code: 'input-invalid' });
+  }, 30_000);
+
+  it('is refused when it is too long for charon, whatever the number of its entries', async () => {
+    const serials = Array.from({ length: revokedCertificatesMax }, (_, index) => `40${index.toString(16).padStart(38, '0')}`);
+    await expect(listOf(serials)).rejects.toMatchObject({
+      code: 'input-invalid',
+      message: expect.stringContaining(`a list of ${revokedCertificatesMax}`),
+    });
+    const [fits] = [serials.slice(0, 1600)];
+    expect(bytesOf(await listOf(fits))).toBeGreaterThan(0.9 * revocationListBytesMax);
   }, 30_000);
 
   it('is looked up by CA and number, in any case of letters', async () => {

@@ -1,12 +1,10 @@
 import { sign } from 'node:crypto';
+import { revocationListBytesMax, revokedCertificatesMax } from '#core/channel/revocation-limits.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import type { CertifiedKey } from './certificates.ts';
 import { der, derInteger, derTag, derTime, readDerInteger } from './der.ts';
 import { pemBlocks } from './pem.ts';
 import { x509 } from './x509.ts';
-
-/** Entries of one list: a cluster of 10,000 hosts with two certificates each that have not ended. Such a list is 1 MB of PEM. */
-export const revokedCertificatesMax = 20_000;
 
 /** What the reader takes; an entry has three to eight. */
 const asn1NodesMax = 200_000;
@@ -26,17 +24,12 @@ export interface RevocationListOrder {
 }
 
 /**
- * A signed list, PEM. Throws `input-invalid` when there are too many entries. Written here and not by the library, which takes
+ * A signed list, PEM. Throws `input-invalid` when it would be too long for the IPsec daemons. Written here and not by the library, which takes
  * nine seconds for 4,000 entries, gives each an empty list of extensions, and uses a PEM label that OpenSSL does not read.
  */
 export async function createRevocationList(issuer: CertifiedKey, order: RevocationListOrder): Promise<string> {
   const entries = new Map(order.entries.map((entry) => [entry.serialNumber, entry]));
-  if (entries.size > revokedCertificatesMax) {
-    throw new PlimsollError(
-      'input-invalid',
-      `${entries.size} certificates are revoked, over ${revokedCertificatesMax}; leave out those that have ended.`,
-    );
-  }
+  if (entries.size > revokedCertificatesMax) throw tooLong(entries.size);
   const revoked = [...entries.values()].map((entry) => der(derTag.sequence, derInteger(entry.serialNumber), derTime(entry.revokedAtMs)));
   const authority = await x509.AuthorityKeyIdentifierExtension.create(issuer.certificate.publicKey);
   const number = new x509.Extension(crlNumberOid, false, derInteger(order.number.toString(16)));
@@ -54,7 +47,15 @@ export async function createRevocationList(issuer: CertifiedKey, order: Revocati
   );
   const signature = sign('sha384', signedPart, issuer.keyObject);
   const list = der(derTag.sequence, signedPart, signatureAlgorithm, der(derTag.bitString, Buffer.from([0]), signature));
+  if (list.length > revocationListBytesMax) throw tooLong(entries.size);
   return `${x509.PemConverter.encode(list, 'X509 CRL')}\n`;
+}
+
+function tooLong(entries: number): PlimsollError {
+  return new PlimsollError(
+    'input-invalid',
+    `${entries} certificates of one CA are revoked and have not ended, and charon takes a list of ${revokedCertificatesMax} (${revocationListBytesMax} bytes): the hosts keep the list before, and it is made again when enough of them have ended.`,
+  );
 }
 
 /** A list as a verifier sees it; nothing is known of its signature yet. */

@@ -25,6 +25,7 @@ function proofOf(old: Json): Json {
     ...old,
     profile: 'esp-tunnel',
     authentication: 'certificate',
+    postQuantumKey: false,
     sourceCertificateSha256: null,
     destinationCertificateSha256: null,
     integrity: null,

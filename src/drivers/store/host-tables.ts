@@ -26,6 +26,7 @@ export class HostTables {
     });
   }
 
+  /** A revoked host's unused tokens are void from the same moment on: with them it, or a thief of them, would be back at once. */
   async saveHost(host: HostRecord): Promise<void> {
     const { addresses } = host;
     if (addresses !== null) writable(hostAddresses, addresses, 'hosts', host.hostId);
@@ -36,11 +37,20 @@ export class HostTables {
       revoked_at_ms: host.revokedAtMs,
     };
     writable(rowShapes.host, { ...columns, host_id: host.hostId }, 'hosts', host.hostId);
-    await this.#database
-      .insertInto('hosts')
-      .values({ ...columns, host_id: host.hostId })
-      .onConflict((conflict) => conflict.column('host_id').doUpdateSet(columns))
-      .execute();
+    await this.#database.transaction().execute(async (transaction) => {
+      await transaction
+        .insertInto('hosts')
+        .values({ ...columns, host_id: host.hostId })
+        .onConflict((conflict) => conflict.column('host_id').doUpdateSet(columns))
+        .execute();
+      if (host.revokedAtMs === null) return;
+      await transaction
+        .updateTable('join_tokens')
+        .set({ used_at_ms: host.revokedAtMs })
+        .where('host_id', '=', host.hostId)
+        .where('used_at_ms', 'is', null)
+        .execute();
+    });
   }
 
   async saveToken(token: JoinToken): Promise<void> {

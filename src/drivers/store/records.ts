@@ -60,6 +60,7 @@ const proof = Type.Object({
   provenAtMs: atMs,
   profile: profileName,
   authentication: Type.Enum(['certificate', 'psk']),
+  postQuantumKey: Type.Boolean(),
   sourceCertificateSha256: orNull(text),
   destinationCertificateSha256: orNull(text),
   encryption: text,
@@ -112,7 +113,13 @@ const progress = Type.Object({
   expectedDowntimeMs: orNull(number),
 });
 
-const jobOutcome = Type.Object({ totalMs: number, downtimeMs: orNull(number), memorySentBytes: number, iterations: orNull(number) });
+const jobOutcome = Type.Object({
+  totalMs: number,
+  downtimeMs: orNull(number),
+  memorySentBytes: number,
+  iterations: orNull(number),
+  cipher: Type.Optional(orNull(text)),
+});
 
 const refusal = Type.Object({ code: refusalCode, message: text });
 const resolution = Type.Object({ sinceMs: atMs, verdict: text, confirmations: count, cause: orNull(refusal) });

@@ -38,6 +38,7 @@ const ike = (children: readonly ChildSa[], name = 'plimsoll-host-b'): IkeSa => (
   encryptionAlgorithm: 'AES_GCM_16',
   encryptionKeyBits: 256,
   keyExchange: 'ECP_384',
+  postQuantumKey: false,
   children,
 });
 

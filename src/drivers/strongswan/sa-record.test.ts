@@ -60,6 +60,7 @@ const ike: IkeSa = {
   encryptionAlgorithm: 'AES_GCM_16',
   encryptionKeyBits: 256,
   keyExchange: 'ECP_384',
+  postQuantumKey: false,
   children: [child],
 };
 
@@ -208,6 +209,30 @@ describe('a bundle', () => {
   it('is none for a profile of ESP alone, and does not fit it', () => {
     expect(usableSa([withChildren(inner, outer)], peer)).toBeNull();
     expect(fits(withChildren(inner, outer), peer)).toBe(false);
+  });
+});
+
+describe('a post-quantum key', () => {
+  const quantum: ChannelPeer = { ...peer, profile: { ...profile, postQuantumKey: true } };
+  const madeFor = (wanted: ChannelPeer, postQuantumKey: boolean): IkeSa => ({
+    ...withChild({ name: childName('channel', wanted.profile) }),
+    postQuantumKey,
+  });
+
+  it.each([
+    ['wants one', quantum, true],
+    ['wants none', peer, false],
+  ] as const)('is in the keys of a usable SA as the profile %s', (_words, wanted, has) => {
+    for (const postQuantumKey of [true, false]) {
+      const sa = madeFor(wanted, postQuantumKey);
+      expect([usableSa([sa], wanted) !== null, fits(sa, wanted)]).toEqual([postQuantumKey === has, postQuantumKey === has]);
+    }
+  });
+
+  it('that is missing, or not wanted, is named', () => {
+    expect(negotiationFault([madeFor(quantum, false)], quantum)).toMatch(/without the post-quantum key/);
+    expect(negotiationFault([madeFor(peer, true)], peer)).toMatch(/does not want/);
+    expect(negotiationFault([madeFor(quantum, true)], quantum)).toBeNull();
   });
 });
 

@@ -78,7 +78,7 @@ export function countersOf(child: ChildSa): SaCounters {
 
 /**
  * The usable SA with this peer: authenticated, installed, between exactly these addresses and for nothing beside them, made for this
- * profile, and with what the profile asks for. Null when there is none.
+ * profile, and with what the profile asks for, the post-quantum key included. Null when there is none.
  */
 export function usableSa(sas: readonly IkeSa[], peer: ChannelPeer, replacedBy: ReplacedBy = nothingReplaced): SecurityAssociation | null {
   const candidates = channelRecords(sas, peer, replacedBy);
@@ -87,6 +87,11 @@ export function usableSa(sas: readonly IkeSa[], peer: ChannelPeer, replacedBy: R
 
 /** Why the SA that came up with this peer is none of its profile; null when no SA came up. */
 export function negotiationFault(sas: readonly IkeSa[], peer: ChannelPeer): string | null {
+  if (sas.some((ike) => isWith(ike, peer) && isAuthenticated(ike) && !hasKeyOf(ike, peer))) {
+    return peer.profile.postQuantumKey
+      ? 'its keys are without the post-quantum key, which the profile wants'
+      : 'its keys have a post-quantum key in them, which the profile does not want';
+  }
   const [record] = channelRecords(sas, peer, nothingReplaced);
   return record === undefined ? null : acceptedNegotiation(peer.profile, record);
 }
@@ -100,7 +105,13 @@ function channelRecords(sas: readonly IkeSa[], peer: ChannelPeer, replacedBy: Re
 /** True when the IKE_SA is up with this peer and has SAs of this profile and of nothing else. */
 export function fits(ike: IkeSa, peer: ChannelPeer): boolean {
   const installed = ike.children.filter(isInstalled);
-  return isWith(ike, peer) && isAuthenticated(ike) && installed.length > 0 && installed.every((child) => protects(child, peer));
+  const isMade = isWith(ike, peer) && isAuthenticated(ike) && hasKeyOf(ike, peer);
+  return isMade && installed.length > 0 && installed.every((child) => protects(child, peer));
+}
+
+/** `ppk_required` is charon's own check, at both ends; this is the second one, of what it says of the SA it has made. */
+function hasKeyOf(ike: IkeSa, { profile }: ChannelPeer): boolean {
+  return ike.postQuantumKey === profile.postQuantumKey;
 }
 
 /** The CHILD_SAs of the peer's profile that none of these IKE_SAs has. */

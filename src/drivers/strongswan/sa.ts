@@ -43,6 +43,8 @@ export interface IkeSa {
   readonly encryptionAlgorithm: string | undefined;
   readonly encryptionKeyBits: number | undefined;
   readonly keyExchange: string | undefined;
+  /** A post-quantum pre-shared key is in its keys (RFC 8784); an IKE rekey hands this on. */
+  readonly postQuantumKey: boolean;
   readonly children: readonly ChildSa[];
 }
 
@@ -64,6 +66,7 @@ function readIkeSa(name: string, fields: Fields): IkeSa {
     encryptionAlgorithm: fields.optionalText('encr-alg'),
     encryptionKeyBits: fields.optionalCount('encr-keysize'),
     keyExchange: fields.optionalText('dh-group'),
+    postQuantumKey: fields.flag('ppk'),
     children: fields
       .fields('child-sas')
       .sections()

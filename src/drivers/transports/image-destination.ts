@@ -1,18 +1,22 @@
 import { createWriteStream } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { PlimsollError, refusalOf } from '#core/model/result.ts';
+import { PlimsollError, type Refusal, refusalOf } from '#core/model/result.ts';
 import type { VmId } from '#core/model/vm.ts';
+import type { ImageDigest, ImageOffer, IncomingImages, RestoreVerdict } from '#core/transports.ts';
 
 import { ageFailure, makeAgeKeys, unseal } from './age.ts';
-import { receiveImage, type ImageDigest, type Receiving } from './image-line.ts';
+import { readNote, removeNote, writeNote } from './durable-note.ts';
+import { receiveImage, type Receiving } from './image-line.ts';
 import type { ImageHypervisor } from './image-source.ts';
-import type { ImageDestination, ImageOffer, RestoreVerdict } from './sealed-image.ts';
 
 export interface ImageDestinationOptions {
   readonly hypervisor: ImageHypervisor;
-  /** Holds opened images, in plain text: root only, and better in memory or on an encrypted disk. Emptied by `sweep`. */
+  /**
+   * Holds opened images, in plain text: root only, and better on an encrypted disk. `sweep` removes the images; the notes of those
+   * that were being restored stay, so a folder that does not survive a restart of the host forgets them with the host's VMs.
+   */
   readonly folder: string;
   /** Where senders reach us. */
   readonly address: string;
@@ -28,13 +32,13 @@ interface Incoming {
   readonly path: string;
   readonly identity: string;
   readonly receiving: Receiving;
-  opened: boolean;
+  stage: 'offered' | 'opened' | 'restoring';
 }
 
 const incomingMax = 2;
 
 /** The destination's end on a real host. The keys are made for one image and are never stored. */
-export class LocalImageDestination implements ImageDestination {
+export class LocalImageDestination implements IncomingImages {
   readonly #options: ImageDestinationOptions;
   readonly #incoming = new Map<VmId, Incoming>();
 
@@ -42,10 +46,16 @@ export class LocalImageDestination implements ImageDestination {
     this.#options = options;
   }
 
-  /** Removes what an earlier process has left; its keys are gone, nobody will ask for it. */
   async sweep(): Promise<void> {
-    await rm(this.#options.folder, { recursive: true, force: true });
-    await mkdir(this.#options.folder, { recursive: true, mode: 0o700 });
+    const { folder } = this.#options;
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    for (const name of await readdir(folder)) if (!name.endsWith('.json')) await rm(join(folder, name), { recursive: true, force: true });
+  }
+
+  async standing(vmId: VmId): Promise<'offered' | 'opened' | 'restoring' | 'begun' | null> {
+    const stage = this.#incoming.get(vmId)?.stage ?? null;
+    if (stage === 'restoring') return stage;
+    return (await readNote(this.#notePath(vmId))) === null ? stage : 'begun';
   }
 
   async offer(vmId: VmId, signal: AbortSignal): Promise<ImageOffer> {
@@ -61,7 +71,7 @@ export class LocalImageDestination implements ImageDestination {
     const path = join(this.#options.folder, `${vmId}.image`);
     for (const old of [sealedPath, path]) await rm(old, { force: true });
     const receiving = await receiveImage(this.#options, createWriteStream(sealedPath, { mode: 0o600 }));
-    this.#incoming.set(vmId, { sealedPath, path, identity: keys.identity, receiving, opened: false });
+    this.#incoming.set(vmId, { sealedPath, path, identity: keys.identity, receiving, stage: 'offered' });
     return { address: this.#options.address, port: receiving.port, token: receiving.token, recipient: keys.recipient };
   }
 
@@ -74,35 +84,63 @@ export class LocalImageDestination implements ImageDestination {
     }
     incoming.receiving.close();
     const end = await unseal(incoming.sealedPath, incoming.path, incoming.identity).ended;
+    if (this.#incoming.get(vmId) !== incoming) {
+      await rm(incoming.path, { force: true });
+      throw notExpected(vmId);
+    }
     if (end.exitCode !== 0) throw ageFailure('open the image', end);
     await rm(incoming.sealedPath, { force: true });
-    incoming.opened = true;
+    incoming.stage = 'opened';
   }
 
-  /** May be asked again after a lost answer, also by another process: it then tells how it ended. */
+  /** May be asked again after a lost answer, also by another process: it then tells how it ended, or rejects when nobody knows. */
   async restore(vmId: VmId, signal: AbortSignal): Promise<RestoreVerdict> {
-    const { hypervisor } = this.#options;
     const incoming = this.#incoming.get(vmId);
+    if (incoming?.stage === 'restoring') throw busy(vmId);
+    const isOpened = incoming?.stage === 'opened';
+    if (incoming !== undefined && isOpened) incoming.stage = 'restoring';
+    const isBegun = (await readNote(this.#notePath(vmId))) !== null;
     try {
-      if (incoming?.opened !== true) throw notExpected(vmId);
-      await hypervisor.images.restore(vmId, incoming.path, null, signal);
+      // What was begun once may have run, and ended: its memory must not live again.
+      if (incoming === undefined || !isOpened || isBegun) throw notExpected(vmId);
+      await writeNote(this.#notePath(vmId), { begun: true });
+      await this.#options.hypervisor.images.restore(vmId, incoming.path, null, signal);
     } catch (error) {
-      // What counts is whether it runs here. libvirt lists a VM from the moment on at which it has opened the image.
-      const view = await hypervisor.findVm(vmId, signal);
-      if (view !== null && view.state !== 'running') throw error;
-      await this.discard(vmId);
-      return view === null ? { kind: 'refused', refusal: refusalOf(error, 'hypervisor-failed') } : { kind: 'running' };
+      return await this.#afterFailure(vmId, { refusal: refusalOf(error, 'hypervisor-failed'), isUnknown: isBegun }, signal);
+    } finally {
+      if (incoming?.stage === 'restoring') incoming.stage = 'opened';
     }
-    await this.discard(vmId);
+    await this.#throwAway(vmId);
     return { kind: 'running' };
   }
 
+  /** What counts is whether it runs here. libvirt lists a VM from the moment on at which it has opened the image. */
+  async #afterFailure(
+    vmId: VmId,
+    { refusal, isUnknown }: { readonly refusal: Refusal; readonly isUnknown: boolean },
+    signal: AbortSignal,
+  ): Promise<RestoreVerdict> {
+    const view = await this.#options.hypervisor.findVm(vmId, signal);
+    if (view === null ? isUnknown : view.state !== 'running') throw new PlimsollError('truth-unknown', refusal.message);
+    await this.#throwAway(vmId);
+    return view === null ? { kind: 'refused', refusal } : { kind: 'running' };
+  }
+
   async discard(vmId: VmId): Promise<void> {
+    if (this.#incoming.get(vmId)?.stage === 'restoring') throw busy(vmId);
+    await this.#throwAway(vmId);
+  }
+
+  async #throwAway(vmId: VmId): Promise<void> {
     const incoming = this.#incoming.get(vmId);
-    if (incoming === undefined) return;
     this.#incoming.delete(vmId);
-    incoming.receiving.close();
-    for (const path of [incoming.sealedPath, incoming.path]) await rm(path, { force: true });
+    incoming?.receiving.close();
+    for (const path of [incoming?.sealedPath, incoming?.path]) if (path !== undefined) await rm(path, { force: true });
+    await removeNote(this.#notePath(vmId));
+  }
+
+  #notePath(vmId: VmId): string {
+    return join(this.#options.folder, `${vmId}.json`);
   }
 
   #expected(vmId: VmId): Incoming {
@@ -114,4 +152,8 @@ export class LocalImageDestination implements ImageDestination {
 
 function notExpected(vmId: VmId): PlimsollError {
   return new PlimsollError('channel-failed', `this host has no opened image of VM ${vmId}; its agent may have been restarted`);
+}
+
+function busy(vmId: VmId): PlimsollError {
+  return new PlimsollError('vm-busy', `this host is starting VM ${vmId} from its image; wait until it has ended`);
 }

@@ -3,17 +3,14 @@ import { connect, createServer, isIPv6, type Server, type Socket } from 'node:ne
 import type { Readable, Writable } from 'node:stream';
 
 import { PlimsollError } from '#core/model/result.ts';
+import type { ImageDigest } from '#core/transports.ts';
+
+export type { ImageDigest } from '#core/transports.ts';
 
 /**
  * One sealed image over one TCP connection: 32 bytes of a token that the receiver made and the sender was told elsewhere, then
  * the image until the connection ends. The token only keeps strangers from using up the receiver; the image protects itself.
  */
-export interface ImageDigest {
-  /** Of the sealed bytes, hex. */
-  readonly sha256: string;
-  readonly bytes: number;
-}
-
 export interface Receiving {
   readonly port: number;
   /** Hex. */

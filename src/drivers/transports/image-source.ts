@@ -1,13 +1,14 @@
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { Progress } from '#core/model/migration.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import type { VmId, VmView } from '#core/model/vm.ts';
+import type { ImageDigest, ImageOffer, KeptImages } from '#core/transports.ts';
 
 import { ageFailure, seal } from './age.ts';
-import { sendImage, type ImageDigest } from './image-line.ts';
-import type { ImageOffer, ImageSource } from './sealed-image.ts';
+import { readNote, removeNote, writeNote } from './durable-note.ts';
+import { sendImage } from './image-line.ts';
 
 /** What the hypervisor of one host does with images. */
 export interface VmImages {
@@ -52,7 +53,7 @@ const emptyNote: Note = { definitionXml: null, given: false };
 const vmIdPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/u;
 
 /** The source's end on a real host. Construct, then `recover` once before any move. */
-export class LocalImageSource implements ImageSource {
+export class LocalImageSource implements KeptImages {
   readonly #options: ImageSourceOptions;
   readonly #paths = new Map<VmId, string>();
 
@@ -66,11 +67,17 @@ export class LocalImageSource implements ImageSource {
    */
   async recover(signal: AbortSignal): Promise<readonly VmId[]> {
     const unknown: VmId[] = [];
-    for (const vmId of await this.#noted()) {
-      if ((await this.#readNote(vmId)).given) unknown.push(vmId);
+    for (const [vmId, standing] of await this.standings()) {
+      if (standing === 'given') unknown.push(vmId);
       else await this.takeBack(vmId, signal);
     }
     return unknown;
+  }
+
+  async standings(): Promise<ReadonlyMap<VmId, 'kept' | 'given'>> {
+    const found = new Map<VmId, 'kept' | 'given'>();
+    for (const vmId of await this.#noted()) found.set(vmId, (await this.#readNote(vmId)).given ? 'given' : 'kept');
+    return found;
   }
 
   async save(vmId: VmId, onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<void> {
@@ -121,7 +128,7 @@ export class LocalImageSource implements ImageSource {
 
   async forget(vmId: VmId): Promise<void> {
     await rm(this.#options.hypervisor.images.keptPath(vmId), { force: true });
-    await rm(this.#notePath(vmId), { force: true });
+    await removeNote(this.#notePath(vmId));
     this.#paths.delete(vmId);
   }
 
@@ -131,29 +138,12 @@ export class LocalImageSource implements ImageSource {
     return names.map((name) => name.replace(/\.json$/u, '')).filter((name) => vmIdPattern.test(name));
   }
 
-  /** Durable when it resolves: the step that follows must not be forgotten. */
   async #note(vmId: VmId, note: Note): Promise<void> {
-    const path = this.#notePath(vmId);
-    await mkdir(this.#options.stateFolder, { recursive: true, mode: 0o700 });
-    const file = await open(`${path}.new`, 'w', 0o600);
-    try {
-      await file.writeFile(JSON.stringify(note));
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(`${path}.new`, path);
-    const folder = await open(this.#options.stateFolder, 'r');
-    try {
-      await folder.sync();
-    } finally {
-      await folder.close();
-    }
+    await writeNote(this.#notePath(vmId), note);
   }
 
   async #readNote(vmId: VmId): Promise<Note> {
-    const text = await readFile(this.#notePath(vmId), 'utf8').catch(() => 'null');
-    const note: unknown = JSON.parse(text);
+    const note = await readNote(this.#notePath(vmId));
     if (typeof note !== 'object' || note === null || !('definitionXml' in note) || !('given' in note)) return emptyNote;
     return { definitionXml: typeof note.definitionXml === 'string' ? note.definitionXml : null, given: note.given === true };
   }

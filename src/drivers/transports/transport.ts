@@ -1,27 +1,8 @@
-import type { ChannelKind } from '#core/model/channel.ts';
-import type { HostId } from '#core/model/host.ts';
 import type { JobOutcome, Progress } from '#core/model/migration.ts';
-import type { VmId } from '#core/model/vm.ts';
 import type { MigrateRequest } from '#core/ports.ts';
+import type { OtherChannelKind, TransportOutcome, TransportRequest } from '#core/transports.ts';
 
-/** Every channel but IPsec: weaker, here to be compared with it. */
-export type OtherChannelKind = Exclude<ChannelKind, 'ipsec'>;
-
-export interface TransportRequest {
-  readonly vmId: VmId;
-  readonly peerHostId: HostId;
-  /** Where the peer is reached outside of any channel. */
-  readonly peerUnderlay: string;
-  /** 0 = no cap. */
-  readonly bandwidthBytesPerSecond: number;
-  readonly downtimeMsMax: number;
-}
-
-/** What protected the bytes, for the receipt. Null where nothing did. */
-export interface TransportOutcome extends JobOutcome {
-  /** Such as `aes256-gcm@openssh.com`. */
-  readonly cipher: string | null;
-}
+export type { OtherChannelKind, TransportOutcome, TransportRequest } from '#core/transports.ts';
 
 /**
  * Moves one running VM from this host over a channel of one kind. Resolves when it runs on the peer. Rejects with a PlimsollError:

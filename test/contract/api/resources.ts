@@ -180,6 +180,7 @@ export const copying: MigrationResource = {
     provenAtMs: nowMs - 3100,
     profile: 'esp-tunnel',
     authentication: 'certificate',
+    postQuantumKey: true,
     sourceCertificateSha256: 'ab'.repeat(32),
     destinationCertificateSha256: 'cd'.repeat(32),
     integrity: null,

@@ -90,6 +90,7 @@ export function fullMigrationOf(migrationId: string, askedAtMs: number): Migrati
       provenAtMs: askedAtMs,
       profile: 'ah+esp',
       authentication: 'certificate',
+      postQuantumKey: true,
       sourceCertificateSha256: 'a'.repeat(64),
       destinationCertificateSha256: null,
       integrity: 'HMAC_SHA2_256_128',

@@ -106,7 +106,8 @@ describe('a database of schema version 3', () => {
     const store = await openSqliteStore({ path });
     const { saBefore: _before, saAfter: _after, ...kept } = oldMigration;
     const guard = { installed: true, droppedInPackets: 0, droppedOutPackets: 0, droppedProbePackets: 0, exemptPeers: [] };
-    const unknown = { sourceCertificateSha256: null, destinationCertificateSha256: null, integrity: null, extendedSequenceNumbers: false };
+    const shown = { sourceCertificateSha256: null, destinationCertificateSha256: null };
+    const unknown = { ...shown, integrity: null, extendedSequenceNumbers: false, postQuantumKey: false };
     const sa = { ...oldAssociation, protocol: 'esp', extendedSequenceNumbers: false, outer: null, replaced: [] };
     expect(await store.migration('m1')).toEqual({
       ...kept,

@@ -5,6 +5,7 @@ import { connectionConfig } from '#drivers/strongswan/connection-config.ts';
 import { isSection } from '#drivers/strongswan/message.ts';
 import { profileOf, secretsOf } from './charon-pair.ts';
 import { implementations } from './implementations.ts';
+import { until } from '#test/support/until.ts';
 import { type Channel, type OpenOptions, PortBench, refusal, soon } from './port-bench.ts';
 
 const psk = profileOf({ authentication: 'psk' });
@@ -106,6 +107,26 @@ for (const implementation of implementations) {
 
     it('refuses a wrong post-quantum key', async () => {
       await onlyGoodComesUp({ profile: quantum, secretsB: secretsOf(quantum) }, { profile: quantum });
+    });
+
+    it('says of an SA whether the post-quantum key is in its keys, also after an IKE rekey', async () => {
+      for (const profile of [quantum, profileOf()]) {
+        const { a, toB } = await bench.open({ profile });
+        await a.establish(toB, soon());
+        const said = async () =>
+          (await Promise.all([bench.pair.a, bench.pair.b].map((host) => bench.clientOn(host).listSas())))
+            .flat()
+            .map(({ postQuantumKey }) => postQuantumKey);
+        expect(await said()).toEqual([profile.postQuantumKey, profile.postQuantumKey]);
+        const client = bench.clientOn(bench.pair.a);
+        const [before] = await client.listSas();
+        await client.rekey({ ike: 'plimsoll-host-b' });
+        await until('the IKE_SA to be replaced', async () =>
+          (await client.listSas()).every(({ uniqueId }) => uniqueId !== before?.uniqueId),
+        );
+        expect(new Set(await said())).toEqual(new Set([profile.postQuantumKey]));
+        await bench.reset();
+      }
     });
 
     it('refuses a peer that would do without the post-quantum key', async () => {

@@ -134,7 +134,8 @@ export class FakeIkeTable {
   }
 
   #newIke(name: string, peer: FakeCharon, initiator: boolean): FakeIke {
-    return { name, ikeId: this.#nextId(), local: this.#host, peer, initiator, established: false, other: null, children: [] };
+    const ends = { local: this.#host, peer, initiator, other: null };
+    return { name, ikeId: this.#nextId(), ...ends, established: false, postQuantumKey: false, children: [] };
   }
 
   /** Null when both accept each other; else the notify that the initiator gets. */
@@ -151,6 +152,7 @@ export class FakeIkeTable {
       [theirs, ike],
     ] as const) {
       one.established = true;
+      one.postQuantumKey = textOf(config, 'ppk_required') === 'yes';
       one.other = other;
       one.local.server.raise('ike-updown', { up: 'yes', ...ikeSaMessage(one, []) });
     }

@@ -9,6 +9,7 @@ export function ikeSaMessage(ike: FakeIke, children: readonly FakeChild[]): Sect
     'encr-keysize': '256',
     'prf-alg': 'PRF_HMAC_SHA2_384',
     'dh-group': 'ECP_384',
+    ...(ike.postQuantumKey ? { ppk: 'yes' } : {}),
     established: '0',
     'rekey-time': '13000',
   };

@@ -33,6 +33,8 @@ export interface FakeIke {
   readonly peer: FakeCharon;
   readonly initiator: boolean;
   established: boolean;
+  /** A post-quantum pre-shared key is in its keys. */
+  postQuantumKey: boolean;
   /** The IKE_SA of the other end. */
   other: FakeIke | null;
   readonly children: FakeChild[];
