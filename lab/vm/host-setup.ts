@@ -126,7 +126,7 @@ function agentConfig(lab: Layout, record: LabRecord, host: VmHost): object {
     identityDir: HOST_PKI,
     stateDir: '/var/lib/plimsoll',
     libvirt: { socket: '/run/libvirt/libvirt-sock', uri: 'qemu:///system' },
-    ipsec: { viciSocket: '/run/charon.vici' },
+    ipsec: { viciSocket: '/run/charon.vici', establishMsMax: 25_000 },
     addresses: { underlay: host.underlay, protected: host.protected, interface: 'eth0' },
     // Emulated processors: a reading takes most of a second of one, and twice a second would leave the migration no time.
     channelWatch: { intervalMs: 3000, readingMsMax: 15_000 },

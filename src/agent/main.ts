@@ -94,7 +94,7 @@ async function partsOf(config: AgentConfig): Promise<AgentParts> {
     random: new SystemRandom(),
     log,
     hypervisor,
-    ipsec: createStrongswanIpsec({ socketPath: config.viciSocket, log }),
+    ipsec: createStrongswanIpsec({ socketPath: config.viciSocket, establishTimeoutMs: config.establishMsMax, log }),
     guard: new NftGuard(),
     prober: new LinuxProber(),
     network: new LinuxNetwork({ stateDir: config.stateDir }),

@@ -17,7 +17,16 @@ export const AgentConfigSchema = Type.Object(
     stateDir: Type.Optional(Path),
     sampleIntervalMs: Type.Optional(Type.Integer({ minimum: 200, maximum: 600_000 })),
     libvirt: Type.Optional(Type.Object({ socket: Type.Optional(Path), uri: Type.Optional(Type.String({ minLength: 3 })) }, strict)),
-    ipsec: Type.Optional(Type.Object({ viciSocket: Type.Optional(Path) }, strict)),
+    ipsec: Type.Optional(
+      Type.Object(
+        {
+          viciSocket: Type.Optional(Path),
+          /** The longest wait for a new SA. The controller waits 30 s for it and for what comes with it. */
+          establishMsMax: Type.Optional(Type.Integer({ minimum: 1000, maximum: 25_000 })),
+        },
+        strict,
+      ),
+    ),
     /** For channels of kind ssh, which is weaker than IPsec; without it they are refused. */
     ssh: Type.Optional(
       Type.Object(
@@ -82,6 +91,7 @@ export interface AgentConfig {
   readonly libvirtSocket: string;
   readonly libvirtUri: string;
   readonly viciSocket: string;
+  readonly establishMsMax: number;
   /** Null: this host sends nothing by ssh. */
   readonly ssh: {
     readonly user: string;
@@ -114,6 +124,7 @@ export function agentConfigOf(file: AgentConfigFile): AgentConfig {
     libvirtSocket: file.libvirt?.socket ?? '/run/libvirt/libvirt-sock',
     libvirtUri: file.libvirt?.uri ?? 'qemu:///system',
     viciSocket: file.ipsec?.viciSocket ?? '/run/charon.vici',
+    establishMsMax: file.ipsec?.establishMsMax ?? 10_000,
     ...weakerChannelsOf(file, stateDir),
     channelWatch: { intervalMs: file.channelWatch?.intervalMs ?? 500, readingMsMax: file.channelWatch?.readingMsMax ?? 2000 },
     cgroup: file.capacity?.cgroup ?? null,

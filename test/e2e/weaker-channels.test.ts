@@ -83,15 +83,15 @@ describe.runIf(missing === null)(`weaker channels${missing === null ? '' : `: no
     return { migration, receipt, scan: await cluster.lab.scan(capture.file) };
   }
 
-  const receiptFor = (kind: string) => ({
+  const receiptFor = (kind: string, cipher: string | null) => ({
     valid: true,
-    statement: { outcome: 'moved', approvedBy: 'bert', channel: { kind, weaker: true, proof: null, grantId: expect.any(String) } },
+    statement: { outcome: 'moved', approvedBy: 'bert', channel: { kind, weaker: true, proof: null, grantId: expect.any(String), cipher } },
   });
 
   it('none: the guest arrives whole, and its marker is on the wire (the control arm)', async () => {
     const { scan, receipt, migration } = await move('none');
     expect(scan.markers[guest().marker]).toBeGreaterThan(100);
-    expect(receipt).toMatchObject(receiptFor('none'));
+    expect(receipt).toMatchObject(receiptFor('none', null));
     expect(migration.outcome?.cipher).toBeNull();
   });
 
@@ -106,7 +106,7 @@ describe.runIf(missing === null)(`weaker channels${missing === null ? '' : `: no
     expect(scan.bytes).toBeGreaterThan(migration.outcome?.memorySentBytes ?? Number.POSITIVE_INFINITY);
     expect(migration.outcome?.memorySentBytes).toBeGreaterThan(10_000_000);
     expect(migration.outcome?.cipher).toBe(cipher);
-    expect(receipt).toMatchObject(receiptFor(kind));
+    expect(receipt).toMatchObject(receiptFor(kind, cipher));
   });
 
   it.each(['none', 'qemu-tls', 'ssh', 'sealed-image'])(
