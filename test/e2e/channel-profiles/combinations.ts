@@ -45,7 +45,7 @@ export function negotiationOf(suite: SuiteName): { readonly encryption: string; 
     case 'aes-gcm':
       return { encryption: 'AES_GCM_16-256', integrity: null };
     case 'chacha20-poly1305':
-      return { encryption: 'CHACHA20_POLY1305-256', integrity: null };
+      return { encryption: 'CHACHA20_POLY1305', integrity: null };
     case 'aes-cbc-sha2':
       return { encryption: 'AES_CBC-256', integrity: 'HMAC_SHA2_256_128' };
     default:
