@@ -57,6 +57,13 @@ describe('the ledger of replaced SAs', () => {
     expect(listed(ledger, child(2))).toEqual([['in1', 8]]);
   });
 
+  it('takes no smaller count of an SA that charon has half removed', () => {
+    const ledger = new SaLedger();
+    ledger.rekeyed(child(1, { state: 'REKEYED', packetsIn: 5 }), child(2));
+    ledger.seen([ike([child(1, { state: 'DELETED', packetsIn: 0 }), child(2)])]);
+    expect(listed(ledger, child(2))).toEqual([['in1', 5]]);
+  });
+
   it('hands the whole line down, oldest first, also while two of it linger', () => {
     const ledger = new SaLedger();
     ledger.rekeyed(child(1, { packetsIn: 1 }), child(2));

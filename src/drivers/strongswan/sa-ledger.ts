@@ -69,10 +69,22 @@ export class SaLedger {
   }
 }
 
-/** Replaces the entry of the same SA, or adds one. */
+/** Brings the entry of the same SA up to date, or adds one. */
 function withCounters(list: readonly SaCounters[], counters: SaCounters): readonly SaCounters[] {
-  const same = list.findIndex((entry) => keyOf(entry) === keyOf(counters));
-  return (same === -1 ? [...list, counters] : list.with(same, counters)).slice(-replacedMax);
+  const at = list.findIndex((entry) => keyOf(entry) === keyOf(counters));
+  const known = list[at];
+  return (known === undefined ? [...list, counters] : list.with(at, larger(known, counters))).slice(-replacedMax);
+}
+
+/** Counters only grow; charon shows less of an SA that it has half removed. */
+function larger(one: SaCounters, other: SaCounters): SaCounters {
+  return {
+    ...other,
+    bytesIn: Math.max(one.bytesIn, other.bytesIn),
+    bytesOut: Math.max(one.bytesOut, other.bytesOut),
+    packetsIn: Math.max(one.packetsIn, other.packetsIn),
+    packetsOut: Math.max(one.packetsOut, other.packetsOut),
+  };
 }
 
 function keyOf({ spiIn, spiOut }: Pick<SaCounters, 'spiIn' | 'spiOut'>): string {

@@ -167,6 +167,12 @@ for (const implementation of implementations) {
       await refusal(channel);
       await bench.pair.a.killCharon();
       await bench.pair.a.startCharon();
+      await until('the driver to be connected again', () =>
+        channel.a.listSas(soon()).then(
+          () => true,
+          () => false,
+        ),
+      );
       await refusal(channel);
       for (const host of [bench.pair.a, bench.pair.b]) await bench.clientOn(host).clearCreds();
       await channel.a.updateTrust(bench.identityA, soon());
