@@ -34,6 +34,7 @@ describe('channels of different kinds', () => {
     const { migration, scan, markers, espBytes, hypervisorBytes } = carriage;
     expect(migration).toMatchObject({ phase: 'done', failure: null, proof: provenAs(combination) });
     expect(markers).toBe(0);
+    expect(carriage.captured).toEqual(carriage.predicted);
     expect(scan.kinds['esp-in-udp']).toBeGreaterThan(1000);
     expect(carriage.coversHypervisorBytes).toBe(true);
     expect(espBytes).toBeGreaterThan(hypervisorBytes ?? Number.POSITIVE_INFINITY);

@@ -5,6 +5,7 @@ import type { ScanResult } from '#lab/api.ts';
 import type { MigrationResource } from '#wire/api.ts';
 import { allHostsUp, type Cluster, expectSound, hostOf, knownOn, otherHost, untilOver } from '#test/e2e/cluster.ts';
 import type { Combination } from './combinations.ts';
+import { type FullSizes, largestEspPacket, largestSegment, predictedSizes } from './sizes.ts';
 
 export interface Carriage {
   readonly combination: Combination;
@@ -18,6 +19,8 @@ export interface Carriage {
   readonly scan: ScanResult;
   /** How often the guest's marker was readable. */
   readonly markers: number;
+  readonly predicted: FullSizes;
+  readonly captured: FullSizes;
 }
 
 export interface Refused {
@@ -40,11 +43,13 @@ export async function carry(cluster: Cluster, combination: Combination): Promise
   await configure(cluster, combination);
   const from = await hostOf(cluster, guestName);
   await knownOn(cluster, guestName, from);
+  const to = otherHost(cluster, from);
   const capture = await lab.startCapture('profiles');
   await guest.startProbe();
   let migration: MigrationResource;
+  let payloadBytes: number;
   try {
-    migration = await moved(cluster, otherHost(cluster, from));
+    [payloadBytes, migration] = await Promise.all([largestSegment(lab.host(to)), moved(cluster, to)]);
   } finally {
     await capture.stop();
   }
@@ -52,7 +57,16 @@ export async function carry(cluster: Cluster, combination: Combination): Promise
   const scan = await lab.scan(capture.file);
   const { statement } = await client.receipt(migration.request.migrationId);
   await expectSound(guest);
-  return { combination, migration, ...trafficOf(statement), silenceMs: largestGapMs, scan, markers: scan.markers[guest.marker] ?? 0 };
+  return {
+    combination,
+    migration,
+    ...trafficOf(statement),
+    silenceMs: largestGapMs,
+    scan,
+    markers: scan.markers[guest.marker] ?? 0,
+    predicted: await predictedSizes(migration, lab.host(to)),
+    captured: { payloadBytes, packetBytes: await largestEspPacket(capture.file) },
+  };
 }
 
 async function moved(cluster: Cluster, toHostId: string): Promise<MigrationResource> {
