@@ -25,8 +25,12 @@ async function upUntil(name: string, line: RegExp): Promise<ReturnType<typeof sp
   const child = spawn(NODE, [LAB_MAIN, 'up', '--name', name, '--no-plimsoll', '--hosts', '2', '--guests', '1'], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
-  for await (const text of createInterface({ input: child.stderr })) if (line.test(text)) return child;
-  throw new Error(`lab up ended without a line like ${line}`);
+  const said: string[] = [];
+  for await (const text of createInterface({ input: child.stderr })) {
+    if (line.test(text)) return child;
+    said.push(text);
+  }
+  throw new Error(`lab up ended without a line like ${line}: ${said.join('; ')}`);
 }
 
 const exitOf = async (child: ReturnType<typeof spawn>): Promise<number | null> =>

@@ -55,11 +55,11 @@ static struct machine parse(int argc, char **argv) {
   return m;
 }
 
-static void write_pid(const char *path, pid_t pid) {
+/* Opened before there are mounts, which may hide its folder. */
+static FILE *open_pid_file(const char *path) {
   FILE *f = fopen(path, "we");
   if (!f) fail(path);
-  fprintf(f, "%d\n", (int)pid);
-  if (fclose(f) != 0) fail(path);
+  return f;
 }
 
 /* Returns when the machine's process 1 is listening, so that the caller needs no waiting of its own. */
@@ -69,18 +69,20 @@ static int boot(int argc, char **argv) {
   if (pipe2(ready, O_CLOEXEC) != 0) fail("pipe2");
   join_cgroups(m.cgroups, m.cgroup_count);
   if (m.net_namespace) enter_net_namespace(m.net_namespace);
+  FILE *pid_file = open_pid_file(m.pid_file);
   if (unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID) != 0) fail("unshare");
   pid_t pid = fork();
   if (pid < 0) fail("fork");
   if (pid == 0) {
     setsid();
+    fclose(pid_file);
     if (sethostname(m.name, strlen(m.name)) != 0) fail("sethostname");
     make_mounts(&m);
     if (chdir("/") != 0) fail("chdir");
     close(ready[0]);
     supervise(m.socket, ready[1]);
   }
-  write_pid(m.pid_file, pid);
+  if (fprintf(pid_file, "%d\n", (int)pid) < 0 || fclose(pid_file) != 0) fail(m.pid_file);
   close(ready[1]);
   char byte;
   if (read(ready[0], &byte, 1) != 1) {
