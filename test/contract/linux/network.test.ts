@@ -315,10 +315,11 @@ print(s.getsockopt(41 if six else 0, 24 if six else 14))`;
   /** MSS in the SYNs of one connection out and one in, as they are on the near end's link. */
   async function handshakes(family: Family, other: 'far' | 'two'): Promise<Record<'out' | 'outReply' | 'in' | 'inReply', number>> {
     const [here, there] = [pathAddress('near', family), pathAddress(other, family)];
-    const lines = await captured(path.near, async () => {
+    const bothHandshakes = async () => {
       await connection(path.near, here, path[other], there);
       await connection(path[other], there, path.near, here);
-    });
+    };
+    const lines = await captured(path.near, bothHandshakes, (text) => (text.match(/\bmss \d+/g) ?? []).length >= 4);
     const mssOf = (from: string, to: string, flags: string): number => {
       const line = lines.find((text) => text.includes(` ${from}.`) && text.includes(`> ${to}.`) && text.includes(`Flags [${flags}]`));
       return Number(/mss (\d+)/.exec(line ?? '')?.[1]);
@@ -343,7 +344,11 @@ print(s.getsockopt(41 if six else 0, 24 if six else 14))`;
   /** Largest payload of a segment of a stream to the peer; offloading is off, or the capture would show what no link carries. */
   async function largestSegment(family: Family): Promise<number> {
     path.near.run(ip, 'link', 'set', 'dev', 'eth0', 'gso_max_segs', '1');
-    const lines = await captured(path.near, () => streamedBytes(family));
+    const lines = await captured(
+      path.near,
+      () => streamedBytes(family),
+      (text) => /Flags \[[FR]/.test(text),
+    );
     path.near.run(ip, 'link', 'set', 'dev', 'eth0', 'gso_max_segs', '65535');
     const sent = lines.filter(
       (line) => line.includes(` ${pathAddress('near', family)}.`) && line.includes(`> ${pathAddress('far', family)}.`),
@@ -352,16 +357,17 @@ print(s.getsockopt(41 if six else 0, 24 if six else 14))`;
   }
 });
 
-/** What tcpdump prints of the TCP packets on the end's link meanwhile. */
-async function captured(end: End, work: () => Promise<unknown>): Promise<readonly string[]> {
+/** What tcpdump prints of the TCP packets on the end's link meanwhile, and until `isComplete`. */
+async function captured(end: End, work: () => Promise<unknown>, isComplete: (text: string) => boolean): Promise<readonly string[]> {
   const [file, ...args] = end.within('/usr/bin/tcpdump', '-n', '-l', '--immediate-mode', '-c', '3000', '-i', 'eth0', 'tcp');
   const program = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let [text, remarks] = ['', ''];
   program.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
   program.stderr.on('data', (chunk: Buffer) => (remarks += chunk.toString()));
-  const ended = new Promise((resolve) => program.once('exit', resolve));
+  const ended = new Promise((resolve) => program.once('close', resolve));
   await until('tcpdump listens', () => remarks.includes('listening on'));
   await work();
+  await until('tcpdump prints the last packet', () => isComplete(text));
   program.kill('SIGINT');
   await ended;
   return text.split('\n');
