@@ -21,5 +21,6 @@ export type HostSocket = (typeof HOST_SOCKETS)[number];
 export const outerSocket = (lab: Layout, host: string, socket: HostSocket): string => join(hostDirectory(lab, host), 'run', socket);
 
 /** A second address of everything that talks between hosts. */
-export const underlayAddress6 = (lab: Layout, last: number): string => `fd00:64:${lab.index.toString(16)}::${last.toString(16)}`;
-export const protectedAddress6 = (lab: Layout, last: number): string => `fd00:c0:${lab.index.toString(16)}::${last.toString(16)}`;
+/** As everybody writes them: a group of zeros would be shortened. */
+export const underlayAddress6 = (lab: Layout, last: number): string => `fd00:64:${(lab.index + 1).toString(16)}::${last.toString(16)}`;
+export const protectedAddress6 = (lab: Layout, last: number): string => `fd00:c0:${(lab.index + 1).toString(16)}::${last.toString(16)}`;
