@@ -66,7 +66,8 @@ export class Supervisor {
 
   async #ask(fields: readonly string[]): Promise<string> {
     const socket = createConnection(this.#socketPath);
-    socket.setTimeout(5_000, () => socket.destroy(new Error('no answer within 5 s')));
+    // An emulated host is slow while its daemons start.
+    socket.setTimeout(20_000, () => socket.destroy(new Error('no answer within 20 s')));
     try {
       socket.end(fields.map((field) => `${field}\0`).join(''));
       return await readText(socket);

@@ -20,7 +20,6 @@ export type HostSocket = (typeof HOST_SOCKETS)[number];
 /** The same sockets as seen from outside. */
 export const outerSocket = (lab: Layout, host: string, socket: HostSocket): string => join(hostDirectory(lab, host), 'run', socket);
 
-/** A second address of everything that talks between hosts. */
-/** As everybody writes them: a group of zeros would be shortened. */
+/** A second address of everything that talks between hosts, in its shortest form: a group of zeros would be left out. */
 export const underlayAddress6 = (lab: Layout, last: number): string => `fd00:64:${(lab.index + 1).toString(16)}::${last.toString(16)}`;
 export const protectedAddress6 = (lab: Layout, last: number): string => `fd00:c0:${(lab.index + 1).toString(16)}::${last.toString(16)}`;
