@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 const node = { environment: 'node' as const };
@@ -15,8 +14,6 @@ const security = [
 
 export default defineConfig({
   test: {
-    // Most of the suites wait for daemons and networks more than they compute.
-    maxWorkers: Math.max(3, availableParallelism()),
     projects: [
       // Pure and in-process: runs anywhere, without root.
       { test: { ...node, name: 'unit', include: ['src/**/*.test.ts', 'lab/**/*.test.ts', 'scripts/**/*.test.ts'] } },
