@@ -1,5 +1,6 @@
 import { findCgroupRoots } from '#lab/cgroup.ts';
 import type { CgroupRoots } from '#lab/cgroup.ts';
+import { placementOf } from '#lab/placement.ts';
 import { startCapture } from '#lab/capture.ts';
 import type { Capture } from '#lab/capture.ts';
 import { removeLab } from '#lab/down.ts';
@@ -60,12 +61,8 @@ export class VmLab {
   }
 
   /** Hosts on which each guest runs, by the word of the daemons; a host that does not answer has none. */
-  async placement(): Promise<Record<string, string[]>> {
-    const lists = await Promise.all(
-      this.hosts.map(async (h) => ({ host: h.name, guests: await h.runningGuests().catch((): string[] => []) })),
-    );
-    const hostsOf = (guest: string): string[] => lists.filter((l) => l.guests.includes(guest)).map((l) => l.host);
-    return Object.fromEntries(this.guests.map((g) => [g.name, hostsOf(g.name)]));
+  placement(): Promise<Record<string, string[]>> {
+    return placementOf(this.hosts, this.guests);
   }
 
   startCapture(name = 'capture', signal?: AbortSignal): Promise<Capture> {

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { begin } from '#core/migration/step.ts';
 import type { MigrationResource } from '#wire/api.ts';
 import { withEndsWhenClosed, withEndWhenClosed } from './ended-migrations.ts';
 
 const migration = (migrationId: string, phase: MigrationResource['phase'], endedAtMs: number | null): MigrationResource => ({
-  request: {
+  ...begin({
     migrationId,
     vmId: 'v',
     vmName: 'web1',
@@ -17,19 +18,9 @@ const migration = (migrationId: string, phase: MigrationResource['phase'], ended
     planId: null,
     vmEpoch: 1,
     askedAtMs: 1,
-  },
+  }).migration,
   phase,
   phaseSinceMs: 5,
-  proof: null,
-  progress: null,
-  leastRemaining: null,
-  outcome: null,
-  tuning: null,
-  channelBefore: null,
-  channelAfter: null,
-  failure: null,
-  resolution: null,
-  abortAsked: false,
   endedAtMs,
 });
 
