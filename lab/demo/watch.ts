@@ -22,7 +22,7 @@ export async function watchUntilLevel(
   const probing = new Set<string>();
   const watched: Watched[] = [];
   const look = async (): Promise<boolean> => {
-    for (const migration of (await client.migrations({ open: false, limit: 50 })).toReversed()) {
+    for (const migration of (await client.migrations({ limit: 50 })).toReversed()) {
       const { migrationId, vmName } = migration.request;
       if (watched.some((other) => other.migration.request.migrationId === migrationId)) continue;
       if (!probing.has(migrationId) && !isOver(migration)) {

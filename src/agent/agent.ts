@@ -42,7 +42,7 @@ class Agent {
     this.#settings = settings;
     this.#bootId = parts.random.id();
     this.#rooms = openRooms(parts, settings, remembered, this.#bootId);
-    this.#commands = commandTable(parts, this.#rooms);
+    this.#commands = commandTable(parts, this.#rooms, settings.hostId);
   }
 
   /** The guard is in place before any channel, whatever else is down, and put right when somebody has tampered with it. */

@@ -1,9 +1,10 @@
 import { PlimsollError } from '#core/model/result.ts';
+import type { HostId } from '#core/model/host.ts';
 import type { Hypervisor } from '#core/ports.ts';
 import { type CommandArgs, type CommandName, type CommandReply, commandSchemas, isCommandName } from '#wire/agent-protocol.ts';
 import { parse } from '#wire/validate.ts';
 import { closeChannel } from './closing.ts';
-import { checkDestination } from './destination-check.ts';
+import { hostOffer } from './host-offer.ts';
 import type { AgentParts } from './parts.ts';
 import type { AgentRooms } from './rooms.ts';
 
@@ -15,9 +16,10 @@ export interface CommandTable {
 }
 
 /** What an agent obeys, one line per command. */
-export function commandTable(parts: AgentParts, rooms: AgentRooms): CommandTable {
+export function commandTable(parts: AgentParts, rooms: AgentRooms, hostId: HostId): CommandTable {
   const handlers: Handlers = {
-    ...vmHandlers(parts, rooms),
+    ...vmHandlers(parts, rooms, hostId),
+    ...witnessHandlers(rooms),
     ...channelHandlers(parts, rooms),
     ...transferHandlers(rooms),
     ...imageHandlers(rooms),
@@ -27,14 +29,20 @@ export function commandTable(parts: AgentParts, rooms: AgentRooms): CommandTable
 
 type HandlersOf<Family extends string> = Pick<Handlers, Extract<CommandName, `${Family}.${string}`>>;
 
-function vmHandlers(parts: AgentParts, { gate, sampler, images }: AgentRooms): HandlersOf<'vm' | 'ticket'> {
+function vmHandlers(parts: AgentParts, { gate, sampler, images }: AgentRooms, hostId: HostId): HandlersOf<'vm' | 'ticket'> {
   const { hypervisor, clock } = parts;
   return {
     'vm.find': async ({ vmId }, signal) => {
       const image = await images.standing(vmId);
       return { vm: await hypervisor.findVm(vmId, signal), image };
     },
-    'vm.check-destination': (args, signal) => checkDestination(parts, sampler.newest, args, signal),
+    'vm.describe': async ({ vmId }, signal) => hypervisor.define(vmId, signal),
+    'vm.offer': async (args, signal) => ({ offer: await hostOffer(parts, hostId, sampler.newest, args, signal) }),
+    'vm.method-faults': async ({ options }, signal) => ({
+      faults: await Promise.all(options.map((one) => hypervisor.methodFault(one, signal))),
+    }),
+    'vm.measure': async ({ vmId, durationMs }, signal) => ({ activity: await hypervisor.measureMemory(vmId, durationMs, signal) }),
+    'vm.cost': async ({ vmId }, signal) => ({ cost: await parts.costMeter.read(vmId, signal) }),
     'vm.resume': ({ vmId, vmEpoch }, signal) => {
       gate.admitVmOrder(vmId, vmEpoch);
       return done(hypervisor.resume(vmId, signal));
@@ -47,6 +55,17 @@ function vmHandlers(parts: AgentParts, { gate, sampler, images }: AgentRooms): H
       const { vmId } = await gate.accept(ticket, clock.nowMs());
       return done(images.makeWay(vmId, signal));
     },
+  };
+}
+
+function witnessHandlers({ witnesses }: AgentRooms): HandlersOf<'witness'> {
+  return {
+    'witness.look': ({ mac }, signal) => witnesses.look(mac, signal),
+    'witness.start': async ({ watchId, address, intervalMs }, signal) => ({
+      watching: await witnesses.start(watchId, address, intervalMs, signal),
+    }),
+    'witness.report': async ({ watchId }) => ({ report: witnesses.report(watchId) }),
+    'witness.stop': async ({ watchId }) => ({ report: await witnesses.stop(watchId) }),
   };
 }
 
@@ -76,9 +95,13 @@ function channelHandlers(parts: AgentParts, rooms: AgentRooms): HandlersOf<'chan
   };
 }
 
-function transferHandlers({ transfers, inherited }: AgentRooms): HandlersOf<'transfer'> {
+function transferHandlers({ gate, transfers, inherited }: AgentRooms): HandlersOf<'transfer'> {
   return {
     'transfer.start': async (args, signal) => ({ reading: await transfers.start(args, signal) }),
+    'transfer.recover': (args, signal) => {
+      gate.admitVmOrder(args.vmId, args.vmEpoch);
+      return done(transfers.recover(args, signal));
+    },
     'transfer.status': async ({ migrationId }) => {
       const status = transfers.status(migrationId);
       if (status.kind === 'unknown') inherited.look();
@@ -124,7 +147,7 @@ async function done(work: Promise<unknown>): Promise<CommandReply<'channel.close
 async function destroyCopy(hypervisor: Hypervisor, vmId: string, signal: AbortSignal): Promise<void> {
   const copy = await hypervisor.findVm(vmId, signal);
   if (copy === null) return;
-  if (copy.state === 'running' || copy.jobActive)
+  if (copy.state === 'running' || copy.jobActive || copy.postCopy !== null)
     throw new PlimsollError('vm-busy', `this host's copy of ${copy.name} is at work, it is not destroyed: look on both hosts`);
   signal.throwIfAborted();
   await hypervisor.destroy(vmId, signal);

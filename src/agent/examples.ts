@@ -2,7 +2,8 @@
 import { encodeBase64 } from '#core/access/base64.ts';
 import { preAuthenticationEncoding, ticketPayloadType } from '#core/access/envelope.ts';
 import type { ChannelProfile, SecurityAssociation } from '#core/model/channel.ts';
-import { defaultProfile } from '#core/model/policy.ts';
+import { defaultProfile, pilotPolicyOf } from '#core/model/policy.ts';
+import type { TransferPlan } from '#core/model/forecast.ts';
 import type { SignedTicket, Ticket } from '#core/model/ticket.ts';
 import { bytes } from '#core/model/units.ts';
 import type { VmView } from '#core/model/vm.ts';
@@ -23,13 +24,21 @@ export const settings: AgentSettings = {
   version: '0.0.0',
 };
 
+/** A plain pre-copy. */
+export const plan: TransferPlan = {
+  options: { method: 'pre-copy', autoConverge: null, streams: 1, compression: 'none', bandwidthBytesPerSecond: 0, downtimeMsMax: 300 },
+  pilot: pilotPolicyOf('balanced'),
+  reason: 'a test',
+  prediction: null,
+};
+
 export const startArgs: CommandArgs<'transfer.start'> = {
   migrationId: 'm1',
   vmId,
   peer,
   channelKind: 'ipsec',
-  bandwidthBytesPerSecond: 0,
-  downtimeMsMax: 300,
+  plan,
+  noProgressMsMax: 150_000,
 };
 
 export function association(changes: Partial<SecurityAssociation> = {}): SecurityAssociation {
@@ -66,7 +75,8 @@ export function rekeyed(sa: SecurityAssociation, changes: Partial<SecurityAssoci
 }
 
 export function runningVm(changes: Partial<VmView> = {}): VmView {
-  return { vmId, name: 'web1', state: 'running', vcpus: 1, memoryBytes: bytes(2 ** 30), persistent: true, jobActive: false, ...changes };
+  const memoryBytes = bytes(2 ** 30);
+  return { vmId, name: 'web1', state: 'running', vcpus: 1, memoryBytes, persistent: true, jobActive: false, postCopy: null, ...changes };
 }
 
 /** A keyed checksum: enough to tell the controller's key from another and a changed byte from the signed one. */

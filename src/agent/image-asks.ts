@@ -17,12 +17,15 @@ const lookMs = 1_000;
 export class ImageAsks implements ImageDestination {
   readonly #clock: Clock;
   readonly #migrationId: string;
+  readonly #offerAt: string | null;
   #count = 0;
   #heardAtMs: number;
   #open: { readonly ask: ImageAsk; readonly settle: (answer: ImageAnswer) => void } | null = null;
 
-  constructor(clock: Clock, migrationId: string) {
+  /** `offerAt`: the destination's address in the channel; null: the image goes outside of any. */
+  constructor(clock: Clock, migrationId: string, offerAt: string | null) {
     this.#clock = clock;
+    this.#offerAt = offerAt;
     this.#migrationId = migrationId;
     this.#heardAtMs = clock.monotonicMs();
   }
@@ -39,7 +42,7 @@ export class ImageAsks implements ImageDestination {
   }
 
   async offer(_vmId: VmId, signal: AbortSignal): Promise<ImageOffer> {
-    const answer = await this.#ask({ kind: 'offer' }, signal);
+    const answer = await this.#ask({ kind: 'offer', at: this.#offerAt }, signal);
     if (answer.kind !== 'offered') throw unfit('offer');
     return answer.offer;
   }

@@ -49,7 +49,7 @@ export class ImageDesk {
     try {
       switch (call.kind) {
         case 'offer':
-          return { kind: 'offered', offer: await this.#incoming.offer(vmId, going) };
+          return { kind: 'offered', offer: await this.#incoming.offer(vmId, going, call.at) };
         case 'open':
           await this.#incoming.open(vmId, call.sent, going);
           return { kind: 'done' };

@@ -5,16 +5,20 @@ import { PlimsollError } from '#core/model/result.ts';
 import type { Transports } from '#core/transports.ts';
 import { loadYamlConfig } from '#drivers/config/yaml-config.ts';
 import { createLibvirtHypervisor, type LibvirtDriver } from '#drivers/libvirt/hypervisor.ts';
+import { hostSurroundings, type Surroundings } from '#drivers/libvirt/surroundings.ts';
 import { createDialer } from '#drivers/line/dialer.ts';
 import { joinCluster } from '#drivers/line/join-cluster.ts';
 import { FileAgentMemory } from '#drivers/linux/agent-memory.ts';
 import { NftGuard } from '#drivers/linux/guard.ts';
+import { LinuxCostMeter } from '#drivers/linux/cost-meter.ts';
 import { LinuxHostMeter } from '#drivers/linux/host-meter.ts';
+import { LinuxInterfaces } from '#drivers/linux/interfaces.ts';
 import { JsonLog } from '#drivers/linux/json-log.ts';
 import { LinuxNetwork } from '#drivers/linux/network.ts';
 import { LinuxProber } from '#drivers/linux/prober.ts';
 import { SystemClock } from '#drivers/linux/system-clock.ts';
 import { SystemRandom } from '#drivers/linux/system-random.ts';
+import { LinuxWitness } from '#drivers/linux/witness.ts';
 import { readIfPresent, replaceDurably } from '#drivers/pki/durable-file.ts';
 import { createHostKey, createHostRequest } from '#drivers/pki/host-key.ts';
 import { saveIdentity } from '#drivers/pki/identity-folder.ts';
@@ -35,6 +39,7 @@ const ticketKeyFile = 'ticket-key.pem';
 const imageArrivalMsMax = 15 * 60_000;
 const imageSilenceMsMax = 30_000;
 const sshConnectMsMax = 10_000;
+const interfacesMsMax = 5_000;
 /** Of sockets, whose paths are short. */
 const runFolder = '/run/plimsoll';
 
@@ -88,6 +93,7 @@ async function partsOf(config: AgentConfig): Promise<AgentParts> {
     socketPath: config.libvirtSocket,
     uri: config.libvirtUri,
     pkiPath: join(config.identityDir, 'libvirt'),
+    surroundings: surroundingsOfHost(),
   });
   return {
     clock: new SystemClock(),
@@ -100,6 +106,8 @@ async function partsOf(config: AgentConfig): Promise<AgentParts> {
     network: new LinuxNetwork({ stateDir: config.stateDir }),
     transports: transportsOf(config, hypervisor),
     hostMeter: new LinuxHostMeter({ clock: new SystemClock(), cgroup: config.cgroup }),
+    costMeter: new LinuxCostMeter({ overheadCpuSeconds: (vmId, signal) => hypervisor.overheadCpuSeconds(vmId, signal) }),
+    witness: new LinuxWitness(),
     dialer: createDialer({
       url: config.controllerUrl,
       identity: () => identity.current(),
@@ -112,6 +120,17 @@ async function partsOf(config: AgentConfig): Promise<AgentParts> {
   };
 }
 
+/** A host's interfaces are asked of the kernel: /sys may be that of another network namespace. */
+function surroundingsOfHost(): Surroundings {
+  const interfaces = new LinuxInterfaces();
+  const limited = () => AbortSignal.timeout(interfacesMsMax);
+  return {
+    ...hostSurroundings(),
+    bridges: () => interfaces.bridges(limited()).catch(() => []),
+    hasInterface: (name) => interfaces.has(name, limited()).catch(() => false),
+  };
+}
+
 function transportsOf({ stateDir, addresses, images, ssh, libvirtSocket }: AgentConfig, hypervisor: LibvirtDriver): Transports {
   const silenceMsMax = imageSilenceMsMax;
   const { underlay: address } = addresses;
@@ -119,7 +138,14 @@ function transportsOf({ stateDir, addresses, images, ssh, libvirtSocket }: Agent
   return hostTransports({
     hypervisor,
     kept: new LocalImageSource({ hypervisor, stateFolder: join(stateDir, 'saved-images'), silenceMsMax }),
-    incoming: new LocalImageDestination({ hypervisor, address, ...images, arrivalMsMax: imageArrivalMsMax, silenceMsMax }),
+    incoming: new LocalImageDestination({
+      hypervisor,
+      address,
+      channelAddresses: [addresses.protected],
+      ...images,
+      arrivalMsMax: imageArrivalMsMax,
+      silenceMsMax,
+    }),
     ssh: ssh && { ...ssh, ...sshRest },
   });
 }

@@ -2,6 +2,7 @@ import type { HostAddresses, HostId } from '#core/model/host.ts';
 import type {
   AgentMemory,
   Clock,
+  CostMeter,
   Dialer,
   Guard,
   HostMeter,
@@ -13,6 +14,7 @@ import type {
   Prober,
   Random,
   Verifier,
+  Witness,
 } from '#core/ports.ts';
 import type { Transports } from '#core/transports.ts';
 import type { WatchLimits } from './channel-watch.ts';
@@ -29,6 +31,8 @@ export interface AgentParts {
   readonly network: Network;
   readonly transports: Transports;
   readonly hostMeter: HostMeter;
+  readonly costMeter: CostMeter;
+  readonly witness: Witness;
   readonly dialer: Dialer;
   readonly memory: AgentMemory;
   readonly identity: IdentityKeeper;

@@ -11,6 +11,7 @@ import type { Remembered } from './remembered.ts';
 import { Sampler } from './sampler.ts';
 import { Transfers } from './transfers.ts';
 import { Trust } from './trust.ts';
+import { Witnesses } from './witnesses.ts';
 
 /** What one agent process is made of. */
 export interface AgentRooms extends ChannelRooms {
@@ -21,6 +22,7 @@ export interface AgentRooms extends ChannelRooms {
   readonly imageDesk: ImageDesk;
   readonly trust: Trust;
   readonly sampler: Sampler;
+  readonly witnesses: Witnesses;
 }
 
 export function openRooms(parts: AgentParts, settings: AgentSettings, remembered: Remembered, bootId: string): AgentRooms {
@@ -37,5 +39,6 @@ export function openRooms(parts: AgentParts, settings: AgentSettings, remembered
     imageDesk: new ImageDesk(parts.clock, parts.transports.incoming),
     trust: new Trust(parts, channelRooms, transfers),
     sampler: new Sampler(parts, settings, bootId),
+    witnesses: new Witnesses(parts.clock, parts.witness),
   };
 }

@@ -1,6 +1,8 @@
 import { memoryFault, migrationAddress } from '#core/channel/profiles.ts';
 import type { ChannelReading } from '#core/model/channel.ts';
 import type { HostId } from '#core/model/host.ts';
+import { ladderOptions, type PilotLimits } from '#core/migration/autopilot.ts';
+import type { Decision, TransferOptions } from '#core/model/method.ts';
 import type { JobOutcome, Progress } from '#core/model/migration.ts';
 import { PlimsollError, type Refusal } from '#core/model/result.ts';
 import type { VmId } from '#core/model/vm.ts';
@@ -10,13 +12,16 @@ import type { CommandArgs, ImageAnswer, TransferStatus } from '#wire/agent-proto
 import { watchChannel, watchDefaults, type WatchLimits } from './channel-watch.ts';
 import type { Channels } from './channels.ts';
 import type { Gate } from './gate.ts';
+import { CostWatch } from './cost-watch.ts';
 import { ImageAsks } from './image-asks.ts';
 import type { AgentParts } from './parts.ts';
 import type { Proofs } from './proofs.ts';
 import { shortRefusalOf } from './short-refusal.ts';
+import { Steering } from './steering.ts';
 import { judgeTransfer, mustBeLetThrough } from './transfer-rules.ts';
 
 type Start = CommandArgs<'transfer.start'>;
+type Recover = CommandArgs<'transfer.recover'>;
 
 interface Transfer {
   readonly vmId: VmId;
@@ -24,6 +29,8 @@ interface Transfer {
   readonly channelKind: Start['channelKind'];
   readonly abort: AbortController;
   readonly asks: ImageAsks;
+  readonly steering: Steering;
+  readonly isImage: boolean;
   status: TransferStatus;
 }
 
@@ -53,24 +60,28 @@ export class Transfers {
 
   /** Resolves with the first reading of the channel once the transfer is under way; it then runs by itself. */
   async start(args: Start, signal: AbortSignal): Promise<ChannelReading> {
+    const unsupported = await this.#unsupported(args.plan, signal);
     const first = await this.#permit(args, signal);
     // Whoever asked has been told by now that nothing began.
     signal.throwIfAborted();
     // Revoked while the channel was read: what is not under way yet is not found by whoever aborts.
     this.#channels.mustBeMember(args.peer.hostId);
     this.#gate.spend(args.migrationId, args.vmId, args.peer.hostId, this.#parts.clock.nowMs());
-    this.#forgetOldest();
-    const transfer: Transfer = {
-      vmId: args.vmId,
-      peerHostId: args.peer.hostId,
-      channelKind: args.channelKind,
-      abort: new AbortController(),
-      asks: new ImageAsks(this.#parts.clock, args.migrationId),
-      status: { kind: 'running', progress: null, ask: null },
-    };
-    this.#transfers.set(args.migrationId, transfer);
-    void this.#run(transfer, args, first);
+    const transfer = this.#open(args, { unsupported, noProgressMsMax: args.noProgressMsMax });
+    void this.#run(transfer, args, first, (note) => this.#send(transfer, args, note));
     return first;
+  }
+
+  /** Goes on with a post-copy that failed, through a channel that was proven anew. It then runs by itself, as after `start`. */
+  async recover(order: Recover, signal: AbortSignal): Promise<void> {
+    const args: Start = { ...order, channelKind: 'ipsec', noProgressMsMax: 0 };
+    if (this.owns(args.vmId)) throw new PlimsollError('vm-busy', `this host has a transfer of VM ${args.vmId} under way`);
+    const first = await this.#permit(args, signal);
+    signal.throwIfAborted();
+    this.#channels.mustBeMember(args.peer.hostId);
+    const transfer = this.#open(args, { unsupported: [], noProgressMsMax: 0 });
+    const request = requestOf(args, args.plan.options);
+    void this.#run(transfer, args, first, (note) => this.#parts.hypervisor.recoverPostCopy(request, note, transfer.abort.signal));
   }
 
   /** For whoever watches the transfer: what it asks of the destination's end is shown, and waited for. */
@@ -78,7 +89,7 @@ export class Transfers {
     const transfer = this.#transfers.get(migrationId);
     if (transfer === undefined) return { kind: 'unknown' };
     const { status, asks } = transfer;
-    return status.kind === 'running' ? { ...status, ask: asks.shown() } : status;
+    return status.kind === 'running' ? { ...status, ...steered(transfer), ask: asks.shown() } : status;
   }
 
   /** What the destination said. */
@@ -97,7 +108,7 @@ export class Transfers {
 
   /** The same for one that goes as a sealed image. */
   ownsImage(vmId: VmId): boolean {
-    return this.#running().some((transfer) => transfer.vmId === vmId && transfer.channelKind === 'sealed-image');
+    return this.#running().some((transfer) => transfer.vmId === vmId && transfer.isImage);
   }
 
   /** Where the transfers go that are under way. */
@@ -140,21 +151,58 @@ export class Transfers {
     }
   }
 
-  async #run(transfer: Transfer, args: Start, first: ChannelReading): Promise<void> {
+  /** The rungs of the ladder that this host's hypervisor cannot take. */
+  async #unsupported(plan: Start['plan'], signal: AbortSignal): Promise<PilotLimits['unsupported']> {
+    const found: PilotLimits['unsupported'][number][] = [];
+    for (const { rung, options } of ladderOptions(plan)) {
+      const fault = await this.#parts.hypervisor.methodFault(options, signal);
+      if (fault !== null) found.push({ rung, why: fault.message });
+    }
+    return found;
+  }
+
+  #open(args: Start, limits: PilotLimits): Transfer {
+    this.#forgetOldest();
+    const { clock } = this.#parts;
+    const { migrationId, vmId, peer, channelKind, plan } = args;
+    const inChannel = channelKind === 'ipsec' ? migrationAddress(peer.profile, peer.addresses) : null;
+    const transfer: Transfer = {
+      vmId,
+      peerHostId: peer.hostId,
+      channelKind,
+      isImage: isImage(args),
+      abort: new AbortController(),
+      asks: new ImageAsks(clock, migrationId, inChannel),
+      steering: new Steering(this.#parts, vmId, plan, limits),
+      status: { kind: 'running', progress: null, ask: null, decisions: [], attempts: 0 },
+    };
+    this.#transfers.set(migrationId, transfer);
+    return transfer;
+  }
+
+  async #run(
+    transfer: Transfer,
+    args: Start,
+    first: ChannelReading,
+    send: (note: (progress: Progress) => void) => Promise<JobOutcome>,
+  ): Promise<void> {
     const ended = new AbortController();
     const note = (progress: Progress) => {
-      if (transfer.status.kind === 'running') transfer.status = { kind: 'running', progress, ask: null };
+      if (transfer.status.kind === 'running') transfer.status = { ...transfer.status, progress };
     };
     const watching = this.#watch(transfer, args, first, ended.signal);
+    const cost = new CostWatch(this.#parts, args.vmId, ended.signal);
     let refusal: Refusal | null = null;
     let status: (channel: ChannelReading | null) => TransferStatus;
     try {
-      const outcome = await this.#send(transfer, args, note);
-      status = (channel) => ({ kind: 'completed', outcome, channel });
+      const done = await send(note);
+      const { attempts } = transfer.steering;
+      const outcome = { ...done, attempts, sourceCost: await cost.spent() };
+      status = (channel) => ({ kind: 'completed', outcome, channel, ...steered(transfer) });
     } catch (error) {
       const why = shortRefusalOf(reasonOf(error, transfer.abort.signal), 'hypervisor-failed');
       refusal = why;
-      status = (channel) => ({ kind: 'failed', refusal: why, channel });
+      status = (channel) => ({ kind: 'failed', refusal: why, channel, ...steered(transfer) });
     }
     ended.abort();
     await watching;
@@ -169,12 +217,20 @@ export class Transfers {
   }
 
   #send(transfer: Transfer, args: Start, note: (progress: Progress) => void): Promise<JobOutcome> {
-    const { channelKind, peer, vmId, bandwidthBytesPerSecond, downtimeMsMax } = args;
+    const { channelKind, peer, vmId } = args;
     const { hypervisor, transports } = this.#parts;
-    const { signal } = transfer.abort;
-    if (channelKind === 'ipsec') return hypervisor.migrate(requestOf(args), note, signal);
-    const request = { vmId, peerHostId: peer.hostId, peerUnderlay: peer.addresses.underlay, bandwidthBytesPerSecond, downtimeMsMax };
-    return transports.migrate(channelKind, request, transfer.asks, note, signal);
+    const { steering, asks, abort } = transfer;
+    const kind = channelKind === 'ipsec' && transfer.isImage ? 'sealed-image' : channelKind;
+    if (kind === 'ipsec') {
+      return steering.run((options, listen, signal) => hypervisor.migrate(requestOf(args, options), listen, signal), note, abort.signal);
+    }
+    const rest = { vmId, peerHostId: peer.hostId, peerUnderlay: peer.addresses.underlay };
+    if (kind === 'sealed-image') return transports.migrate(kind, { ...rest, options: args.plan.options }, asks, note, abort.signal);
+    return steering.run(
+      (options, listen, signal) => transports.migrate(kind, { ...rest, options }, asks, listen, signal),
+      note,
+      abort.signal,
+    );
   }
 
   /** Aborts the transfer when what protects it goes: fail closed, the VM stays here. */
@@ -229,7 +285,16 @@ function reasonOf(error: unknown, { aborted, reason }: AbortSignal): unknown {
   return aborted && !isOpen ? reason : error;
 }
 
-function requestOf({ vmId, peer, bandwidthBytesPerSecond, downtimeMsMax }: Start): MigrateRequest {
+function requestOf({ vmId, peer }: Start, options: TransferOptions): MigrateRequest {
   const peerAddress = migrationAddress(peer.profile, peer.addresses);
-  return { vmId, peerHostId: peer.hostId, peerAddress, streamSecurity: 'none', bandwidthBytesPerSecond, downtimeMsMax };
+  return { vmId, peerHostId: peer.hostId, peerAddress, streamSecurity: 'none', options };
+}
+
+/** Whether the VM goes as a file: inside IPsec too, the file is sealed. */
+function isImage({ channelKind, plan }: Pick<Start, 'channelKind' | 'plan'>): boolean {
+  return channelKind === 'sealed-image' || plan.options.method === 'save-restore';
+}
+
+function steered({ steering: { decisions, attempts } }: Transfer): { decisions: Decision[]; attempts: number } {
+  return { decisions: [...decisions], attempts };
 }

@@ -6,9 +6,11 @@ import {
   MigrateCheckSchema,
   MigrationSchema,
   PlanSchema,
+  PredictionErrorsSchema,
   ReceiptSchema,
   StatusSchema,
   TokenSchema,
+  VmCheckSchema,
   VmSchema,
 } from '#wire/api.ts';
 import { ChannelSchema, type ProveBody, ProveSchema, ResetSchema, type TuneBody, TuneSchema } from '#wire/channel-api.ts';
@@ -30,7 +32,21 @@ const GrantsSchema = Type.Array(GrantSchema);
 const AuditSchema = Type.Array(AuditEntrySchema);
 
 /** A little more than the controller gives itself, so that its own reason arrives. */
-const deadlinesMs = { prove: 160_000, tune: 250_000, reset: 40_000, renew: 130_000 } as const;
+const deadlinesMs = { prove: 160_000, tune: 250_000, reset: 40_000, renew: 130_000, checkVm: 65_000, migrate: 95_000 } as const;
+
+/** What is left out does not restrict. Times are Unix milliseconds, both ends included. */
+export interface MigrationQuery {
+  /** `ended`: closed, with a receipt. */
+  readonly state?: 'open' | 'ended';
+  /** Name or UUID. */
+  readonly vm?: string;
+  /** Source or destination. */
+  readonly host?: string;
+  readonly outcome?: 'moved' | 'stayed' | 'unclear';
+  readonly since?: number;
+  readonly until?: number;
+  readonly limit: number;
+}
 
 /** The controller's REST API. Every answer is checked; every refusal is a CliError with the controller's own code. */
 export class ControllerClient {
@@ -66,6 +82,14 @@ export class ControllerClient {
     return this.#get(`/v1/vms/${encodeURIComponent(reference)}`, VmSchema);
   }
 
+  checkVm(reference: string, toHostId: string | null) {
+    const query = toHostId === null ? '' : `?${new URLSearchParams({ to: toHostId }).toString()}`;
+    return this.#call(
+      { method: 'GET', path: `/v1/vms/${encodeURIComponent(reference)}/check${query}`, deadlineMs: deadlinesMs.checkVm },
+      VmCheckSchema,
+    );
+  }
+
   latestPlan() {
     return this.#get('/v1/plan', PlanSchema);
   }
@@ -83,15 +107,23 @@ export class ControllerClient {
   }
 
   migrate(body: MigrateBody) {
-    return this.#send('POST', '/v1/migrations', { ...body, dryRun: false }, MigrationSchema);
+    return this.#send('POST', '/v1/migrations', { ...body, dryRun: false }, MigrationSchema, deadlinesMs.migrate);
   }
 
   checkMigrate(body: MigrateBody) {
-    return this.#send('POST', '/v1/migrations', { ...body, dryRun: true }, MigrateCheckSchema);
+    return this.#send('POST', '/v1/migrations', { ...body, dryRun: true }, MigrateCheckSchema, deadlinesMs.migrate);
   }
 
-  migrations(filter: { readonly open: boolean; readonly limit: number }) {
-    return this.#get(`/v1/migrations?limit=${filter.limit}${filter.open ? '&open=true' : ''}`, MigrationsSchema);
+  migrations(query: MigrationQuery) {
+    const { state, ...others } = query;
+    const open = state === undefined ? {} : { open: state === 'open' };
+    const given = new URLSearchParams();
+    for (const [name, value] of Object.entries({ ...open, ...others })) given.set(name, String(value));
+    return this.#get(`/v1/migrations?${given.toString()}`, MigrationsSchema);
+  }
+
+  predictionErrors() {
+    return this.#get('/v1/prediction-errors', PredictionErrorsSchema);
   }
 
   migration(migrationId: string) {

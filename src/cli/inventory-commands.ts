@@ -1,6 +1,7 @@
 import { Argument, type Command } from 'commander';
+import { printVmCheck } from './check-printer.ts';
 import { callOf, withController, withWatch } from './options.ts';
-import { show, showView } from './output.ts';
+import { columnsOf, show, showView } from './output.ts';
 import { printMode, printStatus } from './status-printer.ts';
 import { printVm, printVms } from './vm-printer.ts';
 
@@ -32,7 +33,16 @@ export function addStatusCommands(program: Command): void {
     });
 }
 
-/** `vm list|show`. */
+const checkExamples = `
+Marks: ok; warn (it may go, read why); NO (refused); ? (could not be looked at, which alone refuses nothing); - (not asked).
+Exit code: 0 it can go to that host (without one: to at least one), 1 it cannot.
+
+Examples:
+  plimsoll vm check web1            every other host: where can it go, and why not
+  plimsoll vm check web1 host2      one host, every check with what was found
+  plimsoll vm check web1 -o json`;
+
+/** `vm list|show|check`. */
 export function addVmCommands(program: Command): void {
   const vm = program.command('vm').description('virtual machines and where they run');
 
@@ -47,4 +57,20 @@ export function addVmCommands(program: Command): void {
       await showView({ read: () => call.client.vm(reference), print: printVm }, call);
     },
   );
+
+  withController(
+    vm
+      .command('check')
+      .description('why can this VM not go there: all checks of a migration, nothing moves')
+      .argument('<vm>', 'its name or UUID')
+      .argument('[host]', 'where to (default: every other host)'),
+  )
+    .addHelpText('after', checkExamples)
+    .action(async (reference: string, host: string | undefined, _options, command: Command) => {
+      const { client, form } = await callOf(command);
+      const check = await client.checkVm(reference, host ?? null);
+      const columns = process.stdout.isTTY ? columnsOf(process.stdout) : Number.POSITIVE_INFINITY;
+      show(check, form, () => printVmCheck(check, columns));
+      if (!check.rows.some(({ possible }) => possible)) process.exitCode = 1;
+    });
 }

@@ -1,11 +1,24 @@
 import type { MigrateBody, MigrationResource } from '#wire/api.ts';
+import { type Compression, compressions, type Method, methods, type PresetName, presetNames } from '#wire/migration-words.ts';
 import { type Command, Option } from 'commander';
-import { outcomeLine, printCheck, printMigration, printMigrations } from './migration-printer.ts';
+import { printCheck } from './check-printer.ts';
+import { CliError } from './errors.ts';
+import { outcomeLine, printMigration, printMigrations } from './migration-printer.ts';
 import { abortHint, followMigration } from './migration-watch.ts';
-import { type Call, callOf, countArgument, withController, withWatch } from './options.ts';
+import { type Call, callOf, downtimeArgument, limitArgument, rateArgument, streamsArgument, withController, withWatch } from './options.ts';
 import { show, showView, writeLine, writeNote } from './output.ts';
 
-interface MigrateOptions {
+interface WishOptions {
+  readonly method?: Method | 'auto';
+  readonly preset?: PresetName;
+  readonly autoConverge?: boolean;
+  readonly streams?: number;
+  readonly compression?: Compression;
+  readonly bandwidth?: number;
+  readonly downtime?: number;
+}
+
+interface MigrateOptions extends WishOptions {
   readonly dryRun: boolean;
   readonly watch: boolean;
   readonly channel: ChannelKind;
@@ -16,23 +29,33 @@ const channelKinds = ['ipsec', 'qemu-tls', 'ssh', 'sealed-image', 'none'] as con
 type ChannelKind = (typeof channelKinds)[number];
 
 const migrateExamples = `
-Exit code: 0 started (with --watch: done), 1 refused or failed, 130 no longer watched (Ctrl-C).
+What is not given is chosen from the policy and from a prediction; --dry-run says what, and why.
+Methods: pre-copy (the VM runs on while its memory is sent in rounds), hybrid (pre-copy that may end as post-copy), post-copy (runs on the
+destination first, is LOST if either host dies meanwhile: the policy must allow it), stop-and-copy, save-restore (both stop it).
+Presets, what may be done for a copy that does not come to an end: gentle (a longer downtime, else it stays), balanced (also compression,
+and slowing the VM down), must-move (also stopping it, and post-copy where allowed).
+
+Exit code: 0 started (with --watch: done), 1 refused or failed, 130 no longer watched (Ctrl-C; the migration goes on).
 
 Examples:
-  plimsoll migrate web1 host2 --dry-run    all checks, nothing moves
-  plimsoll migrate web1 host2 --watch      move it and follow it
-  plimsoll migrate web1                    to the least loaded host that fits`;
+  plimsoll migrate web1 host2 --dry-run                      checks, method, predicted cost; nothing moves
+  plimsoll migrate web1 host2 --watch                        move it and follow it
+  plimsoll migrate web1                                      to the least loaded host that fits
+  plimsoll migrate web1 host2 --downtime 100ms --bandwidth 50MiB
+  plimsoll migrate db host2 --preset must-move --watch`;
 
 /** `migrate VM [HOST]`. */
 export function addMigrateCommand(program: Command): void {
-  withController(
-    program
-      .command('migrate')
-      .description('move a running VM through a proven IPsec channel')
-      .argument('<vm>', 'its name or UUID')
-      .argument('[host]', 'where to (default: the least loaded host that fits)'),
+  withWish(
+    withController(
+      program
+        .command('migrate')
+        .description('move a running VM through a proven IPsec channel')
+        .argument('<vm>', 'its name or UUID')
+        .argument('[host]', 'where to (default: the least loaded host that fits)'),
+    ),
   )
-    .option('-n, --dry-run', 'make all checks, move nothing', false)
+    .option('-n, --dry-run', 'make all checks and predict what it would cost; move nothing', false)
     .option('-w, --watch', 'follow the migration to its end; Ctrl-C only stops the watching', false)
     .addOption(
       new Option(
@@ -53,16 +76,24 @@ export function addMigrateCommand(program: Command): void {
     });
 }
 
+const migrationExamples = `
+Examples:
+  plimsoll migration list --open --watch
+  plimsoll migration show 4256c4771255      plan, decisions, prediction against outcome, what was measured
+  plimsoll migration abort 4256c4771255     the VM stays where it runs
+  plimsoll history --since 24h              those that ended`;
+
 /** `migration list|show|abort`. */
 export function addMigrationCommands(program: Command): void {
-  const migration = program.command('migration').description('migrations under way and past');
+  const migration = program.command('migration').description('migrations under way and past').addHelpText('after', migrationExamples);
 
   withWatch(migration.command('list').alias('ls').description('list migrations, newest first'))
     .option('--open', 'only those under way', false)
-    .option('--limit <count>', 'at most this many', countArgument, 50)
+    .option('--limit <count>', 'at most this many', limitArgument, 50)
     .action(async (options: { readonly open: boolean; readonly limit: number }, command: Command) => {
       const call = await callOf(command);
-      await showView({ read: () => call.client.migrations({ open: options.open, limit: options.limit }), print: printMigrations }, call);
+      const query = { ...(options.open ? { state: 'open' as const } : {}), limit: options.limit };
+      await showView({ read: () => call.client.migrations(query), print: printMigrations }, call);
     });
 
   withWatch(migration.command('show').description('show one migration').argument('<migration>', 'its id')).action(
@@ -80,13 +111,49 @@ export function addMigrationCommands(program: Command): void {
   });
 }
 
-function bodyOf(vm: string, host: string | undefined, { channel, grant }: MigrateOptions): MigrateBody {
+function withWish(command: Command): Command {
+  return command
+    .addOption(new Option('--method <method>', 'how its memory gets there (default: auto)').choices(['auto', ...methods]))
+    .addOption(new Option('--preset <preset>', "what the autopilot may do (default: the policy's)").choices(presetNames))
+    .option('--auto-converge', 'slow the VM down from the start while it writes faster than the channel carries')
+    .option('--no-auto-converge', 'never slow it down')
+    .option('--streams <count>', 'TCP connections that share the memory, 1 to 64', streamsArgument)
+    .addOption(new Option('--compression <name>', 'zlib and zstd need several streams').choices(compressions))
+    .option('--bandwidth <rate>', 'at most this per second, such as 100MiB or 800Mbit; none for no cap', rateArgument)
+    .option('--downtime <time>', 'the VM may stand still for this long, such as 300ms', downtimeArgument);
+}
+
+function bodyOf(vm: string, host: string | undefined, options: MigrateOptions): MigrateBody {
+  const { channel, grant } = options;
+  const wish = wishOf(options);
   return {
     vm,
     ...(host === undefined ? {} : { toHostId: host }),
     ...(channel === 'ipsec' ? {} : { channelKind: channel }),
     ...(grant === undefined ? {} : { grantId: grant }),
+    ...(wish === null ? {} : { wish }),
   };
+}
+
+/** Null when nothing was asked for: then the policy says all. */
+function wishOf({
+  method,
+  preset,
+  autoConverge,
+  streams,
+  compression,
+  bandwidth,
+  downtime,
+}: WishOptions): NonNullable<MigrateBody['wish']> | null {
+  const asked = {
+    ...(preset === undefined ? {} : { preset }),
+    ...(autoConverge === undefined ? {} : { autoConverge }),
+    ...(streams === undefined ? {} : { streams }),
+    ...(compression === undefined ? {} : { compression }),
+    ...(bandwidth === undefined ? {} : { bandwidthBytesPerSecond: bandwidth }),
+    ...(downtime === undefined ? {} : { downtimeMsMax: downtime }),
+  };
+  return method === undefined && Object.keys(asked).length === 0 ? null : { method: method ?? 'auto', ...asked };
 }
 
 async function checkOnly(call: Call, body: MigrateBody): Promise<void> {
@@ -96,12 +163,23 @@ async function checkOnly(call: Call, body: MigrateBody): Promise<void> {
 }
 
 async function migrate(call: Call, body: MigrateBody): Promise<void> {
-  show(await call.client.migrate(body), call.form, startedText);
+  show(await start(call, body), call.form, startedText);
+}
+
+/** Throws CliError `interrupted` with a hint, because the controller may have got the request. */
+async function start(call: Call, body: MigrateBody): Promise<MigrationResource> {
+  try {
+    return await call.client.migrate(body);
+  } catch (cause) {
+    if (!call.signal.aborted) throw cause;
+    const hint = 'stopped before the controller answered: the migration may have started, see: plimsoll migration list --open';
+    throw new CliError('interrupted', hint, { cause });
+  }
 }
 
 async function migrateAndFollow(call: Call, body: MigrateBody): Promise<void> {
-  const started = await call.client.migrate(body);
-  writeNote(startedText(started));
+  const started = await start(call, body);
+  writeNote(startedNote(started));
   const ended = await followMigration(call.client, started, call.signal);
   if (call.form === 'json') show(ended, 'json', printMigration);
   else writeLine(outcomeLine(ended, Date.now()));
@@ -109,6 +187,9 @@ async function migrateAndFollow(call: Call, body: MigrateBody): Promise<void> {
 }
 
 function startedText(migration: MigrationResource): string {
-  const { migrationId } = migration.request;
-  return `Migration ${migrationId} has started; ${abortHint(migrationId)}\nFollow it with: plimsoll migration show ${migrationId} --watch`;
+  return `${startedNote(migration)}\nFollow it with: plimsoll migration show ${migration.request.migrationId} --watch`;
+}
+
+function startedNote({ request }: MigrationResource): string {
+  return `Migration ${request.migrationId} has started; ${abortHint(request.migrationId)}`;
 }

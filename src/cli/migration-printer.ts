@@ -1,7 +1,23 @@
-import type { MigrateCheck, MigrationResource } from '#wire/api.ts';
+import type { MigrationResource } from '#wire/api.ts';
 import { formatAge, formatBytes, formatDuration, formatPercent, formatRate, formatTime, printable, unknown } from './format.ts';
+import { happened, printArrival, printMeasures, printPrediction } from './measures-printer.ts';
+import {
+  abortNote,
+  dirtyBytesPerSecond,
+  donePercent,
+  elapsedMs,
+  endText,
+  isBeingClosed,
+  isOver,
+  isThrottled,
+  phaseOf,
+  stageNote,
+} from './migration-progress.ts';
 import { channelFields } from './protection-printer.ts';
 import { type Column, fields, table } from './table.ts';
+import { predictionBasis, printDecisions, printPlanOf, wishText } from './transfer-printer.ts';
+
+export { isOver, progressLine } from './migration-progress.ts';
 
 /** All given migrations, one line each. */
 export function printMigrations(migrations: readonly MigrationResource[], nowMs: number): string {
@@ -10,130 +26,120 @@ export function printMigrations(migrations: readonly MigrationResource[], nowMs:
     { title: 'VM', value: (migration) => migration.request.vmName },
     { title: 'FROM', value: (migration) => migration.request.fromHostId },
     { title: 'TO', value: (migration) => migration.request.toHostId },
+    { title: 'METHOD', value: methodOf },
     { title: 'PHASE', value: phaseOf },
     { title: 'DONE', align: 'right', value: (migration) => formatPercent(donePercent(migration)) },
     { title: 'TOOK', align: 'right', value: (migration) => formatDuration(elapsedMs(migration, nowMs)) },
-    { title: 'DOWNTIME', align: 'right', value: (migration) => formatDuration(migration.outcome?.downtimeMs ?? null) },
+    { title: 'DOWNTIME', align: 'right', value: (migration) => formatDuration(happened(migration).downtimeMs) },
     { title: 'ASKED BY', value: (migration) => migration.request.askedBy },
     { title: 'ASKED', value: (migration) => formatAge(migration.request.askedAtMs, nowMs) },
   ];
   return table(columns, migrations, 'No migrations.');
 }
 
-/** One migration: who asked, how far it is, how it was protected and how it ended. */
+/** How it was moved, is being moved, or is to be moved; not known of one that ended before that was chosen. */
+export function methodOf({ measures, plan, request, endedAtMs }: MigrationResource): string {
+  const method = measures?.method ?? plan?.options.method ?? request.wish.method;
+  return method === 'auto' && endedAtMs !== null ? unknown : method;
+}
+
+/** One migration: who asked, how far it is, how it was moved and protected, what that cost and how it ended. */
 export function printMigration(migration: MigrationResource, nowMs: number): string {
   const { request } = migration;
-  return fields([
+  const wish = wishText(request.wish);
+  const head = fields([
     ['migration', request.migrationId],
     ['VM', `${request.vmName} (${request.vmId})`],
     ['from', request.fromHostId],
     ['to', request.toHostId],
     ['asked', `${formatTime(request.askedAtMs)} by ${request.askedBy}${request.planId === null ? '' : `, plan ${request.planId}`}`],
+    ...(wish === null ? [] : [['asked for', wish] as const]),
     ...(request.approvedBy === null ? [] : [['approved', `by ${request.approvedBy}`] as const]),
     ['phase', phaseText(migration, nowMs)],
     ['took', formatDuration(elapsedMs(migration, nowMs))],
-    ...progressFields(migration),
+    ...progressFields(migration, nowMs),
     ...outcomeFields(migration),
     ...channelFields(migration),
     ...resolutionFields(migration),
     ...(migration.failure === null ? [] : [['failure', `${migration.failure.code}: ${migration.failure.message}`] as const]),
+    ...(isOver(migration) ? [['receipt', `plimsoll receipt show ${request.migrationId}`] as const] : []),
   ]);
+  return [head, ...sectionsOf(migration)].join('\n\n');
 }
 
-/** One line of progress: phase, share done, what remains, rate, time since it was asked for. */
-export function progressLine(migration: MigrationResource, nowMs: number): string {
-  const { request, progress } = migration;
-  const where = `${printable(request.vmName)}: ${request.fromHostId} -> ${request.toHostId}`;
-  const copied =
-    progress === null
-      ? []
-      : [
-          formatPercent(donePercent(migration)),
-          `${formatBytes(progress.memoryRemainingBytes)} remaining`,
-          formatRate(progress.bandwidthBytesPerSecond),
-        ];
-  return [where, `${phaseOf(migration)}${abortNote(migration)}`, ...copied, formatDuration(elapsedMs(migration, nowMs))].join('  ');
+function sectionsOf(migration: MigrationResource): readonly string[] {
+  const { plan, decisions, measures, request } = migration;
+  const prediction = plan?.prediction ?? null;
+  const arrival = measures?.arrival ?? null;
+  return [
+    ...(plan === null ? [] : [`Plan:\n${printPlanOf(plan)}`]),
+    ...(prediction === null ? [] : [predictionSection(migration, prediction)]),
+    ...(decisions.length === 0 ? [] : [`Decisions:\n${printDecisions(decisions)}`]),
+    ...(measures === null ? [] : [`Measured:\n${printMeasures(measures, request)}`]),
+    ...(arrival === null ? [] : [`After its arrival on ${request.toHostId}:\n${printArrival(arrival)}`]),
+  ];
+}
+
+/** Only a migration that moved its VM can be compared with what was predicted. */
+function predictionSection(
+  migration: MigrationResource,
+  prediction: NonNullable<NonNullable<MigrationResource['plan']>['prediction']>,
+): string {
+  const moved = migration.phase === 'done';
+  return [
+    moved ? 'Prediction and outcome (OFF BY: in percent of what happened; + too much was predicted):' : 'Prediction:',
+    printPrediction(prediction, moved ? happened(migration) : null),
+    `  ${predictionBasis(prediction)}`,
+  ].join('\n');
 }
 
 /** How a migration ended, in one line. */
 export function outcomeLine(migration: MigrationResource, nowMs: number): string {
-  const { request, outcome, failure } = migration;
+  const { request, failure } = migration;
   const took = formatDuration(elapsedMs(migration, nowMs));
   if (migration.phase === 'done') {
-    return `${printable(request.vmName)} runs on ${request.toHostId} after ${took}, downtime ${formatDuration(outcome?.downtimeMs ?? null)}. Its receipt: plimsoll receipt show ${request.migrationId}`;
+    return `${printable(request.vmName)} runs on ${request.toHostId} after ${took}, downtime ${downtimeText(migration)}. Its receipt: plimsoll receipt show ${request.migrationId}`;
   }
   return `The migration of ${printable(request.vmName)} to ${request.toHostId} failed after ${took}: ${failure?.code ?? 'internal'}: ${printable(failure?.message ?? 'no reason was recorded')}`;
 }
 
-/** The answer of a dry run. */
-export function printCheck(check: MigrateCheck): string {
-  return [
-    `${printable(check.vmName)}: ${check.fromHostId} -> ${check.toHostId}`,
-    `  ${printable(check.reason)}`,
-    check.refusal === null
-      ? '  Nothing speaks against it. Nothing was moved.'
-      : `  It would be refused: ${check.refusal.code}: ${printable(check.refusal.message)}`,
-  ].join('\n');
+function downtimeText(migration: MigrationResource): string {
+  const outside = migration.measures?.outside ?? null;
+  const word = formatDuration(happened(migration).downtimeMs);
+  return outside === null ? word : `${word} (${formatDuration(outside.downtimeMs)} from outside)`;
 }
 
-/** Ended and closed: its receipt can be read. */
-export function isOver(migration: MigrationResource): boolean {
-  return migration.endedAtMs !== null;
-}
-
-/** Ended, with its channel still up and its receipt not yet written. */
-function isBeingClosed(migration: MigrationResource): boolean {
-  return !isOver(migration) && (migration.phase === 'done' || migration.phase === 'failed');
-}
-
-function phaseOf(migration: MigrationResource): string {
-  const phase = migration.failure === null ? migration.phase : `${migration.phase} (${migration.failure.code})`;
-  return isBeingClosed(migration) ? `${phase}, being closed` : phase;
-}
-
+/** The phase, and what is known of those before it. */
 function phaseText(migration: MigrationResource, nowMs: number): string {
-  if (migration.endedAtMs !== null) return `${migration.phase} at ${formatTime(migration.endedAtMs)}`;
-  const closing = isBeingClosed(migration) ? ', being closed' : '';
-  return `${migration.phase}${closing} for ${formatDuration(nowMs - migration.phaseSinceMs)}${abortNote(migration)}`;
-}
-
-function abortNote(migration: MigrationResource): string {
-  return migration.abortAsked && !isOver(migration) && !isBeingClosed(migration) ? ', abort asked' : '';
-}
-
-function elapsedMs(migration: MigrationResource, nowMs: number): number {
-  return (migration.endedAtMs ?? nowMs) - migration.request.askedAtMs;
-}
-
-/** Share of the VM's memory that need not be copied any more; dirty memory makes it fall again. */
-function donePercent(migration: MigrationResource): number | null {
-  if (migration.phase === 'done') return 100;
-  const { progress } = migration;
-  if (progress === null || progress.memoryTotalBytes <= 0) return null;
-  return Math.max(0, (1 - progress.memoryRemainingBytes / progress.memoryTotalBytes) * 100);
+  const { request, proof, phase, phaseSinceMs } = migration;
+  const proven = proof === null ? '' : `; channel proven ${formatDuration(proof.provenAtMs - request.askedAtMs)} after it was asked for`;
+  if (migration.endedAtMs !== null) return `${phase} at ${formatTime(migration.endedAtMs)}${proven}`;
+  const note = isBeingClosed(migration) ? ', being closed' : stageNote(migration);
+  return `${phase}${note} for ${formatDuration(nowMs - phaseSinceMs)}${abortNote(migration)}${proven}`;
 }
 
 type Field = readonly [name: string, value: string];
 
-function progressFields(migration: MigrationResource): readonly Field[] {
+function progressFields(migration: MigrationResource, nowMs: number): readonly Field[] {
   const { progress } = migration;
   if (progress === null || isOver(migration) || isBeingClosed(migration)) return [];
-  const dirtyBytesPerSecond =
-    progress.dirtyPagesPerSecond === null || progress.pageSizeBytes === null ? null : progress.dirtyPagesPerSecond * progress.pageSizeBytes;
+  const end = endText(migration, nowMs);
   return [
     [
       'copied',
       `${formatPercent(donePercent(migration))}, ${formatBytes(progress.memoryRemainingBytes)} of ${formatBytes(progress.memoryTotalBytes)} remaining`,
     ],
-    ['rate', `${formatRate(progress.bandwidthBytesPerSecond)}, dirtied ${formatRate(dirtyBytesPerSecond)}`],
+    ['rate', `${formatRate(progress.bandwidthBytesPerSecond)}, dirtied ${formatRate(dirtyBytesPerSecond(progress))}`],
+    ...(isThrottled(progress) ? [['slowed', `the VM, by ${formatPercent(progress.throttlePercent)} of its CPU time`] as const] : []),
     ['iteration', progress.iteration === null ? unknown : String(progress.iteration)],
     ['expected downtime', formatDuration(progress.expectedDowntimeMs)],
+    ...(end === null ? [] : [['forecast', end] as const]),
   ];
 }
 
-function outcomeFields(migration: MigrationResource): readonly Field[] {
-  const { outcome } = migration;
-  if (outcome === null) return [];
+/** The hypervisor's own word, until there are measures. */
+function outcomeFields({ outcome, measures }: MigrationResource): readonly Field[] {
+  if (outcome === null || measures !== null) return [];
   return [
     ['downtime', formatDuration(outcome.downtimeMs)],
     ['memory sent', `${formatBytes(outcome.memorySentBytes)} in ${formatDuration(outcome.totalMs)}`],

@@ -2,15 +2,17 @@ import type { MigrationResource } from '#wire/api.ts';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { ControllerClient } from './client.ts';
 import { CliError } from './errors.ts';
-import { isOver, progressLine } from './migration-printer.ts';
+import { printable } from './format.ts';
+import { isOver, progressLine } from './migration-progress.ts';
 import { isPassing, LiveLine } from './output.ts';
+import { type Decision, decisionLine, optionsText, predictionLine, type TransferPlan } from './transfer-printer.ts';
 
 const pollIntervalMs = 500;
 /** A controller that comes back within this time is waited for: the migration goes on without it. */
 const awayMsMax = 120_000;
 
 /**
- * Follows a migration on a live line until it is over. Throws CliError `interrupted` when `signal` ends the
+ * Follows a migration on a live line until it is over; its plan and what the autopilot decides are lines that stay. Throws CliError `interrupted` when `signal` ends the
  * watching: the migration itself goes on.
  */
 export async function followMigration(
@@ -19,27 +21,55 @@ export async function followMigration(
   signal: AbortSignal,
 ): Promise<MigrationResource> {
   const line = new LiveLine();
+  const news = new News(line);
   let latest = started;
   let seenAtMs = Date.now();
   try {
     while (!isOver(latest)) {
-      line.update(latest.phase, progressLine(latest, Date.now()));
+      news.tell(latest);
+      line.update(latest.phase, progressLine(latest, Date.now(), line.columns));
       await wait(pollIntervalMs, undefined, { signal });
       try {
         latest = await client.migration(started.request.migrationId);
         seenAtMs = Date.now();
       } catch (error) {
         if (!isPassing(error) || Date.now() - seenAtMs > awayMsMax) throw error;
-        line.update(error.code, `${progressLine(latest, Date.now())}  (${error.code}, asking again)`);
+        const why = `  (${error.code}, asking again)`;
+        line.update(error.code, `${progressLine(latest, Date.now(), line.columns - why.length)}${why}`);
       }
     }
-    line.update(latest.phase, progressLine(latest, Date.now()));
+    news.tell(latest);
+    line.update(latest.phase, progressLine(latest, Date.now(), line.columns));
     return latest;
   } catch (cause) {
     if (!signal.aborted) throw cause;
     throw new CliError('interrupted', detachedMessage(started.request.migrationId), { cause });
   } finally {
     line.end();
+  }
+}
+
+/** What is told once: how the VM is moved, and each decision of the autopilot. */
+class News {
+  readonly #line: LiveLine;
+  #planTold = false;
+  #decisionsTold = 0;
+
+  constructor(line: LiveLine) {
+    this.#line = line;
+  }
+
+  tell({ plan, decisions }: MigrationResource): void {
+    if (plan !== null && !this.#planTold) this.#tellPlan(plan);
+    const ofPilot: readonly Decision[] = decisions.filter(({ by }) => by === 'autopilot');
+    for (const decision of ofPilot.slice(this.#decisionsTold)) this.#line.note(decisionLine(decision));
+    this.#decisionsTold = Math.max(this.#decisionsTold, ofPilot.length);
+  }
+
+  #tellPlan(plan: TransferPlan): void {
+    this.#planTold = true;
+    this.#line.note(`  ${optionsText(plan.options)}: ${printable(plan.reason)}`);
+    if (plan.prediction !== null) this.#line.note(`  ${predictionLine(plan.prediction)}`);
   }
 }
 

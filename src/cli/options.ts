@@ -4,6 +4,7 @@ import type { ControllerClient } from './client.ts';
 import { parseDuration } from './format.ts';
 import { interruptSignal } from './interrupt.ts';
 import type { OutputForm } from './output.ts';
+import { type Moment, parseMoment, parseRate } from './quantities.ts';
 
 /** What every command that asks the controller needs. */
 export interface Call {
@@ -15,13 +16,13 @@ export interface Call {
 
 interface CallOptions {
   readonly controller?: string;
-  readonly output: OutputForm;
+  readonly output: string;
   readonly watch?: boolean;
 }
 
 /** `--controller` and `-o`, on every command that asks the controller. */
-export function withController(command: Command): Command {
-  return command.addOption(controllerOption().env('PLIMSOLL_CONTROLLER')).addOption(outputOption());
+export function withController(command: Command, output: Option = outputOption()): Command {
+  return command.addOption(controllerOption().env('PLIMSOLL_CONTROLLER')).addOption(output);
 }
 
 export function withWatch(command: Command): Command {
@@ -43,7 +44,8 @@ export async function callOf(command: Command): Promise<Call> {
   const socketPath = controllerSocket(options.controller);
   // The schemas behind the client cost most of the CLI's start: help and wrong usage do without them.
   const { ControllerClient } = await import('./client.ts');
-  return { client: new ControllerClient(socketPath, signal), form: options.output, watch: options.watch ?? false, signal };
+  const form = options.output === 'json' ? 'json' : 'table';
+  return { client: new ControllerClient(socketPath, signal), form, watch: options.watch ?? false, signal };
 }
 
 /** Argument parser of lengths of time. */
@@ -57,6 +59,54 @@ export function durationArgument(text: string): number {
 export function countArgument(text: string): number {
   if (!/^[1-9]\d{0,5}$/.test(text)) throw new InvalidArgumentError('Write a whole number from 1.');
   return Number(text);
+}
+
+/** The API gives no more at once. */
+const limitMax = 1000;
+
+/** Argument parser of how many to list. */
+export function limitArgument(text: string): number {
+  if (!/^[1-9]\d{0,3}$/.test(text) || Number(text) > limitMax)
+    throw new InvalidArgumentError(`Write a whole number from 1 to ${limitMax}.`);
+  return Number(text);
+}
+
+/** Argument parser of TCP connections; QEMU takes more, but nobody has seen a use for them. */
+export function streamsArgument(text: string): number {
+  if (!/^[1-9]\d?$/.test(text) || Number(text) > 64) throw new InvalidArgumentError('Write a whole number from 1 to 64.');
+  return Number(text);
+}
+
+/** Argument parser of downtime limits. */
+export function downtimeArgument(text: string): number {
+  const durationMs = parseDuration(text);
+  if (durationMs === null || durationMs === 0) throw new InvalidArgumentError('Write a length of time such as 300ms or 2s.');
+  return durationMs;
+}
+
+/** Argument parser of bandwidth caps, in bytes per second; 0 for `none`. */
+export function rateArgument(text: string): number {
+  const bytesPerSecond = text === 'none' ? 0 : parseRate(text);
+  if (bytesPerSecond === null || (bytesPerSecond === 0 && text !== 'none'))
+    throw new InvalidArgumentError('Write bytes or bits per second with a unit such as 100MiB, 12.5MB or 800Mbit, or none for no cap.');
+  return bytesPerSecond;
+}
+
+/** Argument parser of the first moment wanted. */
+export function sinceArgument(text: string): number {
+  return momentOf(text).firstMs;
+}
+
+/** Argument parser of the last moment wanted: a date means its whole day. */
+export function untilArgument(text: string): number {
+  return momentOf(text).lastMs;
+}
+
+function momentOf(text: string): Moment {
+  const moment = parseMoment(text, Date.now());
+  if (moment === null)
+    throw new InvalidArgumentError('Write a date such as 2026-11-01 or 2026-11-01T14:05 (UTC), or how long ago, such as 24h or 7d.');
+  return moment;
 }
 
 /** Also understood before the command, where it wins over the environment. */

@@ -65,6 +65,12 @@ async function repeat(signal: AbortSignal, turn: (first: boolean) => Promise<unk
   }
 }
 
+/** Width of a terminal. */
+export function columnsOf(stream: { readonly columns: number }): number {
+  // A pseudo-terminal whose size was never set says 0 columns.
+  return stream.columns > 0 ? stream.columns : 80;
+}
+
 /** A failure that a restart of the controller brings and takes away again. */
 export function isPassing(error: unknown): error is CliError {
   return error instanceof CliError && (error.code === 'controller-unreachable' || error.code === 'controller-timeout');
@@ -78,16 +84,25 @@ export class LiveLine {
   #key: string | null = null;
   #open = false;
 
+  /** How much of a line is shown: no limit where it is written once. */
+  get columns(): number {
+    return process.stderr.isTTY ? columnsOf(process.stderr) - 1 : Number.POSITIVE_INFINITY;
+  }
+
   update(key: string, text: string): void {
     if (process.stderr.isTTY) {
-      // A pseudo-terminal whose size was never set says 0 columns.
-      const columns = process.stderr.columns > 0 ? process.stderr.columns : 80;
-      process.stderr.write(`${clearLine}${text.slice(0, columns - 1)}`);
+      process.stderr.write(`${clearLine}${text.slice(0, this.columns)}`);
       this.#open = true;
     } else if (key !== this.#key) {
       writeNote(text);
     }
     this.#key = key;
+  }
+
+  /** Writes a line that stays, above the one that changes: that one comes back with its next update. */
+  note(text: string): void {
+    writeNote(this.#open ? `${clearLine}${text}` : text);
+    this.#open = false;
   }
 
   /** Leaves the last state on the screen and goes on below it. */

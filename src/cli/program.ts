@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { findPackageJSON } from 'node:module';
 import { addChannelCommands } from './channel-commands.ts';
 import { addAuditCommands, addGrantCommands } from './grant-commands.ts';
+import { addHistoryCommand } from './history-commands.ts';
 import { addHostCommands } from './host-commands.ts';
 import { addStatusCommands, addVmCommands } from './inventory-commands.ts';
 import { addMigrateCommand, addMigrationCommands } from './migration-commands.ts';
@@ -15,9 +16,11 @@ const examples = `
 Examples:
   plimsoll host list --watch               load of every host, live
   plimsoll plan                            what the planner would move, and why
-  plimsoll migrate web1 host2 --dry-run    would it work?
+  plimsoll vm check web1                   where can it go, and why not there?
+  plimsoll migrate web1 host2 --dry-run    how would it be moved, and what would that cost?
   plimsoll channel prove host1 host2       is the way between them protected?
   plimsoll migration list -o json          for scripts
+  plimsoll history --since 24h             what migrations did cost, against what was predicted
 
 The controller is found at --controller or PLIMSOLL_CONTROLLER (unix:/path), else the installed one, else the only lab.
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted. PLIMSOLL_DEBUG=1 adds stack traces to errors.`;
@@ -38,6 +41,7 @@ export function createProgram(output: OutputConfiguration = {}): Command {
   addPlanCommands(program);
   addMigrateCommand(program);
   addMigrationCommands(program);
+  addHistoryCommand(program);
   addReceiptCommands(program);
   addChannelCommands(program);
   addGrantCommands(program);

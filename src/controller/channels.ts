@@ -22,6 +22,7 @@ import { endOf, type HostReport, pairsOf, stateOf } from './pairs.ts';
 import type { ControllerParts } from './parts.ts';
 import type { Preflight } from './preflight.ts';
 import type { Ends, Securing } from './securing.ts';
+import type { StreamMeter } from './stream-meter.ts';
 import { type Measured, type Tuner, waysOf } from './tuner.ts';
 
 const quickMs = 10_000;
@@ -35,6 +36,7 @@ export interface ChannelRooms {
   readonly preflight: Preflight;
   readonly securing: Securing;
   readonly tuner: Tuner;
+  readonly streams: StreamMeter;
   readonly executor: Executor;
   readonly busyPairs: BusyPairs;
   readonly audit: Audit;
@@ -136,39 +138,18 @@ export class Channels {
   }
 
   async #compare(ends: Ends, profile: ChannelProfile, streamMs: number): Promise<Omit<TuneResource, 'applied'>> {
-    const { tuner, parts, policy } = this.#rooms;
+    const { tuner, streams, parts, policy } = this.#rooms;
     const mode = policy.channel.tuning.mode === 'off' ? 'clamp' : policy.channel.tuning.mode;
     // What earlier settings are there is put back first, so that `before` means without any.
     await tuner.restore(ends);
-    const before = await this.#stream(ends, profile, streamMs);
+    const before = await streams.measure(ends, profile, streamMs);
     const measured = await tuner.measure(ends, profile, { ...policy.channel.tuning, mode });
     await tuner.apply(ends, measured.plan.settings);
-    const after = await this.#stream(ends, profile, streamMs);
+    const after = await streams.measure(ends, profile, streamMs);
     const record = tuningRecord(measured.plan, { before, after }, parts.clock.nowMs());
     const settings = record.kept === 'after' ? measured.plan.settings : { source: null, destination: null };
     await tuner.remember(ends, profile, settings, record);
     return { ...names(ends), profile: profile.name, record, before, after, ...comparison(measured, before, after) };
-  }
-
-  /** A bulk stream through the channel; null when nothing came through, or it could not be measured. */
-  async #stream(ends: Ends, profile: ChannelProfile, durationMs: number): Promise<StreamResource | null> {
-    const { lines, parts, securing } = this.#rooms;
-    const { fromHostId, toHostId } = ends;
-    const nonce = parts.random.id();
-    try {
-      const answer = { peer: securing.peer(fromHostId, profile), nonce, stream: true };
-      const { streamPort } = await lines.command(toHostId, 'path.answer', answer, quickMs, this.#signal);
-      if (streamPort === null) throw new PlimsollError('channel-failed', `${toHostId} takes in no stream: update its agent`);
-      const args = { peer: securing.peer(toHostId, profile), nonce, port: streamPort, durationMs };
-      const sent = await lines.command(fromHostId, 'path.stream', args, durationMs + 2 * quickMs, this.#signal);
-      return sent.bytes === 0 || sent.durationMs === 0 ? null : { ...sent, bytesPerSecond: (sent.bytes / sent.durationMs) * 1000 };
-    } catch (error) {
-      this.#signal.throwIfAborted();
-      parts.log.warn('a measuring stream failed', { fromHostId, toHostId, ...refusalOf(error) });
-      return null;
-    } finally {
-      await lines.command(toHostId, 'path.stop', { nonce }, quickMs, this.#signal).catch(() => null);
-    }
   }
 
   /** Runs the work while no migration and nobody else has this pair. `fit`: both hosts must be sound members. */

@@ -1,6 +1,10 @@
 /** The controller: takes in samples, plans, executes, keeps the ledger. Everything from the world comes as a part. */
 import { needsGrant } from '#core/channel/weaker.ts';
+import { firstRefusal } from '#core/checks/preflight.ts';
+import { pastTransferOf, predictionErrors } from '#core/migration/calibration.ts';
+import type { CheckRow } from '#core/model/definition.ts';
 import type { HostId } from '#core/model/host.ts';
+import type { MigrationRequest } from '#core/model/migration.ts';
 import type { Mode } from '#core/model/policy.ts';
 import { PlimsollError, refusalOf } from '#core/model/result.ts';
 import type { SnapshotVm } from '#core/model/snapshot.ts';
@@ -12,9 +16,11 @@ import type {
   MigrateCheck,
   MigrationResource,
   PlanResource,
+  PredictionErrorsResource,
   ReceiptResource,
   StatusResource,
   TokenResource,
+  VmCheckResource,
   VmResource,
 } from '#wire/api.ts';
 import type { ChannelResource, ProveBody, ProveResource, ResetResource, TuneBody, TuneResource } from '#wire/channel-api.ts';
@@ -27,11 +33,15 @@ import type {
   RevocationResource,
 } from '#wire/security-api.ts';
 import type { HostView } from './cluster-view.ts';
+import type { MigrationWish } from './executor.ts';
 import type { JoinRequest, TokenMaker } from './join.ts';
 import type { ControllerParts, ControllerSettings } from './parts.ts';
 import { hostResource, vmResource } from './resources.ts';
 import { openRooms, type Rooms } from './rooms.ts';
-import type { ControllerService } from './service.ts';
+import type { ControllerService, MigrationFilter } from './service.ts';
+
+/** Of the newest migrations, for how far predictions were off. */
+const errorsRead = 1000;
 
 /** Reads what earlier runs left, takes up their open migrations, and starts planning; runs until the signal aborts. */
 export async function startController(
@@ -158,18 +168,38 @@ export class Controller implements ControllerService {
   }
 
   async checkMigrate(body: MigrateBody): Promise<MigrateCheck> {
-    const { wish, reason } = this.#rooms.wishes.migration(body, 'dry run');
+    const { wishes, executor } = this.#rooms;
+    const { wish, reason } = wishes.migration(body, 'dry run');
     const { vmId, vmName, fromHostId, toHostId } = wish;
-    const refusal = await this.#rooms.executor.check(wish).then(
-      () => null,
-      (error: unknown) => refusalOf(error),
-    );
-    return { vmId, vmName, fromHostId, toHostId, reason, refusal };
+    const what = { vmId, vmName, fromHostId, toHostId, reason };
+    try {
+      executor.mustBeFree(wish);
+    } catch (error) {
+      return { ...what, refusal: refusalOf(error), row: null, plan: null, decisions: [] };
+    }
+    return { ...what, ...(await this.#foresee(wish)) };
   }
 
-  async migrations(filter: { readonly open?: boolean; readonly limit: number }): Promise<readonly MigrationResource[]> {
-    const stored = await this.#rooms.parts.store.migrations(filter);
-    return stored.map((migration) => this.#rooms.executor.current(migration.request.migrationId) ?? migration);
+  async checkVm(reference: string, toHostId: HostId | null): Promise<VmCheckResource> {
+    const { wishes, view, preflight } = this.#rooms;
+    const vm = wishes.findVm(reference);
+    const others = view.hosts().filter((host) => host.hostId !== vm.hostId);
+    const hostIds = toHostId === null ? others.map((host) => host.hostId) : [wishes.findHost(toHostId).hostId];
+    if (hostIds.includes(vm.hostId)) throw new PlimsollError('destination-same-as-source', `${vm.name} is on ${vm.hostId} already`);
+    const rows = await preflight.inspectAll(this.#dryRun(wishes.look(vm)), hostIds);
+    return { vmId: vm.vmId, vmName: vm.name, hostId: vm.hostId, rows: [...rows] };
+  }
+
+  async migrations(filter: MigrationFilter): Promise<readonly MigrationResource[]> {
+    const { wishes, parts, executor } = this.#rooms;
+    const { vm, ...rest } = filter;
+    const stored = await parts.store.migrations({ ...rest, ...(vm === undefined ? {} : { vmId: wishes.vmIdOf(vm) }) });
+    return stored.map((migration) => executor.current(migration.request.migrationId) ?? migration);
+  }
+
+  async predictionErrors(): Promise<PredictionErrorsResource> {
+    const moved = await this.#rooms.parts.store.migrations({ open: false, outcome: 'moved', limit: errorsRead });
+    return predictionErrors(moved.flatMap((one) => pastTransferOf(one) ?? []));
   }
 
   async migration(migrationId: string): Promise<MigrationResource> {
@@ -182,6 +212,26 @@ export class Controller implements ControllerService {
     this.#rooms.parts.log.info('abort asked for', { migrationId, askedBy });
     const migration = await this.migration(migrationId);
     return migration.endedAtMs === null ? this.#rooms.executor.abort(migrationId) : migration;
+  }
+
+  /** The checks, and when they allow it how the VM would be moved. Measures; changes nothing. */
+  async #foresee(wish: MigrationWish): Promise<Pick<MigrateCheck, 'refusal' | 'row' | 'plan' | 'decisions'>> {
+    const { preflight, choosing } = this.#rooms;
+    const request = this.#dryRun(wish);
+    let row: CheckRow | null = null;
+    try {
+      ({ row } = await preflight.inspect(request));
+      const refusal = firstRefusal(row);
+      if (refusal !== null) return { refusal, row, plan: null, decisions: [] };
+      const { plan, decisions } = await choosing.choose(request);
+      return { refusal: null, row, plan, decisions: [...decisions] };
+    } catch (error) {
+      return { refusal: refusalOf(error), row, plan: null, decisions: [] };
+    }
+  }
+
+  #dryRun(wish: MigrationWish): MigrationRequest {
+    return { ...wish, migrationId: 'dry-run', vmEpoch: 0, askedAtMs: this.#nowMs() };
   }
 
   receipt(migrationId: string): Promise<ReceiptResource> {

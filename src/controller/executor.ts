@@ -7,6 +7,7 @@ import type { LedgerEntry } from '#core/model/ledger.ts';
 import type { Migration, MigrationRequest } from '#core/model/migration.ts';
 import type { Policy } from '#core/model/policy.ts';
 import { PlimsollError, refusalOf } from '#core/model/result.ts';
+import type { VmId } from '#core/model/vm.ts';
 import type { InFlight } from '#core/model/snapshot.ts';
 import { askAbort, begin, outcomeOf, recover, step, type Step, type StepLimits } from '#core/migration/step.ts';
 import { pause } from '#core/time.ts';
@@ -20,6 +21,8 @@ const openMigrationsRead = 1000;
 /** Ids that people type. 48 bits: unique enough for one cluster, and nothing is secret about them. */
 const shownIdLength = 12;
 const truthWaitMsMax = 600_000;
+/** A transfer that nobody steers any more, because its agent has died. */
+const unattendedMsMax = 3_600_000;
 const storeRetryMs = 1000;
 /** After a restart the agents get this long to dial in before the truth is asked of them. */
 const reconnectMsMax = 15_000;
@@ -149,10 +152,15 @@ export class Executor {
     return running.migration;
   }
 
-  /** Checks without effect; throws the refusal. */
-  async check(wish: MigrationWish): Promise<void> {
+  /** Whether a migration could begin now, as far as those under way are concerned. Throws `vm-busy` or `migration-limit`. */
+  mustBeFree(wish: MigrationWish): void {
     this.#checkLimits(wish);
-    await this.#effects.check({ ...wish, migrationId: 'dry-run', vmEpoch: 0, askedAtMs: this.#parts.clock.nowMs() });
+  }
+
+  /** VMs on their way to a host, without that of one migration. */
+  vmsOnTheirWayTo(hostId: HostId, withoutMigrationId: string): readonly VmId[] {
+    const requests = [...this.#running.values()].map(({ migration }) => migration.request);
+    return requests.filter((one) => one.toHostId === hostId && one.migrationId !== withoutMigrationId).map(({ vmId }) => vmId);
   }
 
   /** Resolves when any of the migrations under way has ended; with false when there is none, or the controller stops. */
@@ -218,7 +226,9 @@ export class Executor {
   }
 
   async #run(running: Running, first: () => Promise<Step>): Promise<void> {
-    const limits: StepLimits = { noProgressMsMax: this.#policy.noProgressMsMax, truthWaitMsMax };
+    const { noProgressMsMax, migration: policy } = this.#policy;
+    const { switchOverMsMax } = policy.pilot;
+    const limits: StepLimits = { noProgressMsMax, truthWaitMsMax, switchOverMsMax, unattendedMsMax };
     let { migration, effect } = await first();
     for (;;) {
       await this.#record(running, migration);
@@ -269,6 +279,7 @@ export class Executor {
     if (migration.phase === 'done' || migration.proof !== null || migration.phaseSinceMs > request.askedAtMs) {
       await this.#effects.closeChannel(request);
     }
+    await this.#effects.forget(request);
     await this.#durably(() => this.#receipts.write(migration));
     const entry: LedgerEntry = {
       migrationId: request.migrationId,

@@ -4,7 +4,9 @@ import type { LedgerEntry } from '#core/model/ledger.ts';
 import type { Migration } from '#core/model/migration.ts';
 import type { Plan } from '#core/model/plan.ts';
 import type { Mode } from '#core/model/policy.ts';
+import { PlimsollError } from '#core/model/result.ts';
 import type { Sample } from '#core/model/sample.ts';
+import { historyPointOf, isLongEnded, wantedMigrations } from '#core/store-rules.ts';
 import type {
   AuditEntry,
   CertificateRecord,
@@ -12,65 +14,67 @@ import type {
   HistoryPoint,
   HostRecord,
   JoinToken,
+  MigrationQuery,
   Store,
   StoredReceipt,
   StoredTuning,
+  VmSettings,
 } from '#core/store.ts';
 
-const ignored = () => undefined;
-
-/** In memory, with the rules of the real one: a plan and a receipt are written once, a token is used once and not after its host was revoked. */
+/** In memory, with the rules of the real one. */
 export class MemoryStore implements Store {
   /** Calls of these fail. */
   readonly failing = new Set<keyof Store>();
   readonly ledger: LedgerEntry[] = [];
   readonly receipts: StoredReceipt[] = [];
-  readonly samples: Sample[] = [];
+  samples: Sample[] = [];
   readonly plans: Plan[] = [];
   readonly records = new Map<string, Migration>();
   readonly hostRecords: HostRecord[] = [];
   readonly tokens = new Map<string, JoinToken>();
-  readonly issued: CertificateRecord[] = [];
+  issued: CertificateRecord[] = [];
   readonly audited: AuditEntry[] = [];
   readonly granted = new Map<string, Grant>();
   readonly tuned: StoredTuning[] = [];
+  readonly settings = new Map<string, VmSettings>();
   kept: Mode | null = null;
   #controllerEpoch = 0;
-  #vmEpoch = 0;
+  readonly #vmEpochs = new Map<string, number>();
 
   nextControllerEpoch = () => this.#do('nextControllerEpoch', () => (this.#controllerEpoch += 1));
-  nextVmEpoch = () => this.#do('nextVmEpoch', () => (this.#vmEpoch += 1));
-  hosts = () => this.#do('hosts', () => this.hostRecords);
+  nextVmEpoch = (vmId: string) => this.#do('nextVmEpoch', () => this.#nextVmEpoch(vmId));
+  hosts = () => this.#do('hosts', (): readonly HostRecord[] => inOrder(this.hostRecords, ({ hostId }) => hostId));
   saveHost = (host: HostRecord) => this.#do('saveHost', () => this.#saveHost(host));
   saveToken = (token: JoinToken) => this.#do('saveToken', () => void this.tokens.set(token.tokenHash, token));
   useToken = (tokenHash: string, atMs: number) => this.#do('useToken', () => this.#useToken(tokenHash, atMs));
   appendSamples = (samples: readonly Sample[]) => this.#do('appendSamples', () => void this.samples.push(...samples));
-  history = () => this.#do('history', (): readonly HistoryPoint[] => []);
-  trimHistory = () => this.#do('trimHistory', ignored);
+  history = (hostId: HostId, sinceMs: number, limit: number) => this.#do('history', () => this.#history(hostId, sinceMs).slice(-limit));
+  trimHistory = (beforeMs: number) =>
+    this.#do('trimHistory', () => void (this.samples = this.samples.filter(({ takenAtMs }) => takenAtMs >= beforeMs)));
   saveMigration = (migration: Migration) =>
     this.#do('saveMigration', () => void this.records.set(migration.request.migrationId, migration));
   migration = (migrationId: string) => this.#do('migration', () => this.records.get(migrationId) ?? null);
-  migrations = ({ open }: { readonly open?: boolean }) => this.#do('migrations', () => this.#migrations(open));
+  migrations = (query: MigrationQuery) => this.#do('migrations', () => wantedMigrations(this.records.values(), query));
+  saveVmSettings = (settings: VmSettings) => this.#do('saveVmSettings', () => void this.settings.set(settings.vmId, settings));
+  vmSettings = () => this.#do('vmSettings', (): readonly VmSettings[] => inOrder([...this.settings.values()], ({ vmId }) => vmId));
   appendLedger = (entry: LedgerEntry) => this.#do('appendLedger', () => this.#appendLedger(entry));
-  ledgerSince = () => this.#do('ledgerSince', () => this.ledger);
-  savePlan = (plan: Plan) => this.#do('savePlan', () => void this.plans.push(plan));
+  ledgerSince = (sinceMs: number) => this.#do('ledgerSince', () => this.#ledgerSince(sinceMs));
+  savePlan = (plan: Plan) => this.#do('savePlan', () => this.#savePlan(plan));
   plan = (planId: string) => this.#do('plan', () => this.plans.find((plan) => plan.planId === planId) ?? null);
   latestPlan = () => this.#do('latestPlan', () => this.plans.at(-1) ?? null);
   saveReceipt = (receipt: StoredReceipt) => this.#do('saveReceipt', () => this.#saveReceipt(receipt));
   receipt = (id: string) => this.#do('receipt', () => this.receipts.find(({ migrationId }) => migrationId === id) ?? null);
-  lastReceipt = () => this.#do('lastReceipt', () => this.receipts.at(-1) ?? null);
-  saveCertificate = (certificate: CertificateRecord) =>
-    this.#do('saveCertificate', () => replaceBy(this.issued, certificate, ({ serialNumber }) => serialNumber));
+  lastReceipt = () => this.#do('lastReceipt', () => this.receipts.toSorted((a, b) => a.sequence - b.sequence).at(-1) ?? null);
+  saveCertificate = (certificate: CertificateRecord) => this.#do('saveCertificate', () => this.#saveCertificate(certificate));
   certificates = (filter: { readonly hostId?: HostId; readonly revoked?: boolean }) =>
     this.#do('certificates', () => this.#certificates(filter));
   saveGrant = (grant: Grant) => this.#do('saveGrant', () => void this.granted.set(grant.grantId, grant));
   grant = (grantId: string) => this.#do('grant', () => this.granted.get(grantId) ?? null);
-  grants = (limit: number) => this.#do('grants', () => [...this.granted.values()].toReversed().slice(0, limit));
+  grants = (limit: number) => this.#do('grants', () => this.#grants().slice(0, limit));
   appendAudit = (entry: AuditEntry) => this.#do('appendAudit', () => void this.audited.push(entry));
   audit = (limit: number) => this.#do('audit', () => this.audited.toReversed().slice(0, limit));
-  saveTuning = (tuning: StoredTuning) =>
-    this.#do('saveTuning', () => replaceBy(this.tuned, tuning, ({ hostA, hostB }) => `${hostA} ${hostB}`));
-  tunings = () => this.#do('tunings', (): readonly StoredTuning[] => this.tuned);
+  saveTuning = (tuning: StoredTuning) => this.#do('saveTuning', () => replaceBy(this.tuned, tuning, pairOf));
+  tunings = () => this.#do('tunings', (): readonly StoredTuning[] => inOrder(this.tuned, pairOf));
   mode = () => this.#do('mode', () => this.kept);
   saveMode = (mode: Mode) => this.#do('saveMode', () => void (this.kept = mode));
   close = () => Promise.resolve();
@@ -78,6 +82,30 @@ export class MemoryStore implements Store {
   async #do<Value>(name: keyof Store, work: () => Value): Promise<Value> {
     if (this.failing.has(name)) throw new Error(`${name}: disk full`);
     return work();
+  }
+
+  #nextVmEpoch(vmId: string): number {
+    const epoch = (this.#vmEpochs.get(vmId) ?? 0) + 1;
+    this.#vmEpochs.set(vmId, epoch);
+    return epoch;
+  }
+
+  #history(hostId: HostId, sinceMs: number): readonly HistoryPoint[] {
+    const points = new Map<number, HistoryPoint>();
+    for (const sample of this.samples) {
+      const point = historyPointOf(sample);
+      if (point?.hostId === hostId && point.atMs >= sinceMs && !points.has(point.atMs)) points.set(point.atMs, point);
+    }
+    return [...points.values()].toSorted((a, b) => a.atMs - b.atMs);
+  }
+
+  #saveCertificate(certificate: CertificateRecord): void {
+    replaceBy(this.issued, certificate, ({ authorityId, serialNumber }) => `${authorityId} ${serialNumber}`);
+    this.issued = this.issued.filter((kept) => !isLongEnded(kept, certificate));
+  }
+
+  #grants(): readonly Grant[] {
+    return [...this.granted.values()].toReversed().toSorted((a, b) => b.requestedAtMs - a.requestedAtMs);
   }
 
   #certificates({ hostId, revoked }: { readonly hostId?: HostId; readonly revoked?: boolean }): readonly CertificateRecord[] {
@@ -99,18 +127,38 @@ export class MemoryStore implements Store {
     return before;
   }
 
-  #migrations(open: boolean | undefined): readonly Migration[] {
-    return [...this.records.values()].filter(({ endedAtMs }) => open === undefined || (endedAtMs === null) === open);
+  #appendLedger(entry: LedgerEntry): void {
+    const again = this.ledger.some(({ migrationId, outcome }) => migrationId === entry.migrationId && outcome === entry.outcome);
+    if (!again) this.ledger.push(entry);
   }
 
-  #appendLedger(entry: LedgerEntry): void {
-    if (!this.ledger.some(({ migrationId }) => migrationId === entry.migrationId)) this.ledger.push(entry);
+  #ledgerSince(sinceMs: number): readonly LedgerEntry[] {
+    return this.ledger.filter(({ endedAtMs }) => endedAtMs >= sinceMs).toSorted((a, b) => a.endedAtMs - b.endedAtMs);
+  }
+
+  #savePlan(plan: Plan): void {
+    if (this.plans.some(({ planId }) => planId === plan.planId)) throw writtenTwice('plan', plan.planId);
+    this.plans.push(plan);
   }
 
   #saveReceipt(receipt: StoredReceipt): void {
-    if (this.receipts.some(({ migrationId }) => migrationId === receipt.migrationId)) throw new Error('a receipt is written once');
+    const { migrationId, sequence } = receipt;
+    if (this.receipts.some((kept) => kept.migrationId === migrationId || kept.sequence === sequence))
+      throw writtenTwice('receipt', migrationId);
     this.receipts.push(receipt);
   }
+}
+
+function pairOf({ hostA, hostB }: StoredTuning): string {
+  return `${hostA} ${hostB}`;
+}
+
+function writtenTwice(what: string, id: string): PlimsollError {
+  return new PlimsollError('internal', `${what} ${id} was written before; it never changes`);
+}
+
+function inOrder<Item>(items: readonly Item[], keyOf: (one: Item) => string): readonly Item[] {
+  return items.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
 }
 
 function replaceBy<Item>(items: Item[], item: Item, keyOf: (one: Item) => string): void {

@@ -1,5 +1,6 @@
 /** Hand-written ports for the controller's own tests: a store and agents that can be made to fail. */
 import type { ChannelReading, GuardState, ProofFacts, SecurityAssociation } from '#core/model/channel.ts';
+import type { HostOffer, VmDefinition } from '#core/model/definition.ts';
 import type { HostId } from '#core/model/host.ts';
 import type { ImageStanding } from '#core/model/migration.ts';
 import { defaultPolicy, type Policy } from '#core/model/policy.ts';
@@ -154,8 +155,28 @@ export function certificateSha256(hostId: HostId): string {
 }
 
 export function runningVm(changes: Partial<VmView> = {}): VmView {
-  return { vmId, name: 'web1', state: 'running', vcpus: 1, memoryBytes: bytes(gibibyte), persistent: true, jobActive: false, ...changes };
+  const memoryBytes = bytes(gibibyte);
+  return { vmId, name: 'web1', state: 'running', vcpus: 1, memoryBytes, persistent: true, jobActive: false, postCopy: null, ...changes };
 }
+
+/** Nothing that would bind it to a host. */
+function definition(): VmDefinition {
+  const rest = { interfaces: [], disks: [], leases: [], hostOnly: [], cpuMode: null, cpuModel: null, emulator: null, machine: null };
+  return { vmId, name: 'web1', type: 'kvm', architecture: 'x86_64', vcpus: 1, memoryBytes: bytes(gibibyte), persistent: true, ...rest };
+}
+
+const offer: Omit<HostOffer, 'hostId' | 'ownCopy'> = {
+  libvirtVersion: 9_000_000,
+  qemuVersion: 7_002_000,
+  machines: [],
+  cpu: 'identical',
+  cpuDetail: null,
+  emulatorPresent: true,
+  networks: [],
+  disks: [],
+  leasesMissing: [],
+  memoryFreeBytes: bytes(8 * gibibyte),
+};
 
 /** A host with its agent: answers each command as a sound one does unless the test says otherwise. */
 export class FakeAgent {
@@ -210,7 +231,14 @@ export class FakeAgent {
   usual(name: CommandName): Answer {
     const usual: Partial<Record<CommandName, Answer>> = {
       'vm.find': () => ({ vm: this.vm, image: this.image }),
-      'vm.check-destination': () => ({ refusal: null, hypervisor: 'fake' }),
+      'vm.describe': () => ({ definition: definition(), text: '<domain/>' }),
+      'vm.offer': () => ({ offer: { ...offer, hostId: this.hostId, ownCopy: this.vm?.state ?? null } }),
+      'vm.method-faults': ({ options }) => ({ faults: Array.isArray(options) ? options.map(() => null) : [] }),
+      'vm.measure': () => ({
+        activity: { measuredAtMs: 0, measuredForMs: 3000, usedBytes: null, dirtyBytesPerSecond: 0, workingSetBytes: 0 },
+      }),
+      'vm.cost': () => ({ cost: { hypervisorCpuSeconds: 1, ipsecCpuSeconds: 1, agentCpuSeconds: 1 } }),
+      'witness.look': () => ({ addresses: [], place: null }),
       'channel.prepare': ({ secrets }) => this.#prepare(secrets),
       'channel.establish': () => ({ sa: association('b', 0) }),
       'channel.state': () => ({ reading: reading(association('b', 5000)) }),
@@ -223,7 +251,7 @@ export class FakeAgent {
       'path.stream': ({ durationMs }) => ({ bytes: 1_000_000, durationMs, packetsOut: 1000, packetBytesOut: 1_100_000 }),
       'identity.request': () => ({ requestPem: `request of ${this.hostId}` }),
       'transfer.start': () => ({ reading: reading(association('b', 0)) }),
-      'transfer.status': () => ({ status: { kind: 'running', progress: null, ask: null } }),
+      'transfer.status': () => ({ status: { kind: 'running', progress: null, ask: null, decisions: [], attempts: 1 } }),
     };
     return usual[name] ?? (() => ({}));
   }

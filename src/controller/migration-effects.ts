@@ -3,15 +3,17 @@ import { goesPastGuard } from '#core/channel/weaker.ts';
 import type { ChannelReading } from '#core/model/channel.ts';
 import type { HostId } from '#core/model/host.ts';
 import type { Migration, MigrationRequest, VmTruth } from '#core/model/migration.ts';
-import { refusalOf } from '#core/model/result.ts';
+import { PlimsollError, refusalOf } from '#core/model/result.ts';
 import type { Policy } from '#core/model/policy.ts';
 import type { MigrationEffect, MigrationEvent } from '#core/migration/step.ts';
 import type { Correction } from '#core/migration/truth.ts';
 import { pause } from '#core/time.ts';
 import type { CommandArgs, CommandName, CommandReply } from '#wire/agent-protocol.ts';
 import type { AgentLines } from './agent-lines.ts';
+import type { Choosing } from './choosing.ts';
 import { ImageCourier } from './image-courier.ts';
 import type { Membership } from './membership.ts';
+import type { Outcomes } from './outcomes.ts';
 import type { ControllerParts } from './parts.ts';
 import type { Preflight } from './preflight.ts';
 import type { Fit, Securing } from './securing.ts';
@@ -35,15 +37,19 @@ export interface EffectRooms {
   readonly preflight: Preflight;
   readonly securing: Securing;
   readonly fit: Fit;
+  readonly choosing: Choosing;
+  readonly outcomes: Outcomes;
   readonly membership: Membership;
   readonly epoch: number;
 }
 
 type CorrectionName = 'vm.resume' | 'vm.destroy-copy' | 'image.discard' | 'image.take-back' | 'image.forget';
 
+type CopyCorrection = Exclude<Correction, 'recover-post-copy'>;
+
 /** Where each correction is made, by which command, and why. */
 const corrections: Readonly<
-  Record<Correction, { readonly on: 'source' | 'destination'; readonly name: CorrectionName; readonly why: string }>
+  Record<CopyCorrection, { readonly on: 'source' | 'destination'; readonly name: CorrectionName; readonly why: string }>
 > = {
   'resume-source': { on: 'source', name: 'vm.resume', why: 'both hosts agree that the VM is halted on its source: it is resumed' },
   'destroy-source-copy': {
@@ -93,8 +99,10 @@ export class MigrationEffects {
         return this.#orRefused(() => this.check(request));
       case 'secure':
         return this.#orRefused(() => this.#secure(request));
+      case 'choose':
+        return this.#orRefused(() => this.#choose(request));
       case 'start-transfer':
-        return this.#startTransfer(request);
+        return this.#startTransfer(migration);
       case 'watch-transfer':
         return this.#watchTransfer(request);
       case 'abort-transfer':
@@ -103,6 +111,8 @@ export class MigrationEffects {
         return { kind: 'abort-sent' };
       case 'ask-truth':
         return this.#askTruth(request, effect.delayMs);
+      case 'recover-post-copy':
+        return this.#recoverPostCopy(migration);
       case 'resume-source':
       case 'destroy-source-copy':
       case 'destroy-destination-copy':
@@ -111,14 +121,14 @@ export class MigrationEffects {
       case 'forget-source-image':
         return this.#correct(request, effect.kind);
       case 'verify':
-        return { kind: 'verified', reading: await this.#readingOf(request) };
+        return this.#verify(migration);
       default:
         return effect satisfies never;
     }
   }
 
   /** What is done to a copy is in the log before it is done. Whether it worked, the next question to both hosts tells. */
-  async #correct(request: MigrationRequest, correction: Correction): Promise<MigrationEvent> {
+  async #correct(request: MigrationRequest, correction: CopyCorrection): Promise<MigrationEvent> {
     const { migrationId, vmId, vmName, vmEpoch, fromHostId, toHostId } = request;
     const { on, name, why } = corrections[correction];
     const hostId = on === 'source' ? fromHostId : toHostId;
@@ -129,8 +139,14 @@ export class MigrationEffects {
 
   /** All checks before anything is touched; also the dry run. Throws the refusal. */
   async check(request: MigrationRequest): Promise<MigrationEvent> {
-    await this.#rooms.preflight.check(request);
+    const { definition } = await this.#rooms.preflight.check(request);
+    this.#rooms.outcomes.prepare(request, definition);
     return { kind: 'checked' };
+  }
+
+  /** Ends what looks at the VM from outside. */
+  forget({ migrationId }: MigrationRequest): Promise<void> {
+    return this.#rooms.outcomes.end(migrationId);
   }
 
   /** Takes down what protected the migration, or what let it go unprotected. */
@@ -141,30 +157,44 @@ export class MigrationEffects {
   }
 
   async #secure(request: MigrationRequest): Promise<MigrationEvent> {
-    const { securing, fit, policy, preflight } = this.#rooms;
+    const { securing, fit, policy, preflight, choosing } = this.#rooms;
     const ticket = issueTicket(this.#parts, request, this.#rooms.epoch);
     await this.#command(request.toHostId, 'ticket.accept', { ticket }, quickMs);
     await this.#command(request.fromHostId, 'ticket.accept', { ticket }, quickMs);
+    choosing.begin(request);
     if (request.channelKind === 'ipsec') {
-      const { proof, tuning } = await securing.secure(request, policy.channel.profile, fit);
+      const fitAndMeasure: Fit = async (ends, profile) => {
+        const tuning = await fit(ends, profile);
+        await choosing.measureChannel(request, profile);
+        return tuning;
+      };
+      const { proof, tuning } = await securing.secure(request, policy.channel.profile, fitAndMeasure);
       return { kind: 'secured', proof, tuning };
     }
     // Asked again: a grant may have been withdrawn since the checks.
-    const { memoryBytes } = await preflight.check(request);
-    if (needsExemption(request)) await securing.exempt(request, exemptionMs(memoryBytes, policy));
+    const { vm } = await preflight.check(request);
+    if (needsExemption(request)) await securing.exempt(request, exemptionMs(vm.memoryBytes, policy));
     return { kind: 'secured', proof: null, tuning: null };
   }
 
-  async #startTransfer(request: MigrationRequest): Promise<MigrationEvent> {
+  async #choose(request: MigrationRequest): Promise<MigrationEvent> {
+    const { choosing, outcomes } = this.#rooms;
+    const chosen = await choosing.choose(request);
+    await outcomes.begin(request);
+    return { kind: 'chosen', ...chosen };
+  }
+
+  async #startTransfer({ request, plan }: Migration): Promise<MigrationEvent> {
     const { securing, policy } = this.#rooms;
     try {
+      if (plan === null) throw new PlimsollError('internal', 'no method was chosen: nothing was sent');
       const args: CommandArgs<'transfer.start'> = {
         migrationId: request.migrationId,
         vmId: request.vmId,
         peer: securing.peer(request.toHostId, policy.channel.profile),
         channelKind: request.channelKind,
-        bandwidthBytesPerSecond: policy.migrationBandwidthBytesPerSecond,
-        downtimeMsMax: policy.downtimeMsMax,
+        plan,
+        noProgressMsMax: policy.noProgressMsMax,
       };
       const { reading } = await this.#command(request.fromHostId, 'transfer.start', args, quickMs);
       return { kind: 'transfer-started', reading };
@@ -174,6 +204,28 @@ export class MigrationEffects {
       const refusal = refusalOf(error);
       return answerWasLost(refusal.code) ? { kind: 'transfer-lost', refusal } : { kind: 'refused', refusal };
     }
+  }
+
+  /** Proves the channel anew and goes on. Whether it worked, the next question to both hosts tells. */
+  async #recoverPostCopy({ request, plan }: Migration): Promise<MigrationEvent> {
+    const { securing, policy, fit } = this.#rooms;
+    const { migrationId, vmId, vmEpoch, vmName } = request;
+    try {
+      if (plan === null) throw new PlimsollError('internal', 'it is not known how this migration was begun');
+      this.#parts.log.warn('the hosts have lost each other in post-copy: the migration is taken up again', { migrationId, vm: vmName });
+      await securing.secure(request, policy.channel.profile, fit);
+      const args = { migrationId, vmId, vmEpoch, peer: securing.peer(request.toHostId, policy.channel.profile), plan };
+      await this.#command(request.fromHostId, 'transfer.recover', args, quickMs);
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      this.#parts.log.warn('post-copy was not recovered, it is tried again', { migrationId, ...refusalOf(error) });
+    }
+    return { kind: 'corrected' };
+  }
+
+  async #verify(migration: Migration): Promise<MigrationEvent> {
+    const reading = await this.#readingOf(migration.request);
+    return { kind: 'verified', reading, measures: await this.#rooms.outcomes.measure(migration, reading) };
   }
 
   /** Waits a moment and asks the source; gives up on its word when it stays silent or has restarted. */
@@ -255,11 +307,11 @@ export class MigrationEffects {
 function eventOf(status: CommandReply<'transfer.status'>['status']): MigrationEvent {
   switch (status.kind) {
     case 'running':
-      return { kind: 'transfer-running', progress: status.progress, awaitsPeer: status.ask !== null };
+      return { kind: 'transfer-running', progress: status.progress, awaitsPeer: status.ask !== null, decisions: status.decisions };
     case 'completed':
-      return { kind: 'transfer-completed', outcome: status.outcome, reading: status.channel };
+      return { kind: 'transfer-completed', outcome: status.outcome, reading: status.channel, decisions: status.decisions };
     case 'failed':
-      return { kind: 'transfer-failed', refusal: status.refusal, reading: status.channel };
+      return { kind: 'transfer-failed', refusal: status.refusal, reading: status.channel, decisions: status.decisions };
     case 'unknown':
       return { kind: 'transfer-lost', refusal: { code: 'agent-restarted', message: "the source's agent restarted during the transfer" } };
     default:
@@ -283,7 +335,7 @@ function exemptionMs(memoryBytes: number, { migrationBandwidthBytesPerSecond }: 
 function truthOf({ vm, image }: CommandReply<'vm.find'>): VmTruth {
   const isAtWork = image === 'moving' || image === 'restoring';
   if (image !== null && (isAtWork || vm?.state !== 'running')) return { kind: 'image', standing: image };
-  return vm === null ? { kind: 'absent' } : { kind: 'present', state: vm.state, jobActive: vm.jobActive };
+  return vm === null ? { kind: 'absent' } : { kind: 'present', state: vm.state, jobActive: vm.jobActive, postCopy: vm.postCopy };
 }
 
 /** With these the agent may have begun although we heard no yes. */

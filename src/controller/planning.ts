@@ -178,7 +178,7 @@ export class Planning {
     for (const move of moves) {
       const { vmId, vmName, fromHostId, toHostId } = move;
       try {
-        const migration = await this.#executor.start({ vmId, vmName, fromHostId, toHostId, channelKind: 'ipsec', grantId: null, ...wish });
+        const migration = await this.#executor.start({ vmId, vmName, fromHostId, toHostId, ...planned, ...wish });
         this.#parts.log.info('move started', {
           migrationId: migration.request.migrationId,
           vm: vmName,
@@ -196,6 +196,9 @@ export class Planning {
     return { started, limited };
   }
 }
+
+/** How planned moves are made: as the policy has it. */
+const planned = { channelKind: 'ipsec', grantId: null, wish: { method: 'auto' } } as const;
 
 /** What a plan without moves says: its verdict, and which kinds of reasons it has for it. */
 function gistOf(plan: Plan): string {

@@ -1,12 +1,18 @@
 /** What must hold of the two hosts before anything is touched. Reads, changes nothing. */
 import { memoryFault, profileFault } from '#core/channel/profiles.ts';
 import { needsGrant } from '#core/channel/weaker.ts';
+import { firstRefusal, judgePreflight, type Fact } from '#core/checks/preflight.ts';
+import { optionsFor } from '#core/migration/choice-options.ts';
 import type { IpsecBackend } from '#core/model/channel.ts';
+import type { CheckRow, HostOffer, VmDefinition } from '#core/model/definition.ts';
 import type { HostId } from '#core/model/host.ts';
 import type { MigrationRequest } from '#core/model/migration.ts';
 import type { Policy } from '#core/model/policy.ts';
-import { PlimsollError, type Refusal } from '#core/model/result.ts';
+import { PlimsollError, type Refusal, refusalOf } from '#core/model/result.ts';
+import type { Bytes } from '#core/model/units.ts';
 import type { VmView } from '#core/model/vm.ts';
+import { coolDownEndsAtMs } from '#core/planner/cool-down.ts';
+import type { CommandArgs, CommandName, CommandReply } from '#wire/agent-protocol.ts';
 import type { AgentLines } from './agent-lines.ts';
 import type { ClockSkews } from './clock-skews.ts';
 import type { Grants } from './grants.ts';
@@ -18,6 +24,10 @@ const certificateLifeMsMin = 5 * 60_000;
 /** Where certificates live for less than half an hour, five minutes would be too much to ask for. */
 const certificateLifeShareMin = 1 / 6;
 
+const notLookedAt: Fact = 'not-looked-at';
+/** Here only what the hypervisor can do is asked. */
+const anyStreams = { max: 64, reason: 'nothing limits them' };
+
 export interface PreflightRooms {
   readonly parts: ControllerParts;
   readonly lines: AgentLines;
@@ -26,6 +36,32 @@ export interface PreflightRooms {
   readonly membership: Membership;
   readonly skews: ClockSkews;
   readonly grants: Grants;
+  /** What is under way now. */
+  readonly flights: Flights;
+}
+
+export interface Flights {
+  migrationOf(vmId: string): string | null;
+  /** Memory of VMs on their way to a host, without that of one migration. */
+  incomingBytes(hostId: HostId, withoutMigrationId: string): Bytes;
+}
+
+/** Everything that was found out about one VM and one host. */
+export interface Inspection {
+  readonly vm: VmView;
+  readonly definition: VmDefinition | null;
+  readonly row: CheckRow;
+  /** Why one of the hosts did not tell what a migration needs to know; null when both did. */
+  readonly blind: Refusal | null;
+}
+
+/** What the VM's own host says of it. */
+interface AtHome {
+  readonly vm: VmView;
+  readonly described: CommandReply<'vm.describe'> | null;
+  readonly offer: HostOffer | null;
+  /** What could not be looked at, and why: a migration does not begin in the dark. */
+  readonly blind: Refusal[];
 }
 
 export class Preflight {
@@ -37,30 +73,132 @@ export class Preflight {
     this.#signal = signal;
   }
 
-  /** All checks of a migration. Throws the refusal; the VM as its source knows it. */
-  async check(request: MigrationRequest): Promise<VmView> {
-    const { fromHostId, toHostId, vmId } = request;
-    for (const hostId of [fromHostId, toHostId]) this.mustBeFit(hostId);
-    await this.#checkChannel(request);
-    const { lines } = this.#rooms;
-    const { vm } = await lines.command(fromHostId, 'vm.find', { vmId }, quickMs, this.#signal);
-    const running = mustRun(vm, request);
-    const args = { vmId, memoryBytes: running.memoryBytes };
-    const { refusal } = await lines.command(toHostId, 'vm.check-destination', args, quickMs, this.#signal);
-    if (refusal !== null) throw new PlimsollError(refusal.code, `${toHostId}: ${refusal.message}`);
-    return running;
+  /** All checks of a migration. Throws the first refusal, also `vm-unknown`. */
+  async check(request: MigrationRequest): Promise<Inspection> {
+    // Said of both before anything is asked of either.
+    for (const hostId of [request.fromHostId, request.toHostId]) this.mustBeFit(hostId);
+    const inspection = await this.inspect(request);
+    throwIf(firstRefusal(inspection.row) ?? inspection.blind);
+    return inspection;
+  }
+
+  /** The same as a row of findings. Throws only where the VM cannot be looked at: `vm-unknown`, `host-down`, ... */
+  async inspect(request: MigrationRequest): Promise<Inspection> {
+    const home = await this.#home(request);
+    const row = await this.#row(request, home);
+    return { vm: home.vm, definition: home.described?.definition ?? null, row, blind: home.blind[0] ?? null };
+  }
+
+  /** One row for each of these hosts. Throws as `inspect`. */
+  async inspectAll(request: MigrationRequest, hostIds: readonly HostId[]): Promise<readonly CheckRow[]> {
+    const home = await this.#home(request);
+    return Promise.all(hostIds.map((toHostId) => this.#row({ ...request, toHostId }, home)));
   }
 
   /** Membership, certificate and clock of one host. Throws `host-revoked`, `host-down`, `certificate-expired`, `clock-skew`. */
   mustBeFit(hostId: HostId): void {
-    const { membership, lines, skews, policy } = this.#rooms;
-    membership.mustBeMember(hostId);
-    const facts = lines.facts(hostId);
-    if (!facts) throw new PlimsollError('host-down', `host ${hostId} is not connected: start its agent (or wait, it dials by itself)`);
-    throwIf(
-      certificateFault(hostId, facts.certificate.notAfterMs - this.#rooms.parts.clock.nowMs(), this.#rooms.certificates.leafLifetimeMs),
+    for (const fact of [this.#hostFact(hostId), this.#certificateFact(hostId), this.#clockFact(hostId)]) throwIf(fact);
+  }
+
+  async #home({ fromHostId, vmId, vmName }: MigrationRequest): Promise<AtHome> {
+    throwIf(this.#hostFact(fromHostId));
+    const { vm } = await this.#command(fromHostId, 'vm.find', { vmId });
+    if (vm === null) throw new PlimsollError('vm-unknown', `${fromHostId} has no VM ${vmName}: see 'plimsoll vm list'`);
+    const blind: Refusal[] = [];
+    const described = await this.#try(fromHostId, 'vm.describe', { vmId }, blind);
+    const own = described && (await this.#try(fromHostId, 'vm.offer', described));
+    return { vm, described, offer: own?.offer ?? null, blind };
+  }
+
+  async #row(request: MigrationRequest, { vm, described, offer: own, blind }: AtHome): Promise<CheckRow> {
+    const { fromHostId, toHostId, vmId, migrationId, wish } = request;
+    const { parts, flights } = this.#rooms;
+    const host = this.#hostFact(toHostId);
+    const [there, channel, methodFault, coolDownLeftMs] = await Promise.all([
+      host === null && described !== null ? this.#try(toHostId, 'vm.offer', described, blind) : null,
+      host === null ? this.#channelFact(request) : notLookedAt,
+      this.#methodFact(request),
+      this.#coolDownLeftMs(vmId),
+    ]);
+    const otherMigrationId = flights.migrationOf(vmId);
+    return judgePreflight({
+      vm,
+      sourceHostId: fromHostId,
+      hostId: toHostId,
+      definition: described?.definition ?? null,
+      offer: there?.offer ?? null,
+      sourceVersions: own,
+      host,
+      certificate: this.#certificateFact(fromHostId) ?? this.#certificateFact(toHostId),
+      certificateLeftMs: this.#certificateLeftMs([fromHostId, toHostId], parts.clock.nowMs()),
+      predictedTotalMsMax: null,
+      clock: this.#clockFact(fromHostId) ?? this.#clockFact(toHostId),
+      channel,
+      otherMigrationId: otherMigrationId === migrationId ? null : otherMigrationId,
+      method: wish.method,
+      methodFault,
+      incomingBytes: flights.incomingBytes(toHostId, migrationId),
+      rules: [],
+      coolDownLeftMs,
+      askedBy: request.cause === 'operator' ? 'operator' : 'planner',
+      downtime: 'not-looked-at',
+    });
+  }
+
+  #hostFact(hostId: HostId): Refusal | null {
+    const { membership, lines } = this.#rooms;
+    try {
+      membership.mustBeMember(hostId);
+    } catch (error) {
+      return refusalOf(error);
+    }
+    if (lines.facts(hostId)) return null;
+    return { code: 'host-down', message: `host ${hostId} is not connected: start its agent (or wait, it dials by itself)` };
+  }
+
+  #certificateFact(hostId: HostId): Refusal | null {
+    const leftMs = this.#certificateLeftMs([hostId], this.#rooms.parts.clock.nowMs());
+    return leftMs === null ? null : certificateFault(hostId, leftMs, this.#rooms.certificates.leafLifetimeMs);
+  }
+
+  /** Of the one that ends first. */
+  #certificateLeftMs(hostIds: readonly HostId[], nowMs: number): number | null {
+    const ends = hostIds.flatMap((hostId) => this.#rooms.lines.facts(hostId)?.certificate.notAfterMs ?? []);
+    return ends.length === 0 ? null : Math.min(...ends) - nowMs;
+  }
+
+  #clockFact(hostId: HostId): Refusal | null {
+    return skewFault(hostId, this.#rooms.skews.of(hostId), this.#rooms.policy.channel.clockSkewMsMax);
+  }
+
+  async #channelFact(request: MigrationRequest): Promise<Fact> {
+    try {
+      await this.#checkChannel(request);
+      return null;
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      return refusalOf(error);
+    }
+  }
+
+  /** Of a method that was asked for by name; what is chosen later is chosen among those that can be had. */
+  async #methodFact({ fromHostId, wish }: MigrationRequest): Promise<Fact> {
+    if (wish.method === 'auto') return 'not-looked-at';
+    const { policy } = this.#rooms;
+    const options = [optionsFor(wish.method, { wish, policy, streams: anyStreams })];
+    const found = await this.#try(fromHostId, 'vm.method-faults', { options });
+    return found === null ? 'not-looked-at' : (found.faults[0] ?? null);
+  }
+
+  async #coolDownLeftMs(vmId: string): Promise<number> {
+    const { parts, policy } = this.#rooms;
+    const nowMs = parts.clock.nowMs();
+    const entries = (await parts.store.ledgerSince(nowMs - 4 * policy.coolDownMsMax)).filter((entry) => entry.vmId === vmId);
+    const endsAtMs = coolDownEndsAtMs(
+      entries.toSorted((a, b) => a.endedAtMs - b.endedAtMs),
+      policy,
     );
-    throwIf(skewFault(hostId, skews.of(hostId), policy.channel.clockSkewMsMax));
+    return endsAtMs === null ? 0 : Math.max(0, endsAtMs - nowMs);
   }
 
   async #checkChannel({ channelKind, grantId, fromHostId, toHostId }: MigrationRequest): Promise<void> {
@@ -71,12 +209,34 @@ export class Preflight {
     const { profile } = this.#rooms.policy.channel;
     throwIf(memoryFault(profile));
     for (const hostId of [fromHostId, toHostId]) {
-      const { backend } = await this.#rooms.lines.command(hostId, 'channel.list', {}, quickMs, this.#signal);
+      const { backend } = await this.#command(hostId, 'channel.list', {});
       if (backend === null) {
         throw new PlimsollError('ipsec-unavailable', `${hostId}: its IPsec daemon is away, no channel can be made: start charon there`);
       }
       const fault = profileFault(profile, backendOf(backend));
       if (fault !== null) throw new PlimsollError(fault.code, `${hostId}: ${fault.message}`);
+    }
+  }
+
+  #command<Name extends CommandName>(hostId: HostId, name: Name, args: CommandArgs<Name>): Promise<CommandReply<Name>> {
+    return this.#rooms.lines.command(hostId, name, args, quickMs, this.#signal);
+  }
+
+  /** Null where it cannot be had: the check that needs it is then `unknown`. */
+  async #try<Name extends CommandName>(
+    hostId: HostId,
+    name: Name,
+    args: CommandArgs<Name>,
+    blind: Refusal[] = [],
+  ): Promise<CommandReply<Name> | null> {
+    try {
+      return await this.#command(hostId, name, args);
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      const refusal = refusalOf(error);
+      blind.push(refusal);
+      this.#rooms.parts.log.warn('a check could not be made', { hostId, command: name, ...refusal });
+      return null;
     }
   }
 }
@@ -104,12 +264,4 @@ export function skewFault(hostId: HostId, skewMs: number | null, skewMsMax: numb
 
 function throwIf(refusal: Refusal | null): void {
   if (refusal !== null) throw new PlimsollError(refusal.code, refusal.message);
-}
-
-function mustRun(vm: VmView | null, request: MigrationRequest): VmView {
-  if (vm === null) throw new PlimsollError('vm-unknown', `${request.fromHostId} has no VM ${request.vmName}: see 'plimsoll vm list'`);
-  if (vm.jobActive) throw new PlimsollError('vm-busy', `the hypervisor is at work on ${request.vmName} already: wait or abort that job`);
-  if (vm.state !== 'running')
-    throw new PlimsollError('vm-not-running', `${request.vmName} is ${vm.state}, only a running VM can move live: start it first`);
-  return vm;
 }

@@ -1,12 +1,14 @@
 /** Puts the controller together: every room gets the rooms it needs, and the lines to the agents get somebody who listens. */
 import type { HostId } from '#core/model/host.ts';
 import type { Sample } from '#core/model/sample.ts';
+import { bytes } from '#core/model/units.ts';
 import type { MigrationResource } from '#wire/api.ts';
 import { type AgentFacts, type AgentListener, AgentLines } from './agent-lines.ts';
 import { Audit } from './audit.ts';
 import { BusyPairs } from './busy-pairs.ts';
 import { Certificates } from './certificates.ts';
 import { Channels } from './channels.ts';
+import { Choosing } from './choosing.ts';
 import { ClockSkews } from './clock-skews.ts';
 import { ClusterView } from './cluster-view.ts';
 import { Executor } from './executor.ts';
@@ -15,11 +17,14 @@ import { History } from './history.ts';
 import { Joining, type TokenMaker } from './join.ts';
 import { Membership } from './membership.ts';
 import type { ControllerParts, ControllerSettings } from './parts.ts';
+import { Outcomes } from './outcomes.ts';
+import { OutsideWatch } from './outside-watch.ts';
 import { Planning } from './planning.ts';
-import { Preflight } from './preflight.ts';
+import { type Flights, Preflight } from './preflight.ts';
 import { Receipts } from './receipts.ts';
 import { SecurityWatch } from './security-watch.ts';
 import { Securing } from './securing.ts';
+import { StreamMeter } from './stream-meter.ts';
 import { Tuner } from './tuner.ts';
 import { Wishes } from './wishes.ts';
 
@@ -37,6 +42,8 @@ export interface Rooms {
   readonly channels: Channels;
   readonly grants: Grants;
   readonly audit: Audit;
+  readonly preflight: Preflight;
+  readonly choosing: Choosing;
   readonly executor: Executor;
   readonly planning: Planning;
   readonly receipts: Receipts;
@@ -67,13 +74,35 @@ export async function openRooms(
   const lines = new AgentLines(parts, epoch, new Listener({ parts, view, history, membership, skews, greet }));
   const certificates = new Certificates({ parts, settings: settings.certificates, lines, membership, audit }, signal);
   await certificates.open();
-  const preflight = new Preflight({ parts, lines, policy, certificates: settings.certificates, membership, skews, grants }, signal);
+  const flights: Flights = {
+    migrationOf: (vmId) => executor.migrationOf(vmId),
+    incomingBytes: (hostId, withoutMigrationId) => {
+      const coming = executor.vmsOnTheirWayTo(hostId, withoutMigrationId);
+      return bytes(view.vms().reduce((sum, vm) => sum + (coming.includes(vm.vmId) ? vm.memoryBytes : 0), 0));
+    },
+  };
+  const facts = { parts, lines, policy, certificates: settings.certificates, membership, skews, grants };
+  const preflight = new Preflight({ ...facts, flights }, signal);
   const securing = new Securing(parts, lines, signal);
   const tuner = new Tuner(parts, lines, securing, policy, signal);
+  const streams = new StreamMeter(parts, lines, securing, signal);
+  const choosing = new Choosing({ parts, lines, policy, streams }, signal);
+  const outcomes = new Outcomes(parts, lines, new OutsideWatch(parts, lines, signal), signal);
   const busyPairs = new BusyPairs();
   const receipts = new Receipts(parts);
   const executor = new Executor({
-    rooms: { parts, lines, policy, preflight, securing, fit: (ends, profile) => tuner.fit(ends, profile), membership, epoch },
+    rooms: {
+      parts,
+      lines,
+      policy,
+      preflight,
+      securing,
+      choosing,
+      outcomes,
+      fit: (ends, profile) => tuner.fit(ends, profile),
+      membership,
+      epoch,
+    },
     receipts,
     busyPairs,
     signal,
@@ -91,9 +120,11 @@ export async function openRooms(
     skews,
     certificates,
     watch: new SecurityWatch({ parts, settings: settings.certificates, policy, lines, membership, certificates, skews }),
-    channels: new Channels({ parts, lines, policy, preflight, securing, tuner, executor, busyPairs, audit }, signal),
+    channels: new Channels({ parts, lines, policy, preflight, securing, tuner, streams, executor, busyPairs, audit }, signal),
     grants,
     audit,
+    preflight,
+    choosing,
     executor,
     planning: new Planning(parts, settings, view, executor, mode, latestPlan),
     receipts,

@@ -7,9 +7,11 @@ import type {
   MigrateCheck,
   MigrationResource,
   PlanResource,
+  PredictionErrorsResource,
   ReceiptResource,
   StatusResource,
   TokenResource,
+  VmCheckResource,
   VmResource,
 } from '#wire/api.ts';
 import type { ChannelResource, ProveBody, ProveResource, ResetResource, TuneBody, TuneResource } from '#wire/channel-api.ts';
@@ -21,6 +23,17 @@ import type {
   RenewalResource,
   RevocationResource,
 } from '#wire/security-api.ts';
+
+/** Newest first. What is left out does not restrict. */
+export interface MigrationFilter {
+  readonly open?: boolean;
+  readonly vm?: string;
+  readonly hostId?: HostId;
+  readonly outcome?: 'moved' | 'stayed' | 'unclear';
+  readonly sinceMs?: number;
+  readonly untilMs?: number;
+  readonly limit: number;
+}
 
 /** What the REST API may ask of the controller. Routes decide nothing; every refusal is a PlimsollError with a stable code. */
 export interface ControllerService {
@@ -45,7 +58,11 @@ export interface ControllerService {
   migrate(body: MigrateBody, askedBy: string): Promise<MigrationResource>;
   /** The dry run of `migrate`: all checks, no effect. */
   checkMigrate(body: MigrateBody): Promise<MigrateCheck>;
-  migrations(filter: { readonly open?: boolean; readonly limit: number }): Promise<readonly MigrationResource[]>;
+  /** All checks of a VM against one host, or against every other one. `vm-unknown`, `vm-ambiguous`, `host-unknown` */
+  checkVm(reference: string, toHostId: HostId | null): Promise<VmCheckResource>;
+  migrations(filter: MigrationFilter): Promise<readonly MigrationResource[]>;
+  /** How far predictions were off, over the newest migrations. */
+  predictionErrors(): Promise<PredictionErrorsResource>;
   /** `migration-unknown` */
   migration(migrationId: string): Promise<MigrationResource>;
   /** Asks for an abort; the migration then ends as `failed` with code `aborted` unless it was already too late. */

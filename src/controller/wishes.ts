@@ -5,11 +5,14 @@ import type { HostId } from '#core/model/host.ts';
 import type { Policy } from '#core/model/policy.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import type { SnapshotVm } from '#core/model/snapshot.ts';
+import type { VmId } from '#core/model/vm.ts';
 import type { Clock } from '#core/ports.ts';
 import type { MigrateBody } from '#wire/api.ts';
 import type { ClusterView, HostView } from './cluster-view.ts';
 import type { Executor, MigrationWish } from './executor.ts';
 import type { Membership } from './membership.ts';
+
+const vmIdPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 export class Wishes {
   readonly #clock: Clock;
@@ -36,6 +39,17 @@ export class Wishes {
     return vm;
   }
 
+  /** A UUID may be of a VM that is no more; a name is of one that there is. Throws `vm-unknown` or `vm-ambiguous`. */
+  vmIdOf(reference: string): VmId {
+    return vmIdPattern.test(reference) ? reference : this.findVm(reference).vmId;
+  }
+
+  /** A migration that nobody wants yet, to be looked at for any destination. */
+  look({ vmId, name, hostId }: SnapshotVm): MigrationWish {
+    const nobody = { askedBy: 'check', approvedBy: null, grantId: null, planId: null, cause: 'operator', channelKind: 'ipsec' } as const;
+    return { vmId, vmName: name, fromHostId: hostId, toHostId: hostId, wish: { method: 'auto' }, ...nobody };
+  }
+
   /** Throws `host-unknown`. */
   findHost(hostId: HostId): HostView {
     const host = this.#view.host(hostId);
@@ -54,7 +68,8 @@ export class Wishes {
     if (body.grantId !== undefined && !needsGrant(channelKind))
       throw new PlimsollError('input-invalid', `a channel of kind ${channelKind} needs no grant: leave the grant out`);
     const asked = { cause: 'operator', askedBy, approvedBy: null, channelKind, grantId: body.grantId ?? null, planId: null } as const;
-    return { wish: { vmId: vm.vmId, vmName: vm.name, fromHostId: vm.hostId, toHostId, ...asked }, reason };
+    const wish = body.wish ?? { method: 'auto' };
+    return { wish: { vmId: vm.vmId, vmName: vm.name, fromHostId: vm.hostId, toHostId, wish, ...asked }, reason };
   }
 
   #destination(vm: SnapshotVm, wished: HostId | undefined): { readonly toHostId: HostId; readonly reason: string } {

@@ -12,9 +12,14 @@ import type {
   SecurityAssociation,
   WayFacts,
 } from './model/channel.ts';
+import type { HostOffer, VmDefinition } from './model/definition.ts';
+import type { MemoryActivity } from './model/forecast.ts';
 import type { HostAddresses, HostId } from './model/host.ts';
+import type { HostCost } from './model/measures.ts';
+import type { TransferOptions } from './model/method.ts';
 import type { JobOutcome, Progress } from './model/migration.ts';
 import type { HostReading } from './model/sample.ts';
+import type { Refusal } from './model/result.ts';
 import type { VmId, VmSample, VmView } from './model/vm.ts';
 
 /** Time. `nowMs` is wall-clock time since the Unix epoch; `monotonicMs` never jumps. */
@@ -48,10 +53,19 @@ export interface MigrateRequest {
   readonly peerAddress: string;
   /** `qemu-tls`: the data stream is wrapped in QEMU's own TLS; `none`: by whatever the address leads through. */
   readonly streamSecurity: 'none' | 'qemu-tls';
-  /** 0 = no cap. */
-  readonly bandwidthBytesPerSecond: number;
-  readonly downtimeMsMax: number;
+  /** Of any method but `save-restore`, which is not one call of the hypervisor. */
+  readonly options: TransferOptions;
 }
+
+/** What can be changed while the hypervisor is at work. */
+export type JobChange =
+  | { readonly kind: 'downtime'; readonly downtimeMsMax: number }
+  /** Bytes per second, 0 = no cap. */
+  | { readonly kind: 'bandwidth'; readonly bandwidthBytesPerSecond: number }
+  /** Only a job of method `hybrid` or `post-copy` can. */
+  | { readonly kind: 'post-copy' }
+  /** Stops the VM, so that the next round is the last; it runs on when it has arrived, or here when the job fails. */
+  | { readonly kind: 'stop' };
 
 export type HypervisorEvent =
   | { readonly kind: 'vm-changed'; readonly vmId: VmId }
@@ -76,6 +90,20 @@ export interface Hypervisor {
    */
   migrate(request: MigrateRequest, onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<JobOutcome>;
   abortJob(vmId: VmId, signal: AbortSignal): Promise<void>;
+  /** Changes the migration that is at work. Rejects with `vm-busy` when it is too early or too late for it. */
+  changeJob(vmId: VmId, change: JobChange, signal: AbortSignal): Promise<void>;
+  /** Goes on with a post-copy that failed, over a connection made anew; the request must be that of the migration. Resolves as `migrate`. */
+  recoverPostCopy(request: MigrateRequest, onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<JobOutcome>;
+  /** Why this hypervisor cannot make a transfer with these options; null when it can. */
+  methodFault(options: TransferOptions, signal: AbortSignal): Promise<Refusal | null>;
+  /** Watches for `durationMs` which memory the VM writes. Rejects with `method-unsupported` where the hypervisor cannot. */
+  measureMemory(vmId: VmId, durationMs: number, signal: AbortSignal): Promise<MemoryActivity>;
+  /** What decides where the VM can run, and the text that `offerFor` takes. */
+  define(vmId: VmId, signal: AbortSignal): Promise<{ readonly definition: VmDefinition; readonly text: string }>;
+  /** What this host offers a VM with this definition. Free memory and its own copy are not looked at here. */
+  offerFor(definition: VmDefinition, text: string, signal: AbortSignal): Promise<Omit<HostOffer, 'hostId' | 'memoryFreeBytes' | 'ownCopy'>>;
+  /** CPU seconds used so far by the VM's process beyond its virtual CPUs; null when this host does not have it. */
+  overheadCpuSeconds(vmId: VmId, signal: AbortSignal): Promise<number | null>;
   resume(vmId: VmId, signal: AbortSignal): Promise<void>;
   /** Stops this host's copy at once; used only on a copy that the decision table has named an orphan. */
   destroy(vmId: VmId, signal: AbortSignal): Promise<void>;
@@ -248,6 +276,38 @@ export interface Network {
 export interface HostMeter {
   /** CPU since the previous call; null on the first. */
   read(signal: AbortSignal): Promise<HostReading>;
+}
+
+/** What a machine sees that asks another one for an answer again and again. */
+export interface EchoReport {
+  readonly intervalMs: number;
+  readonly sent: number;
+  readonly answered: number;
+  readonly lastAnswerAtMs: number | null;
+  readonly delayMsP50: number | null;
+  readonly delayMsP99: number | null;
+  /** Between two answers, longer than two intervals, oldest first; at most 1000. `untilMs` is null while nothing came yet. */
+  readonly gaps: readonly { readonly fromMs: number; readonly untilMs: number | null }[];
+}
+
+export interface Echo {
+  report(): EchoReport;
+  stop(): Promise<EchoReport>;
+}
+
+/** Looks at VMs from outside, as their clients do. */
+export interface Witness {
+  /** IP addresses that this host has seen behind a MAC address, newest first. */
+  addressesOf(mac: string, signal: AbortSignal): Promise<readonly string[]>;
+  /** Null when this host has no way to the address but through other networks: its word would say little. */
+  watch(address: string, intervalMs: number, signal: AbortSignal): Promise<Echo | null>;
+  /** Behind which port this host's bridges have last seen a MAC address: `local` a VM of this host, `elsewhere` another host. */
+  seenAt(mac: string, signal: AbortSignal): Promise<'local' | 'elsewhere' | null>;
+}
+
+/** CPU time of the processes that a migration costs, since they began. */
+export interface CostMeter {
+  read(vmId: VmId, signal: AbortSignal): Promise<HostCost>;
 }
 
 /** One open line between an agent and the controller; messages are JSON values, validated by the receiver. */

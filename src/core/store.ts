@@ -77,6 +77,35 @@ export interface StoredReceipt {
   readonly envelope: string;
 }
 
+/** Which of the kept migrations are wanted; all that is given must hold, what is left out does not restrict. */
+export interface MigrationQuery {
+  /** True: those under way; false: those that have ended. */
+  readonly open?: boolean;
+  readonly vmId?: VmId;
+  /** Source or destination. */
+  readonly hostId?: HostId;
+  /** Of one that has ended, as the ledger has it; one under way has none. */
+  readonly outcome?: LedgerEntry['outcome'];
+  /** Asked for at this time or later. */
+  readonly sinceMs?: number;
+  /** Asked for before this time. */
+  readonly untilMs?: number;
+  /** At most this many, the newest. */
+  readonly limit: number;
+}
+
+/** What the operator wants for one VM, and what is needed to start it again when its host has died. */
+export interface VmSettings {
+  readonly vmId: VmId;
+  /** After its host's death it may be started on another one. */
+  readonly restartable: boolean;
+  /** Where its clients reach it; null when that is not known. */
+  readonly address: string | null;
+  /** Its definition in the hypervisor's own words, as last seen; null before it was. */
+  readonly definitionText: string | null;
+  readonly updatedAtMs: number;
+}
+
 /** Load of one host at one time, for history. */
 export interface HistoryPoint {
   readonly hostId: HostId;
@@ -111,7 +140,12 @@ export interface Store {
   saveMigration(migration: Migration): Promise<void>;
   migration(migrationId: string): Promise<Migration | null>;
   /** Newest first. */
-  migrations(filter: { readonly open?: boolean; readonly limit: number }): Promise<readonly Migration[]>;
+  migrations(query: MigrationQuery): Promise<readonly Migration[]>;
+
+  /** Inserts, or replaces the settings of this VM. */
+  saveVmSettings(settings: VmSettings): Promise<void>;
+  /** Of every VM that ever had some, by its id. */
+  vmSettings(): Promise<readonly VmSettings[]>;
 
   appendLedger(entry: LedgerEntry): Promise<void>;
   ledgerSince(sinceMs: number): Promise<readonly LedgerEntry[]>;
@@ -120,7 +154,10 @@ export interface Store {
   plan(planId: string): Promise<Plan | null>;
   latestPlan(): Promise<Plan | null>;
 
-  /** Inserts, or replaces the record of this authority and serial number. */
+  /**
+   * Inserts, or replaces the record of this authority and serial number. What ended long before this one begins (`isLongEnded`) goes
+   * with the same write.
+   */
   saveCertificate(certificate: CertificateRecord): Promise<void>;
   certificates(filter: { readonly hostId?: HostId; readonly revoked?: boolean }): Promise<readonly CertificateRecord[]>;
   saveGrant(grant: Grant): Promise<void>;

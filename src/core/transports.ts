@@ -1,6 +1,7 @@
 /** Every way but IPsec for a VM from host to host: what an agent needs of them. Weaker than IPsec, and there to be compared with it. */
 import type { ChannelKind } from './model/channel.ts';
 import type { HostId } from './model/host.ts';
+import type { TransferOptions } from './model/method.ts';
 import type { ImageStanding, JobOutcome, Progress } from './model/migration.ts';
 import type { Refusal } from './model/result.ts';
 import type { VmId } from './model/vm.ts';
@@ -12,9 +13,7 @@ export interface TransportRequest {
   readonly peerHostId: HostId;
   /** Where the peer is reached outside of any channel. */
   readonly peerUnderlay: string;
-  /** 0 = no cap. */
-  readonly bandwidthBytesPerSecond: number;
-  readonly downtimeMsMax: number;
+  readonly options: TransferOptions;
 }
 
 /** What a transport says of a VM that it has moved, for the receipt. */
@@ -74,6 +73,8 @@ export interface KeptImages extends ImageSource {
 export interface IncomingImages extends ImageDestination {
   /** Throws away what an earlier process has left; its keys are gone, nobody will ask for it. */
   sweep(): Promise<void>;
+  /** `at`: which of this host's addresses the image comes to; null: its underlay address. Rejects with `channel-failed` for one it lacks. */
+  offer(vmId: VmId, signal: AbortSignal, at?: string | null): Promise<ImageOffer>;
   standing(vmId: VmId): Promise<Extract<ImageStanding, 'offered' | 'opened' | 'restoring' | 'begun'> | null>;
 }
 

@@ -9,6 +9,7 @@ import { encodeBase64 } from '#core/access/base64.ts';
 import type { Random, Signer, Verifier } from '#core/ports.ts';
 import { SimAgentMemory } from './agent-memory.ts';
 import { SimAuthority } from './authority.ts';
+import { SimCostMeter } from './cost-meter.ts';
 import type { DecisionLog } from './decision-log.ts';
 import { SimGuard } from './guard.ts';
 import type { SimHost } from './host.ts';
@@ -24,6 +25,7 @@ import { SimTransports } from './transports.ts';
 import type { Streams } from './random.ts';
 import type { SimStore } from './store.ts';
 import type { Switchboard } from './switchboard.ts';
+import { SimWitness } from './witness.ts';
 import type { World } from './world.ts';
 
 export interface ActorParts {
@@ -179,6 +181,8 @@ export class Actors {
     const { memory, identity } = this.#disk(hostId);
     const hypervisor = process.port(new SimHypervisor(world, host));
     const clock = process.clock(world.time.clock());
+    const witness = new SimWitness(world, host);
+    process.atDeath(() => witness.close());
     // Each end is a port: the order of their steps is the agent's and dies with it.
     const images = { kept: process.port(new SimKeptImages(world, host)), incoming: process.port(new SimIncomingImages(world, host)) };
     return {
@@ -192,6 +196,8 @@ export class Actors {
       network: process.port(new SimPeerNetwork(world, host)),
       transports: new SimTransports(hypervisor, images, clock),
       hostMeter: process.port(new SimHostMeter(world.time, host)),
+      costMeter: process.port(new SimCostMeter(world.time, host)),
+      witness: process.port(witness),
       dialer: switchboard.dialer(identity, process),
       memory: process.port(memory),
       identity: process.port(identity),

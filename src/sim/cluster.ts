@@ -2,9 +2,10 @@
 import { type ControllerSettings, defaultCertificateSettings } from '#controller/parts.ts';
 import { defaultPolicy, type Policy } from '#core/model/policy.ts';
 import type { Signer, Verifier } from '#core/ports.ts';
-import { channelPolicyOf } from '#wire/controller-config.ts';
+import { channelPolicyOf, migrationPolicyOf } from '#wire/controller-config.ts';
 import { Actors } from './actors.ts';
 import { DecisionLog } from './decision-log.ts';
+import { defaultOffer } from './definitions.ts';
 import { Copy, type Guest } from './guest.ts';
 import { Happenings } from './happenings.ts';
 import type { HostSpec, SimHost } from './host.ts';
@@ -63,7 +64,12 @@ export class SimCluster {
     const spec = scenario.cluster;
     this.#spec = spec;
     this.#surroundings = surroundings;
-    this.policy = { ...defaultPolicy, ...spec.policy, channel: channelPolicyOf(spec.channel ?? {}) };
+    this.policy = {
+      ...defaultPolicy,
+      ...spec.policy,
+      migration: migrationPolicyOf(spec.migration ?? {}),
+      channel: channelPolicyOf(spec.channel ?? {}),
+    };
     this.world = new World(this.time, Object.entries(spec.hosts).map(hostSpecOf), Object.entries(spec.vms).map(guestOf), spec.paths ?? []);
     for (const guest of this.world.guests) {
       const home = spec.vms[guest.name]?.host;
@@ -190,6 +196,9 @@ function hostSpecOf([hostId, spec]: readonly [string, ClusterSpec['hosts'][strin
     memoryBytes: spec.memoryGiB * gibibyte,
     ipsec: spec.ipsec ?? 'libipsec',
     mtuBytes: spec.mtuBytes ?? 1500,
+    machines: spec.machines ?? defaultOffer.machines,
+    cpu: spec.cpu ?? defaultOffer.cpu,
+    networks: spec.networks ?? defaultOffer.networks,
     linkBytesPerSecond: (spec.linkMiBPerSecond ?? defaults.linkMiBPerSecond) * mebibyte,
   };
 }
@@ -200,10 +209,16 @@ function guestOf([name, spec]: readonly [string, ClusterSpec['vms'][string]], in
     name,
     vcpus: spec.vcpus,
     memoryBytes: spec.memoryGiB * gibibyte,
+    mac: `52:54:00:00:${pairOfHex(index >> 8)}:${pairOfHex(index & 255)}`,
+    address: `10.1.${index >> 8}.${(index & 255) + 1}`,
     demandCores: spec.demandCores,
     dirtyBytesPerSecond: (spec.dirtyMiBPerSecond ?? defaults.dirtyMiBPerSecond) * mebibyte,
     workingSetBytes: Math.min(spec.memoryGiB * gibibyte, (spec.workingSetMiB ?? defaults.workingSetMiB) * mebibyte),
   };
+}
+
+function pairOfHex(value: number): string {
+  return value.toString(16).padStart(2, '0');
 }
 
 function describeHost(host: SimHost): string {

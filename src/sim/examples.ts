@@ -1,5 +1,8 @@
 /** A small cluster for tests of the simulator itself. */
+import type { TransferOptions } from '#core/model/method.ts';
 import type { Surroundings } from './cluster.ts';
+import { defaultOffer } from './definitions.ts';
+import type { HostSpec } from './host.ts';
 import { hash } from './random.ts';
 import { type Scenario, scenarioOf } from './scenario.ts';
 
@@ -28,3 +31,27 @@ export function pairScenario(
 }
 
 export const migrateWeb = { at: 10, do: 'migrate', vm: 'web', to: 'host2', by: 'anna' } as const;
+
+/** Plain pre-copy. */
+export const plainOptions: TransferOptions = {
+  method: 'pre-copy',
+  autoConverge: null,
+  streams: 1,
+  compression: 'none',
+  bandwidthBytesPerSecond: 0,
+  downtimeMsMax: 300,
+};
+
+export function hostSpec(number: number, changed: Partial<HostSpec> = {}): HostSpec {
+  return {
+    hostId: `host${number}`,
+    addresses: { underlay: `10.0.0.${number}`, protected: `10.79.0.${number}`, interface: 'eth0' },
+    cpuCores: 4,
+    memoryBytes: 8 * 2 ** 30,
+    linkBytesPerSecond: 50 * 2 ** 20,
+    ipsec: 'kernel',
+    mtuBytes: 1500,
+    ...defaultOffer,
+    ...changed,
+  };
+}

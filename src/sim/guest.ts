@@ -1,4 +1,4 @@
-import type { VmId, VmState } from '#core/model/vm.ts';
+import type { PostCopyState, VmId, VmState } from '#core/model/vm.ts';
 
 /** A virtual machine as its users see it, wherever it runs. */
 export interface Guest {
@@ -6,9 +6,12 @@ export interface Guest {
   readonly name: string;
   readonly vcpus: number;
   readonly memoryBytes: number;
+  /** Its one network interface: MAC and IP address. */
+  readonly mac: string;
+  readonly address: string;
   /** CPU it would use on an idle host, in cores; never more than its virtual CPUs. */
   demandCores: number;
-  /** Rate at which it writes to memory that it had not written since the last copy of it. */
+  /** Rate at which it writes while nothing slows it down, repetitions included. */
   dirtyBytesPerSecond: number;
   /** It writes to this part of its memory only. */
   readonly workingSetBytes: number;
@@ -21,9 +24,15 @@ export class Copy {
   residentBytes: number;
   /** A job of the hypervisor is at work on it. */
   jobActive: boolean;
+  /** Null outside of post-copy; else this is one half of the guest's memory. */
+  postCopy: PostCopyState | null = null;
+  /** Share of its CPU time that auto-converge takes from it. */
+  throttlePercent = 0;
   /** CPU received and CPU waited for, in core-seconds since this copy began. */
   cpuCoreSeconds = 0;
   delayCoreSeconds = 0;
+  /** CPU of its process beside its virtual CPUs. */
+  overheadCoreSeconds = 0;
 
   constructor(guest: Guest, state: 'running' | 'incoming' | 'shut-off') {
     this.guest = guest;
@@ -31,4 +40,23 @@ export class Copy {
     this.residentBytes = state === 'running' ? guest.memoryBytes : 0;
     this.jobActive = state === 'incoming';
   }
+
+  /** What is left when its process has died. */
+  die(): void {
+    this.state = 'shut-off';
+    this.residentBytes = 0;
+    this.jobActive = false;
+    this.postCopy = null;
+    this.throttlePercent = 0;
+  }
+}
+
+/**
+ * Distinct memory that is dirty after `seconds` more of writing, when `dirtyBytes` of it were before: writes that hit the working set
+ * at random leave W * (1 - exp(-d * t / W)) of it written (the occupancy of W / page places after d * t / page throws).
+ */
+export function dirtyAfter(guest: Pick<Guest, 'workingSetBytes'>, dirtyBytes: number, bytesPerSecond: number, seconds: number): number {
+  const { workingSetBytes } = guest;
+  if (workingSetBytes <= 0) return dirtyBytes;
+  return workingSetBytes - (workingSetBytes - dirtyBytes) * Math.exp((-bytesPerSecond * seconds) / workingSetBytes);
 }

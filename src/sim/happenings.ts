@@ -47,7 +47,8 @@ export class Happenings {
         this.#actors.startController();
         return;
       case 'kill-destination-qemu':
-        this.#killDestination(event.vm);
+      case 'kill-source-qemu':
+        this.#killQemu(event.do === 'kill-source-qemu' ? 'source' : 'destination', event.vm);
         return;
       case 'cut':
       case 'heal':
@@ -68,7 +69,7 @@ export class Happenings {
         this.#world.host(event.host).filter.dropOut(event.packets);
         return;
       case 'migrate':
-        this.#migrate(event.vm, event.to, event.by ?? defaultOperator);
+        this.#migrate(event);
         return;
       case 'abort':
         this.#command(`abort the migration of ${event.vm}`, async (controller) => {
@@ -103,9 +104,11 @@ export class Happenings {
     }
   }
 
-  #migrate(vm: string, to: string | undefined, by: string): void {
+  #migrate({ vm, to, wish, by = defaultOperator }: Extract<ScenarioEvent, { do: 'migrate' }>): void {
     const target = to === undefined ? {} : { toHostId: to };
-    this.#command(`${by}: migrate ${vm}${to === undefined ? '' : ` to ${to}`}`, (controller) => controller.migrate({ vm, ...target }, by));
+    const wished = wish === undefined ? {} : { wish };
+    const words = `${to === undefined ? '' : ` to ${to}`}${wish === undefined ? '' : ` by ${wish.method}`}`;
+    this.#command(`${by}: migrate ${vm}${words}`, (controller) => controller.migrate({ vm, ...target, ...wished }, by));
   }
 
   #daemon(what: 'kill' | 'start', daemon: 'agent' | 'libvirtd' | 'charon', hostId: string): void {
@@ -114,10 +117,13 @@ export class Happenings {
     else this.#actors.startAgent(hostId);
   }
 
-  #killDestination(vm: string): void {
-    const job = this.#world.jobOf(this.#world.guest(vm).vmId);
-    this.#note(job ? `kill the QEMU that receives ${vm} on ${job.destination.hostId}` : `nothing receives ${vm}, nothing to kill`);
-    job?.killDestination();
+  #killQemu(end: 'source' | 'destination', vm: string): void {
+    const { vmId } = this.#world.guest(vm);
+    const job = this.#world.jobOf(vmId) ?? this.#world.brokenJobOf(vmId);
+    const does = end === 'source' ? 'sends' : 'receives';
+    this.#note(job ? `kill the QEMU that ${does} ${vm} on ${job[end].hostId}` : `nothing ${does} ${vm}, nothing to kill`);
+    const death = end === 'source' ? job?.killSource() : job?.killDestination();
+    if (death === 'fatal') this.#world.casualties.add(vmId);
   }
 
   #allLinks(hostId: string, what: 'cut' | 'heal'): void {

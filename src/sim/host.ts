@@ -1,4 +1,5 @@
 import type { IpsecBackend } from '#core/model/channel.ts';
+import type { HostOffer } from '#core/model/definition.ts';
 import type { HostAddresses, HostId } from '#core/model/host.ts';
 import type { VmId } from '#core/model/vm.ts';
 import { Charon } from './charon.ts';
@@ -17,10 +18,19 @@ export interface HostSpec {
   readonly linkBytesPerSecond: number;
   readonly ipsec: IpsecBackend;
   readonly mtuBytes: number;
+  /** Machine types that its emulator knows. */
+  readonly machines: readonly string[];
+  /** Its processor, against that of any VM. */
+  readonly cpu: HostOffer['cpu'];
+  /** Names of its bridges. */
+  readonly networks: readonly string[];
 }
 
 /** What a host itself needs, without any VM. */
 const own = { cpuCores: 0.05, memoryBytes: 512 * 2 ** 20 };
+
+/** Userspace ESP keeps one core busy at about 0.3 Gbit/s; what the kernel spends on ESP is not told apart. */
+const userspaceBytesPerCoreSecond = 40 * 2 ** 20;
 
 /** A machine: its CPU is shared by its running copies in proportion to what they ask for. */
 export class SimHost {
@@ -35,6 +45,7 @@ export class SimHost {
   readonly #changed: () => void;
   #accruedAtMs = 0;
   #busyCoreSeconds = 0;
+  #ipsecCoreSeconds = 0;
 
   constructor(spec: HostSpec, time: VirtualTime, changed: () => void) {
     this.spec = spec;
@@ -76,6 +87,15 @@ export class SimHost {
     return this.#busyCoreSeconds;
   }
 
+  /** CPU that its IPsec daemon has used. Small against the VMs', so it is not part of the load. */
+  get ipsecCoreSeconds(): number {
+    return this.#ipsecCoreSeconds;
+  }
+
+  encrypt(bytes: number): void {
+    if (this.spec.ipsec === 'libipsec') this.#ipsecCoreSeconds += bytes / userspaceBytesPerCoreSecond;
+  }
+
   get memoryUsedBytes(): number {
     return this.copies.reduce((sum, copy) => sum + copy.residentBytes, own.memoryBytes);
   }
@@ -114,5 +134,6 @@ export class SimHost {
 }
 
 function demandOf(copy: Copy): number {
-  return copy.state === 'running' ? Math.min(copy.guest.demandCores, copy.guest.vcpus) : 0;
+  if (copy.state !== 'running') return 0;
+  return Math.min(copy.guest.demandCores, copy.guest.vcpus) * (1 - copy.throttlePercent / 100);
 }

@@ -1,28 +1,28 @@
+import type { HostOffer, VmDefinition } from '#core/model/definition.ts';
+import type { MemoryActivity } from '#core/model/forecast.ts';
+import type { TransferOptions } from '#core/model/method.ts';
 import type { JobOutcome, Progress } from '#core/model/migration.ts';
-import { PlimsollError } from '#core/model/result.ts';
-import { bytes, cores } from '#core/model/units.ts';
+import { PlimsollError, type Refusal } from '#core/model/result.ts';
+import { bytes } from '#core/model/units.ts';
 import type { VmId, VmSample, VmView } from '#core/model/vm.ts';
-import type { Hypervisor, HypervisorEvent, MigrateRequest } from '#core/ports.ts';
-import { Copy } from './guest.ts';
+import type { Hypervisor, HypervisorEvent, JobChange, MigrateRequest } from '#core/ports.ts';
+import { definitionOf, offerOf } from './definitions.ts';
+import { Copy, dirtyAfter } from './guest.ts';
 import type { SimHost } from './host.ts';
+import type { JobRequest } from './job-stream.ts';
+import { methodFaultOf } from './method-fault.ts';
 import { MigrationJob } from './migration-job.ts';
+import { readingOf, sampleOf, type VmReading } from './vm-samples.ts';
 import type { World } from './world.ts';
 
 const callMs = 2;
 const progressIntervalMs = 250;
 
-interface Reading {
-  readonly copy: Copy;
-  readonly atMs: number;
-  readonly cpuCoreSeconds: number;
-  readonly delayCoreSeconds: number;
-}
-
 /** One agent's connection to its host's libvirtd. Jobs belong to the daemon: they outlive the agent. */
 export class SimHypervisor implements Hypervisor {
   readonly #world: World;
   readonly #host: SimHost;
-  #previous: ReadonlyMap<VmId, Reading> = new Map();
+  #previous: ReadonlyMap<VmId, VmReading> = new Map();
 
   constructor(world: World, host: SimHost) {
     this.#world = world;
@@ -50,52 +50,94 @@ export class SimHypervisor implements Hypervisor {
       const atMs = this.#world.time.elapsedMs;
       const active = this.#host.copies.filter(isActive);
       const samples = active.map((copy) => sampleOf(copy, this.#previous.get(copy.guest.vmId), atMs));
-      this.#previous = new Map(active.map((copy) => [copy.guest.vmId, { copy, atMs, ...countersOf(copy) }]));
+      this.#previous = new Map(active.map((copy) => [copy.guest.vmId, readingOf(copy, atMs)]));
       return samples;
     });
   }
 
-  /** `isForwarded`: through a tunnel of ssh, which is no plain text and no business of a guard. */
-  async migrate(
-    request: MigrateRequest & { readonly isForwarded?: boolean },
-    onProgress: (progress: Progress) => void,
-    signal: AbortSignal,
-  ): Promise<JobOutcome> {
-    const { source, destination, copy } = await this.#call(signal, () => this.#endsOf(request));
-    if (!destination.libvirtd.alive || !this.#world.network.reaches(source.hostId, destination.hostId)) {
-      throw new PlimsollError('hypervisor-failed', `libvirtd on ${destination.hostId} does not answer`);
-    }
-    if (isActive(destination.copy(request.vmId))) {
-      throw new PlimsollError('hypervisor-failed', `${destination.hostId} has a VM with this UUID already`);
-    }
+  async migrate(request: JobRequest, onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<JobOutcome> {
+    const ends = await this.#call(signal, () => this.#endsOf(request));
     const { promise, resolve, reject } = Promise.withResolvers<JobOutcome>();
-    const job = new MigrationJob(this.#world, { source, destination, copy }, request, (ended) =>
-      ended instanceof PlimsollError ? reject(ended) : resolve(ended),
-    );
-    const abort = () => job.abort();
-    signal.addEventListener('abort', abort, { once: true });
-    const ended = new AbortController();
-    void this.#report(job, onProgress, ended.signal);
-    try {
-      return await promise;
-    } finally {
-      ended.abort(new PlimsollError('aborted', 'the job has ended'));
-      signal.removeEventListener('abort', abort);
-    }
+    const job = new MigrationJob(this.#world, ends, request, (ended) => (ended instanceof PlimsollError ? reject(ended) : resolve(ended)));
+    return this.#follow(job, promise, onProgress, signal);
   }
 
+  async recoverPostCopy(request: MigrateRequest, onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<JobOutcome> {
+    const { promise, resolve, reject } = Promise.withResolvers<JobOutcome>();
+    const job = await this.#call(signal, () => {
+      const { guest } = this.#mustHave(request.vmId);
+      if (this.#world.jobOf(request.vmId)) throw new PlimsollError('vm-busy', `the migration of ${guest.name} is at work`);
+      const broken = this.#world.brokenJobOf(request.vmId);
+      if (broken?.source !== this.#host) throw new PlimsollError('hypervisor-failed', `VM ${guest.name} has no post-copy that failed`);
+      broken.recover(request, (ended) => (ended instanceof PlimsollError ? reject(ended) : resolve(ended)));
+      return broken;
+    });
+    return this.#follow(job, promise, onProgress, signal);
+  }
+
+  changeJob(vmId: VmId, change: JobChange, signal: AbortSignal): Promise<void> {
+    return this.#call(signal, () => {
+      const copy = this.#mustHave(vmId);
+      const job = this.#world.jobOf(vmId);
+      if (job?.source !== this.#host) throw new PlimsollError('vm-busy', `libvirt has no migration of VM ${copy.guest.name} at work`);
+      job.change(change);
+    });
+  }
+
+  /** libvirt refuses to abort a post-copy: that would lose the VM. */
   abortJob(vmId: VmId, signal: AbortSignal): Promise<void> {
     return this.#call(signal, () => {
-      this.#mustHave(vmId);
+      const { guest, postCopy } = this.#mustHave(vmId);
+      if (postCopy !== null) throw new PlimsollError('vm-busy', `VM ${guest.name} is in post-copy: it can only go on, or be recovered`);
       const job = this.#world.jobOf(vmId);
       if (job?.source === this.#host) job.abort();
     });
+  }
+
+  methodFault(options: TransferOptions, signal: AbortSignal): Promise<Refusal | null> {
+    return this.#call(signal, () => methodFaultOf(options));
+  }
+
+  async measureMemory(vmId: VmId, durationMs: number, signal: AbortSignal): Promise<MemoryActivity> {
+    await this.#call(signal, () => this.#mustRun(vmId));
+    await this.#world.time.sleep(durationMs, signal);
+    return this.#call(signal, () => {
+      const { guest, residentBytes } = this.#mustRun(vmId);
+      return {
+        measuredAtMs: this.#world.time.nowMs,
+        measuredForMs: durationMs,
+        usedBytes: residentBytes,
+        dirtyBytesPerSecond: dirtyAfter(guest, 0, guest.dirtyBytesPerSecond, 1),
+        workingSetBytes: guest.dirtyBytesPerSecond > 0 ? guest.workingSetBytes : 0,
+      };
+    });
+  }
+
+  define(vmId: VmId, signal: AbortSignal): Promise<{ readonly definition: VmDefinition; readonly text: string }> {
+    return this.#call(signal, () => {
+      const definition = definitionOf(this.#mustHave(vmId).guest);
+      return { definition, text: JSON.stringify(definition) };
+    });
+  }
+
+  offerFor(
+    definition: VmDefinition,
+    _text: string,
+    signal: AbortSignal,
+  ): Promise<Omit<HostOffer, 'hostId' | 'memoryFreeBytes' | 'ownCopy'>> {
+    return this.#call(signal, () => offerOf(this.#host.spec, definition));
+  }
+
+  overheadCpuSeconds(vmId: VmId, signal: AbortSignal): Promise<number | null> {
+    return this.#call(signal, () => this.#host.copy(vmId)?.overheadCoreSeconds ?? null);
   }
 
   resume(vmId: VmId, signal: AbortSignal): Promise<void> {
     return this.#call(signal, () => {
       const copy = this.#mustHave(vmId);
       if (copy.state !== 'paused') return;
+      if (copy.postCopy !== null) throw new PlimsollError('vm-busy', `only half of VM ${copy.guest.name} is here: it cannot run`);
+      if (copy.jobActive) throw new PlimsollError('vm-busy', `libvirt has a job on VM ${copy.guest.name}`);
       this.#world.act(`${copy.guest.name}: resumed on ${this.#host.hostId}`);
       this.#host.change(() => {
         copy.state = 'running';
@@ -107,6 +149,8 @@ export class SimHypervisor implements Hypervisor {
     return this.#call(signal, () => {
       const copy = this.#mustHave(vmId);
       this.#world.act(`${copy.guest.name}: the ${copy.state} copy on ${this.#host.hostId} is removed`);
+      const job = copy.postCopy === null ? undefined : this.#world.jobOf(vmId);
+      if (job) job[job.source === this.#host ? 'killSource' : 'killDestination']();
       this.#host.remove(copy);
       // An incoming copy has no definition yet; any other leaves its own behind.
       if (copy.state !== 'incoming') this.#host.add(new Copy(copy.guest, 'shut-off'));
@@ -125,6 +169,26 @@ export class SimHypervisor implements Hypervisor {
     return Promise.resolve();
   }
 
+  /** A job that can no longer be aborted goes on to its end, whatever its caller wants. */
+  async #follow(
+    job: MigrationJob,
+    outcome: Promise<JobOutcome>,
+    onProgress: (progress: Progress) => void,
+    signal: AbortSignal,
+  ): Promise<JobOutcome> {
+    const abort = () => job.abort();
+    signal.addEventListener('abort', abort, { once: true });
+    if (signal.aborted) abort();
+    const ended = new AbortController();
+    void this.#report(job, onProgress, ended.signal);
+    try {
+      return await outcome;
+    } finally {
+      ended.abort(new PlimsollError('aborted', 'the job has ended'));
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
   async #report(job: MigrationJob, onProgress: (progress: Progress) => void, ended: AbortSignal): Promise<void> {
     while (!ended.aborted) {
       onProgress(job.progress);
@@ -133,14 +197,27 @@ export class SimHypervisor implements Hypervisor {
   }
 
   #endsOf(request: MigrateRequest): { readonly source: SimHost; readonly destination: SimHost; readonly copy: Copy } {
-    const copy = this.#mustHave(request.vmId);
-    if (copy.state !== 'running') throw new PlimsollError('vm-not-running', `VM ${copy.guest.name} is ${copy.state}: start it first`);
+    const copy = this.#mustRun(request.vmId);
     if (copy.jobActive) throw new PlimsollError('vm-busy', `libvirt has a job on VM ${copy.guest.name} already`);
+    if (request.options.method === 'save-restore')
+      throw new PlimsollError('method-unsupported', 'saving and restoring is not one call of libvirt');
+    const fault = methodFaultOf(request.options);
+    if (fault !== null) throw new PlimsollError(fault.code, fault.message);
     const destination = this.#world.hosts.find(({ spec: { addresses } }) =>
       [addresses.protected, addresses.underlay].includes(request.peerAddress),
     );
     if (!destination) throw new PlimsollError('hypervisor-failed', `nobody has the address ${request.peerAddress}`);
+    if (!destination.libvirtd.alive || !this.#world.network.reaches(this.#host.hostId, destination.hostId))
+      throw new PlimsollError('hypervisor-failed', `libvirtd on ${destination.hostId} does not answer`);
+    if (isActive(destination.copy(request.vmId)))
+      throw new PlimsollError('hypervisor-failed', `${destination.hostId} has a VM with this UUID already`);
     return { source: this.#host, destination, copy };
+  }
+
+  #mustRun(vmId: VmId): Copy {
+    const copy = this.#mustHave(vmId);
+    if (copy.state !== 'running') throw new PlimsollError('vm-not-running', `VM ${copy.guest.name} is ${copy.state}: start it first`);
+    return copy;
   }
 
   #mustHave(vmId: VmId): Copy {
@@ -162,30 +239,5 @@ function isActive(copy: Copy | undefined): boolean {
 
 function viewOf(copy: Copy): VmView {
   const { vmId, name, vcpus, memoryBytes } = copy.guest;
-  return { vmId, name, state: copy.state, vcpus, memoryBytes: bytes(memoryBytes), persistent: true, jobActive: copy.jobActive };
-}
-
-function countersOf(copy: Copy): Pick<Reading, 'cpuCoreSeconds' | 'delayCoreSeconds'> {
-  return { cpuCoreSeconds: copy.cpuCoreSeconds, delayCoreSeconds: copy.delayCoreSeconds };
-}
-
-function sampleOf(copy: Copy, previous: Reading | undefined, atMs: number): VmSample {
-  const known = previous?.copy === copy && atMs > previous.atMs ? previous : null;
-  const rate = (name: 'cpuCoreSeconds' | 'delayCoreSeconds') =>
-    known && cores(Math.max(0, (copy[name] - known[name]) / ((atMs - known.atMs) / 1000)));
-  const { vmId, name, vcpus, memoryBytes } = copy.guest;
-  return {
-    vmId,
-    name,
-    state: copy.state,
-    vcpus,
-    memoryBytes: bytes(memoryBytes),
-    memoryResidentBytes: bytes(copy.residentBytes),
-    cpuUsedCores: rate('cpuCoreSeconds'),
-    cpuDelayCores: rate('delayCoreSeconds'),
-    netReceivedBytesPerSecond: known && 0,
-    netSentBytesPerSecond: known && 0,
-    diskReadBytesPerSecond: known && 0,
-    diskWrittenBytesPerSecond: known && 0,
-  };
+  return { vmId, name, state: copy.state, vcpus, memoryBytes: bytes(memoryBytes), persistent: true, jobActive: copy.jobActive, postCopy: copy.postCopy };
 }

@@ -63,18 +63,25 @@ export class SimKeptImages implements KeptImages {
 
   async send(vmId: VmId, offer: ImageOffer, onBytes: (bytes: number) => void, signal: AbortSignal): Promise<ImageDigest> {
     const kept = this.#host.images.kept.get(vmId);
-    const peer = this.#world.hosts.find(({ spec }) => spec.addresses.underlay === offer.address);
+    const peer = this.#world.hosts.find(({ spec: { addresses } }) => [addresses.underlay, addresses.protected].includes(offer.address));
     if (!kept || !peer) throw new PlimsollError('internal', `there is no image of ${vmId} to send, or nobody to send it to`);
     const { memoryBytes } = kept.guest;
     const bytesPerSecond = Math.min(this.#host.spec.linkBytesPerSecond, peer.spec.linkBytesPerSecond);
-    for (let sent = 0; sent < memoryBytes; sent += (bytesPerSecond * stretchMs) / 1000) {
+    const stretchBytes = (bytesPerSecond * stretchMs) / 1000;
+    for (let sent = 0; sent < memoryBytes; sent += stretchBytes) {
       onBytes(sent);
       await this.#world.time.sleep(stretchMs, signal);
-      if (!this.#world.network.reaches(this.#host.hostId, peer.hostId))
+      if (!this.#crosses(peer, Math.min(stretchBytes, memoryBytes - sent), offer.address))
         throw new PlimsollError('channel-failed', 'the sealed image could not be sent: no progress');
     }
     onBytes(memoryBytes);
     return { sha256: 'ab'.repeat(32), bytes: memoryBytes };
+  }
+
+  /** To the address inside the channel it goes through IPsec; its seal is what protects it to any other. */
+  #crosses(peer: SimHost, bytes: number, address: string): boolean {
+    if (address === peer.spec.addresses.protected) return this.#world.carry(this.#host, peer, bytes, address) === 'carried';
+    return this.#world.network.reaches(this.#host.hostId, peer.hostId);
   }
 
   async giveAway(vmId: VmId, signal: AbortSignal): Promise<void> {
@@ -132,11 +139,13 @@ export class SimIncomingImages implements IncomingImages {
     return Promise.resolve(stage !== 'restoring' && this.#host.images.begun.has(vmId) ? 'begun' : stage);
   }
 
-  async offer(vmId: VmId, signal: AbortSignal): Promise<ImageOffer> {
+  async offer(vmId: VmId, signal: AbortSignal, at: string | null = null): Promise<ImageOffer> {
+    const { underlay, protected: inside } = this.#host.spec.addresses;
+    const address = at ?? underlay;
+    if (address !== underlay && address !== inside) throw new PlimsollError('channel-failed', `this host does not have the address ${address}`);
     await this.discard(vmId, signal);
     if (this.#host.copy(vmId) !== undefined) throw new PlimsollError('destination-has-vm', 'the destination has this VM already');
     this.#stages.set(vmId, 'offered');
-    const { underlay: address } = this.#host.spec.addresses;
     return { address, port: 49_220, token: 'ab'.repeat(32), recipient: `age1${'q'.repeat(58)}` };
   }
 
@@ -203,5 +212,7 @@ function progressOf(guest: Guest, written: number): Progress {
     pageSizeBytes: 4096,
     iteration: 1,
     expectedDowntimeMs: null,
+    stage: 'stopped',
+    throttlePercent: null,
   };
 }

@@ -1,7 +1,7 @@
 /** Each check must be able to fail: an untouched cluster breaks nothing, and a planted fault is named. */
 import { describe, expect, test } from 'vitest';
 import { InvariantBreach, SimCluster } from './cluster.ts';
-import { migrateWeb, pairScenario, surroundings } from './examples.ts';
+import { migrateWeb, pairScenario, plainOptions, surroundings } from './examples.ts';
 import { Copy } from './guest.ts';
 import { breachesNow, chainBreaches } from './invariants.ts';
 import { MigrationJob } from './migration-job.ts';
@@ -49,6 +49,50 @@ describe('the invariants', () => {
     expect(codes(cluster)).toEqual(['no-copy']);
   });
 
+  test('name a half of a memory without the other, unless a process died with it; the destination of a post-copy counts as running', () => {
+    const cluster = new SimCluster(pairScenario(), surroundings);
+    const [source, destination] = [cluster.world.host('host1'), cluster.world.host('host2')];
+    const [left, right] = [source.copy(cluster.world.guest('web').vmId), new Copy(cluster.world.guest('web'), 'running')];
+    if (!left) throw new Error('web is not on host1');
+    [left.state, left.postCopy, right.postCopy] = ['paused', 'active', 'active'];
+    destination.add(right);
+    expect(codes(cluster)).toEqual([]);
+    destination.remove(right);
+    expect(codes(cluster)).toEqual(['no-copy', 'memory-lost']);
+    cluster.world.casualties.add(left.guest.vmId);
+    expect(codes(cluster)).toEqual([]);
+  });
+
+  test('do not miss the half on the source once the destination has all of the memory', () => {
+    const cluster = new SimCluster(pairScenario(), surroundings);
+    const half = new Copy(cluster.world.guest('web'), 'shut-off');
+    [half.state, half.postCopy] = ['paused', 'failed'];
+    cluster.world.host('host2').add(half);
+    expect(codes(cluster)).toEqual([]);
+    half.state = 'running';
+    expect(codes(cluster)).toEqual(['two-copies']);
+  });
+
+  test('name a post-copy that nobody recovers although its hosts reach each other', async () => {
+    const cluster = new SimCluster(pairScenario(), surroundings);
+    await cluster.runFor(5);
+    const { world } = cluster;
+    const copy = world.host('host1').copy(world.guest('web').vmId);
+    if (!copy) throw new Error('web is not on host1');
+    const ends = { source: world.host('host1'), destination: world.host('host2'), copy };
+    const request = { vmId: copy.guest.vmId, peerHostId: 'host2', peerAddress: '10.79.0.2', streamSecurity: 'none', isForwarded: true } as const;
+    const job = new MigrationJob(world, ends, { ...request, options: { ...plainOptions, method: 'post-copy' } }, () => undefined);
+    await cluster.runFor(2);
+    job.change({ kind: 'post-copy' });
+    await cluster.runFor(1);
+    world.network.cut('host1', 'host2');
+    await cluster.runFor(40);
+    expect(world.broken.has(job)).toBe(true);
+    expect(codes(cluster)).toEqual([]);
+    world.network.heal('host1', 'host2');
+    expect(codes(cluster)).toEqual(['no-copy']);
+  });
+
   test('name plain bytes of a stream that has neither SA nor guard; with either guard there are none', async () => {
     const cluster = await movedOnce();
     const [from, to] = [cluster.world.host('host1'), cluster.world.host('host2')];
@@ -68,8 +112,7 @@ describe('the invariants', () => {
       peerHostId: 'host1',
       peerAddress: '10.79.0.1',
       streamSecurity: 'none' as const,
-      bandwidthBytesPerSecond: 0,
-      downtimeMsMax: 300,
+      options: plainOptions,
     };
     for (const copy of source.copies) {
       const ends = { source, destination, copy };

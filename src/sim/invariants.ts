@@ -3,6 +3,7 @@ import { encodeBase64, decodeBase64 } from '#core/access/base64.ts';
 import { type Envelope, preAuthenticationEncoding } from '#core/access/envelope.ts';
 import type { Policy } from '#core/model/policy.ts';
 import type { Verifier } from '#core/ports.ts';
+import type { Guest } from './guest.ts';
 import { statementOf } from './narrator.ts';
 import type { SimStore } from './store.ts';
 import type { World } from './world.ts';
@@ -10,6 +11,7 @@ import type { World } from './world.ts';
 export type InvariantCode =
   | 'two-copies'
   | 'no-copy'
+  | 'memory-lost'
   | 'plain-bytes'
   | 'host-limit'
   | 'cluster-limit'
@@ -32,14 +34,17 @@ export interface Watched {
 
 /** Breaches at this moment; empty when all is well. */
 export function breachesNow(watched: Watched): readonly Breach[] {
-  return [...copies(watched), ...plainBytes(watched), ...limits(watched), ...records(watched), ...memory(watched)];
+  return [...copies(watched), ...halves(watched), ...plainBytes(watched), ...limits(watched), ...records(watched), ...memory(watched)];
 }
 
 function breach(code: InvariantCode, message: string): Breach {
   return { code, message };
 }
 
-/** Never two running copies; and one, as soon as nobody is at work on the VM any more. */
+/**
+ * Never two running copies; and one, as soon as nobody is at work on the VM any more. In post-copy that is the destination's. A VM that
+ * died with a process is nobody's to bring back here, and a post-copy that failed nobody's as long as its hosts do not reach each other.
+ */
 function copies({ world, store }: Watched): readonly Breach[] {
   const open = new Set(
     store
@@ -52,7 +57,27 @@ function copies({ world, store }: Watched): readonly Breach[] {
     const where = running.map(({ host }) => host.hostId).join(' and ');
     if (running.length > 1) return [breach('two-copies', `${guest.name} runs on ${where}`)];
     const atWork = open.has(guest.vmId) || world.jobOf(guest.vmId) !== undefined;
-    return running.length === 0 && !atWork ? [breach('no-copy', `${guest.name} runs nowhere and nobody is at work on it`)] : [];
+    const isHopeless = world.casualties.has(guest.vmId) || isOutOfReach(world, guest);
+    return running.length === 0 && !atWork && !isHopeless ? [breach('no-copy', `${guest.name} runs nowhere and nobody is at work on it`)] : [];
+  });
+}
+
+function isOutOfReach(world: World, guest: Guest): boolean {
+  const job = world.brokenJobOf(guest.vmId);
+  if (job === undefined) return false;
+  const { source, destination } = job;
+  return !world.network.reaches(source.hostId, destination.hostId) || !source.libvirtd.alive || !destination.libvirtd.alive;
+}
+
+/** A post-copy has two halves until one host has all of the memory; half of it goes only with a process that died. */
+function halves({ world }: Watched): readonly Breach[] {
+  return world.guests.flatMap((guest) => {
+    const copies = world.copiesOf(guest.vmId);
+    const parts = copies.filter(({ copy }) => copy.postCopy !== null);
+    const isWhole = copies.some(({ copy }) => copy.state === 'running' && copy.postCopy === null);
+    if (parts.length !== 1 || isWhole || world.casualties.has(guest.vmId)) return [];
+    const where = parts.map(({ host }) => host.hostId).join();
+    return [breach('memory-lost', `${where} has half of the memory of ${guest.name}, and the other half was destroyed`)];
   });
 }
 

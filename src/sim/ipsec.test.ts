@@ -3,6 +3,7 @@ import type { ChannelSecrets } from '#core/model/channel.ts';
 import type { HostIdentity } from '#core/ports.ts';
 import { describe, expect, test } from 'vitest';
 import { pemOf } from './certificates.ts';
+import { defaultOffer } from './definitions.ts';
 import { surroundings } from './examples.ts';
 import { SimIpsec } from './ipsec.ts';
 import { Streams } from './random.ts';
@@ -38,6 +39,7 @@ async function establish(one: End, other: End): Promise<string | null> {
     linkBytesPerSecond: 2 ** 25,
     ipsec: 'kernel' as const,
     mtuBytes: 1500,
+    ...defaultOffer,
   });
   const world = new World(time, [spec('a', 1), spec('b', 2)], []);
   const ends = (

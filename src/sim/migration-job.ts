@@ -2,169 +2,292 @@
  * One live migration as libvirt and QEMU run it, with the return path: the source gives up its copy only
  * after the destination runs.
  *
- *   transfer --rest fits the downtime--> switch-over --> confirm --> ended: the VM is on the destination
- *      |                                      |              \ the source does not hear of it: a paused copy stays there
- *      \__ failure or abort __________________/
- *          the source's copy runs on, the destination's is removed
+ *   transfer --rest fits the downtime--> switch-over --------------> confirm --> moved: the VM is on the destination
+ *      |   \--post-copy--> switch-over --> post-copy --all there--/      \ the source does not hear of it: a halted copy stays there
+ *      |                       |            |      ^
+ *      |                       |   silence  v      | recovered
+ *      |                       |         post-copy-failed: both halves are halted; neither is worth anything without the other
+ *      \__ failure or abort ___/
+ *          stayed: the source's copy runs on, the destination's is removed
  */
-import type { JobOutcome, Progress } from '#core/model/migration.ts';
+import type { JobOutcome, Progress, TransferStage } from '#core/model/migration.ts';
 import { PlimsollError } from '#core/model/result.ts';
-import type { MigrateRequest } from '#core/ports.ts';
-import { Copy, type Guest } from './guest.ts';
+import type { JobChange } from '#core/ports.ts';
+import type { Copy, Guest } from './guest.ts';
 import type { SimHost } from './host.ts';
+import { type JobRequest, JobStream } from './job-stream.ts';
+import { MemoryRounds } from './memory-rounds.ts';
+import { MovingCopies } from './moving-copies.ts';
+import {
+  cleanUpMs,
+  confirmMs,
+  deadPeerSeenMs,
+  handOverMs,
+  keepAliveMs,
+  postCopyHandOverMs,
+  postCopyRefusedMs,
+  reconnectMs,
+  tickMs,
+} from './timings.ts';
 import type { World } from './world.ts';
 
-export type Stage = 'transfer' | 'switch-over' | 'confirm' | 'moved' | 'stayed';
-
-const tickMs = 250;
-/** Device state and the hand-over itself, on top of the last pages. Measured over userspace IPsec: about 250 ms in all. */
-const handOverMs = 60;
-/** From the destination's start to the end of the source's copy. */
-const confirmMs = 20;
-/** libvirt's keep-alive on a link that is cut. Measured: 28.5 s. */
-const keepAliveMs = 28_500;
-/** Until the source sees that the destination's QEMU, or its libvirtd, is dead. Measured: 1.3 s and 1.1 s. */
-const deadPeerSeenMs = 1_300;
-/** Until the destination has cleaned up after a job that failed. */
-const cleanUpMs = 200;
-const pageBytes = 4096;
+export type Stage = 'transfer' | 'switch-over' | 'post-copy' | 'post-copy-failed' | 'confirm' | 'moved' | 'stayed';
+/** What the end of a process meant: the VM, or half of its memory, ended with it; or nothing that anybody misses. */
+export type Death = 'fatal' | 'harmless' | 'not-there';
+type Settle = (ended: JobOutcome | PlimsollError) => void;
 
 export class MigrationJob {
   readonly guest: Guest;
   readonly source: SimHost;
   readonly destination: SimHost;
   readonly #world: World;
-  readonly #request: MigrateRequest & { readonly isForwarded?: boolean };
-  readonly #settle: (ended: JobOutcome | PlimsollError) => void;
-  readonly #sourceCopy: Copy;
-  readonly #destinationCopy: Copy;
+  readonly #method: JobRequest['options']['method'];
+  readonly #copies: MovingCopies;
+  readonly #stream: JobStream;
+  readonly #rounds: MemoryRounds;
   readonly #unwatch: (() => void)[];
   readonly #startedAtMs: number;
+  #settle: Settle | null;
+  #downtimeMsMax: number;
   #stage: Stage = 'transfer';
+  #isPostCopy = false;
+  #isOver = false;
   #cancelNext: () => void = () => undefined;
-  #dying = false;
-  #sentBytes = 0;
-  #remainingBytes: number;
-  #dirtiedBytes = 0;
-  #iteration = 1;
   #rateBytesPerSecond = 0;
-  #pausedAtMs = 0;
+  #pausedAtMs: number | null = null;
+  #switchedAtMs = 0;
   #runsAtMs = 0;
-  #carriedAtMs: number;
 
   constructor(
     world: World,
     ends: { readonly source: SimHost; readonly destination: SimHost; readonly copy: Copy },
-    request: MigrateRequest & { readonly isForwarded?: boolean },
-    settle: (ended: JobOutcome | PlimsollError) => void,
+    request: JobRequest,
+    settle: Settle,
   ) {
+    const { method, downtimeMsMax, autoConverge } = request.options;
     this.#world = world;
     this.source = ends.source;
     this.destination = ends.destination;
     this.guest = ends.copy.guest;
-    this.#request = request;
+    this.#method = method;
     this.#settle = settle;
-    this.#sourceCopy = ends.copy;
-    this.#destinationCopy = new Copy(this.guest, 'incoming');
-    this.#remainingBytes = ends.copy.residentBytes;
+    this.#downtimeMsMax = downtimeMsMax;
     this.#startedAtMs = world.time.elapsedMs;
-    this.#carriedAtMs = this.#startedAtMs;
-    this.#sourceCopy.jobActive = true;
-    this.destination.add(this.#destinationCopy);
+    this.#rounds = new MemoryRounds(this.guest, ends.copy.residentBytes, autoConverge, this.#startedAtMs);
+    this.#stream = new JobStream(world, this.source, this.destination, request);
+    this.#copies = new MovingCopies(ends);
     world.jobs.add(this);
     this.#unwatch = [
       this.source.libvirtd.onChange((alive) => alive || this.#sourceDaemonDied()),
-      this.destination.libvirtd.onChange((alive) => alive || this.#destinationDied('libvirtd on the destination is gone')),
+      this.destination.libvirtd.onChange((alive) => alive || this.#destinationDaemonDied()),
     ];
+    if (method === 'stop-and-copy') this.#halt();
     world.enterStage(this, 'transfer');
     this.#later(0);
   }
 
   get progress(): Progress {
-    return {
+    return this.#rounds.progress({
       elapsedMs: this.#world.time.elapsedMs - this.#startedAtMs,
-      memoryTotalBytes: this.guest.memoryBytes,
-      memoryRemainingBytes: Math.round(this.#remainingBytes + this.#dirtiedBytes),
-      memorySentBytes: Math.round(this.#sentBytes),
-      bandwidthBytesPerSecond: Math.round(this.#rateBytesPerSecond),
-      dirtyPagesPerSecond: Math.round(this.guest.dirtyBytesPerSecond / pageBytes),
-      pageSizeBytes: pageBytes,
-      iteration: this.#iteration,
-      expectedDowntimeMs: null,
-    };
+      sentBytes: this.#stream.sentBytes,
+      bytesPerSecond: this.#rateBytesPerSecond,
+      downtimeMsMax: this.#downtimeMsMax,
+      stage: this.#transferStage,
+    });
   }
 
-  /** QEMU cancels; too late once the destination runs. */
+  get isPostCopy(): boolean {
+    return this.#isPostCopy;
+  }
+
+  get #transferStage(): TransferStage {
+    if (this.#stage === 'post-copy' || this.#stage === 'post-copy-failed') return this.#stage;
+    return this.#stage === 'transfer' && this.#copies.runsOnSource ? 'copying' : 'stopped';
+  }
+
+  /** Nothing of the memory is on the destination alone. */
+  get #isRevocable(): boolean {
+    return !this.#isOver && (this.#stage === 'transfer' || this.#stage === 'switch-over');
+  }
+
+  get holdsHalves(): boolean {
+    return this.#stage === 'post-copy' || this.#stage === 'post-copy-failed';
+  }
+
+  /** QEMU cancels, and the VM runs here. Too late once the destination runs: then nothing happens. */
   abort(): void {
-    if (this.#stage === 'transfer' || this.#stage === 'switch-over') {
-      this.#fail(new PlimsollError('aborted', 'the migration was aborted; the VM stays on this host'));
-    }
+    if (this.#isRevocable) this.#fail(new PlimsollError('aborted', 'the migration was aborted; the VM stays on this host'));
   }
 
-  /** Kill -9 on the destination's QEMU while it receives. */
-  killDestination(): void {
-    if (this.#stage !== 'transfer' && this.#stage !== 'switch-over') return;
-    this.destination.remove(this.#destinationCopy);
-    this.#destinationDied('QEMU on the destination died');
+  /** Throws `vm-busy` when it is too early or too late, `method-unsupported` when the job was not begun for it. */
+  change(change: JobChange): void {
+    if (change.kind === 'post-copy' && this.#method !== 'hybrid' && this.#method !== 'post-copy')
+      throw new PlimsollError('method-unsupported', 'post-copy has to be armed when the migration begins: begin it as hybrid');
+    const isTooEarly = change.kind === 'post-copy' && this.#world.time.elapsedMs - this.#startedAtMs < postCopyRefusedMs;
+    const fits = this.#stage === 'transfer' || (this.#stage === 'post-copy' && change.kind === 'bandwidth');
+    if (isTooEarly || !fits || this.#isOver)
+      throw new PlimsollError('vm-busy', `the hypervisor refuses ${change.kind}: it is too ${isTooEarly ? 'early' : 'late'} for it`);
+    this.#carryOut(change);
+  }
+
+  /** Goes on with the halves that are left on both hosts. Throws `hypervisor-failed`. */
+  recover(request: JobRequest, settle: Settle): void {
+    if (!this.#copies.areHalves || !this.#stream.isConnected || !this.destination.libvirtd.alive)
+      throw new PlimsollError('hypervisor-failed', `the other half of ${this.guest.name} does not answer on ${this.destination.hostId}`);
+    this.#world.act(`${this.guest.name}: its post-copy is taken up again`);
+    this.#settle = settle;
+    this.#stream.reconnect(request);
+    this.#world.broken.delete(this);
+    this.#world.jobs.add(this);
+    this.#copies.split();
+    this.#enter('post-copy');
+    this.#later(reconnectMs);
+  }
+
+  /** The destination's QEMU is gone while it receives; in post-copy half of the memory goes with it. */
+  killDestination(): Death {
+    if (!this.#isRevocable && !this.holdsHalves) return 'not-there';
+    this.#copies.killDestination();
+    if (!this.holdsHalves) {
+      this.#destinationDied('QEMU on the destination died');
+      return 'harmless';
+    }
+    this.#halfIsGone();
+    return 'fatal';
+  }
+
+  /** The source's QEMU is gone while it sends: before the hand-over the VM dies with it, in post-copy half of its memory. */
+  killSource(): Death {
+    if (this.#stage === 'moved' || this.#stage === 'stayed') return 'not-there';
+    this.#copies.killSource();
+    const why = new PlimsollError('hypervisor-failed', 'QEMU on the source died');
+    if (this.#stage === 'confirm') {
+      this.#end('moved', why);
+      return 'harmless';
+    }
+    if (this.holdsHalves) this.#halfIsGone();
+    else if (!this.#isOver) this.#fail(why, null);
+    return 'fatal';
+  }
+
+  #enter(stage: Stage): void {
+    this.#stage = stage;
+    this.#world.enterStage(this, stage);
   }
 
   #later(delayMs: number): void {
+    this.#cancelNext();
     this.#cancelNext = this.#world.time.after(delayMs, () => this.#tick());
   }
 
   #tick(): void {
-    if (this.#stage === 'transfer' && this.#remainingBytes <= 0) this.#endRound();
-    if (this.#stage === 'switch-over') {
-      this.#handOver();
-      return;
-    }
-    this.#rateBytesPerSecond = this.#rate();
-    const seconds = Math.min(tickMs / 1000, this.#remainingBytes / this.#rateBytesPerSecond);
-    const bytes = Math.min(this.#remainingBytes, this.#rateBytesPerSecond * seconds);
-    if (!this.#move(bytes)) {
+    if (this.#stage === 'transfer' && this.#rounds.remainingBytes <= 0) this.#endRound();
+    if (this.#stage === 'switch-over') this.#handOver();
+    else if (this.#stage === 'post-copy' && this.#rounds.remainingBytes <= 0) this.#arrive();
+    else this.#sendStretch();
+  }
+
+  #sendStretch(): void {
+    this.#rateBytesPerSecond = this.#stream.bytesPerSecond;
+    const share = this.#stream.wireShare(this.#rounds.round);
+    const { remainingBytes } = this.#rounds;
+    const seconds = Math.min(tickMs / 1000, (remainingBytes * share) / this.#rateBytesPerSecond);
+    const memoryBytes = Math.min(remainingBytes, (this.#rateBytesPerSecond * seconds) / share);
+    if (!this.#send(memoryBytes, share)) {
       this.#waitOrGiveUp();
       return;
     }
-    this.#remainingBytes -= bytes;
-    this.#dirtiedBytes = Math.min(this.guest.workingSetBytes, this.#dirtiedBytes + this.guest.dirtyBytesPerSecond * seconds);
+    this.#rounds.pass(memoryBytes, memoryBytes * share, seconds, this.#copies.runsOnSource);
     this.#later(Math.max(1, seconds * 1000));
   }
 
-  #endRound(): void {
-    this.#remainingBytes = this.#dirtiedBytes;
-    this.#dirtiedBytes = 0;
-    const restMs = (this.#remainingBytes / this.#rateBytesPerSecond) * 1000;
-    if (restMs > this.#request.downtimeMsMax) {
-      this.#iteration += 1;
-      return;
-    }
-    this.#stage = 'switch-over';
-    this.#pausedAtMs = this.#world.time.elapsedMs;
-    this.source.change(() => {
-      this.#sourceCopy.state = 'paused';
-    });
-    this.#world.enterStage(this, 'switch-over');
+  #send(memoryBytes: number, share: number): boolean {
+    const wireBytes = memoryBytes * share;
+    if (!this.#stream.carry(wireBytes)) return false;
+    this.#copies.receive(memoryBytes, this.#stream.coreSeconds(wireBytes));
+    return true;
   }
 
-  /** The last pages and the device state cross; with the return path both sides agree before the source lets go. */
+  #endRound(): void {
+    const rounds = this.#rounds;
+    rounds.endRound(this.#world.time.elapsedMs);
+    if (rounds.throttlePercent !== this.#copies.throttlePercent) {
+      this.#copies.throttlePercent = rounds.throttlePercent;
+      this.#world.act(`${this.guest.name}: slowed down by ${rounds.throttlePercent} %`);
+    }
+    const restMs = (rounds.restBytes / this.#rateBytesPerSecond) * 1000;
+    if (restMs <= this.#downtimeMsMax) this.#switchOver();
+    else rounds.beginRound();
+  }
+
+  #carryOut(change: JobChange): void {
+    switch (change.kind) {
+      case 'downtime':
+        this.#downtimeMsMax = change.downtimeMsMax;
+        this.#world.act(`${this.guest.name}: may now stop for ${Math.round(change.downtimeMsMax)} ms`);
+        return;
+      case 'bandwidth':
+        this.#stream.bandwidthBytesPerSecond = change.bandwidthBytesPerSecond;
+        return;
+      case 'stop':
+        this.#halt();
+        this.#world.act(`${this.guest.name}: halted on ${this.source.hostId} until the rest has crossed`);
+        return;
+      case 'post-copy':
+        this.#isPostCopy = true;
+        this.#rounds.freeze();
+        this.#switchOver();
+        this.#later(0);
+        return;
+      default:
+        change satisfies never;
+    }
+  }
+
+  #halt(): void {
+    if (!this.#copies.runsOnSource) return;
+    this.#pausedAtMs = this.#world.time.elapsedMs;
+    this.#copies.halt();
+  }
+
+  #switchOver(): void {
+    this.#halt();
+    this.#switchedAtMs = this.#world.time.elapsedMs;
+    this.#enter('switch-over');
+  }
+
+  /**
+   * The last pages and the device state cross; with the return path both sides agree before the source lets go. Over a black hole this
+   * has no end: only an abort, or the link, brings the VM back.
+   */
   #handOver(): void {
-    const restMs = Math.ceil((this.#remainingBytes / this.#rate()) * 1000) + handOverMs;
-    if (this.#world.time.elapsedMs - this.#pausedAtMs < restMs) {
-      this.#later(restMs);
+    const atMs = this.#world.time.elapsedMs;
+    const restBytes = this.#isPostCopy ? 0 : this.#rounds.remainingBytes;
+    const share = this.#stream.wireShare(this.#rounds.round);
+    const restMs = Math.ceil(((restBytes * share) / this.#stream.bytesPerSecond) * 1000);
+    const needMs = restMs + (this.#isPostCopy ? postCopyHandOverMs : handOverMs);
+    if (atMs - this.#switchedAtMs < needMs) {
+      this.#later(needMs - (atMs - this.#switchedAtMs));
       return;
     }
-    if (!this.#move(this.#remainingBytes)) {
-      this.#waitOrGiveUp();
+    if (!this.#send(restBytes, share)) {
+      this.#later(tickMs);
       return;
     }
-    this.destination.change(() => {
-      this.#destinationCopy.state = 'running';
-      this.#destinationCopy.jobActive = false;
-      this.#destinationCopy.residentBytes = this.guest.memoryBytes;
-    });
-    this.#runsAtMs = this.#world.time.elapsedMs;
-    this.#stage = 'confirm';
-    this.#world.enterStage(this, 'confirm');
+    this.#runsAtMs = atMs;
+    if (!this.#isPostCopy) {
+      this.#rounds.pass(restBytes, restBytes * share, 0, false);
+      this.#arrive();
+      return;
+    }
+    this.#copies.split();
+    this.#enter('post-copy');
+    this.#later(0);
+  }
+
+  #arrive(): void {
+    this.#copies.arrive();
+    this.#enter('confirm');
     this.#cancelNext = this.#world.time.after(confirmMs, () => this.#confirm());
   }
 
@@ -173,88 +296,111 @@ export class MigrationJob {
    * resume the source; the storage lock, which the destination holds by then, keeps that copy paused.
    */
   #confirm(): void {
-    if (!this.#world.network.reaches(this.source.hostId, this.destination.hostId)) {
-      const silentMs = this.#world.time.elapsedMs - this.#carriedAtMs;
-      if (silentMs < keepAliveMs) this.#cancelNext = this.#world.time.after(tickMs, () => this.#confirm());
-      else this.#end('moved', new PlimsollError('hypervisor-failed', 'the connection to the destination was lost in the last step'));
+    if (!this.#stream.isConnected) {
+      if (this.#stream.silentMs < keepAliveMs) this.#cancelNext = this.#world.time.after(tickMs, () => this.#confirm());
+      else this.#leaveBehind(new PlimsollError('hypervisor-failed', 'the connection to the destination was lost in the last step'));
       return;
     }
-    this.source.remove(this.#sourceCopy);
-    const outcome: JobOutcome = {
+    if (!this.source.libvirtd.alive) {
+      this.#leaveBehind(new PlimsollError('hypervisor-unavailable', 'libvirtd went away during the migration'));
+      return;
+    }
+    this.#copies.removeSource();
+    this.#end('moved', {
       totalMs: this.#world.time.elapsedMs - this.#startedAtMs,
-      downtimeMs: this.#runsAtMs - this.#pausedAtMs,
-      memorySentBytes: Math.round(this.#sentBytes),
-      iterations: this.#iteration,
-    };
-    this.#end('moved', outcome);
-  }
-
-  #move(bytes: number): boolean {
-    if (this.#dying || !this.#carries(bytes)) return false;
-    this.#carriedAtMs = this.#world.time.elapsedMs;
-    this.#sentBytes += bytes;
-    this.destination.change(() => {
-      this.#destinationCopy.residentBytes = Math.min(this.guest.memoryBytes, this.#sentBytes);
+      // After a post-copy libvirt's statistics of the finished job are empty (measured).
+      downtimeMs: this.#isPostCopy || this.#pausedAtMs === null ? null : this.#runsAtMs - this.#pausedAtMs,
+      memorySentBytes: Math.round(this.#stream.sentBytes),
+      iterations: this.#isPostCopy ? null : this.#rounds.round,
     });
-    return true;
   }
 
-  #carries(bytes: number): boolean {
-    if (this.#request.isForwarded === true) return this.#world.network.reaches(this.source.hostId, this.destination.hostId);
-    return this.#world.carry(this.source, this.destination, bytes, this.#request.peerAddress) === 'carried';
+  #leaveBehind(why: PlimsollError): void {
+    this.#copies.leaveBehind(this.#isPostCopy);
+    this.#end('moved', why);
   }
 
   #waitOrGiveUp(): void {
-    if (this.#world.time.elapsedMs - this.#carriedAtMs < keepAliveMs) {
+    if (this.#stream.silentMs < keepAliveMs) {
+      this.#rounds.pass(0, 0, tickMs / 1000, this.#copies.runsOnSource);
       this.#later(tickMs);
       return;
     }
-    this.#fail(new PlimsollError('hypervisor-failed', 'the connection to the destination was lost: its keep-alive got no answer'));
+    const why = 'the connection to the destination was lost: its keep-alive got no answer';
+    if (this.#stage === 'post-copy') this.#breakApart(why);
+    else this.#fail(new PlimsollError('hypervisor-failed', why));
+  }
+
+  /** Neither half can go on; both wait for somebody who connects them again. */
+  #breakApart(why: string): void {
+    this.#cancelNext();
+    this.#copies.breakApart();
+    this.#world.jobs.delete(this);
+    this.#world.broken.add(this);
+    this.#enter('post-copy-failed');
+    this.#tell(new PlimsollError('post-copy-broken', `the post-copy has failed, the VM is halted: ${why}`));
+  }
+
+  /** The other half is halted as soon as its host notices. */
+  #halfIsGone(): void {
+    if (this.#stage !== 'post-copy') return;
+    this.#stream.break();
+    this.#cancelNext();
+    this.#cancelNext = this.#world.time.after(deadPeerSeenMs, () => this.#breakApart('QEMU on the other host died'));
   }
 
   #destinationDied(why: string): void {
-    if (this.#stage !== 'transfer' && this.#stage !== 'switch-over') return;
-    this.#dying = true;
+    if (!this.#isRevocable) return;
+    this.#stream.break();
     this.#world.time.after(deadPeerSeenMs, () => {
-      if (this.#stage === 'transfer' || this.#stage === 'switch-over') this.#fail(new PlimsollError('hypervisor-failed', why));
+      if (this.#isRevocable) this.#fail(new PlimsollError('hypervisor-failed', why));
     });
+  }
+
+  /** What two QEMUs do between themselves in post-copy goes on without libvirtd; whoever waited for it hears no more. */
+  #destinationDaemonDied(): void {
+    const why = 'libvirtd on the destination is gone';
+    this.#destinationDied(why);
+    if (this.#stage === 'post-copy')
+      this.#world.time.after(deadPeerSeenMs, () => this.#tell(new PlimsollError('hypervisor-failed', `${why}; the post-copy goes on`)));
   }
 
   /** During the switch-over libvirt leaves the decision to "a third party": the source stays paused. */
   #sourceDaemonDied(): void {
     const away = new PlimsollError('hypervisor-unavailable', 'libvirtd went away during the migration');
-    if (this.#stage === 'transfer') this.#fail(away);
-    else if (this.#stage === 'switch-over') this.#fail(away, 'paused');
-    else if (this.#stage === 'confirm') this.#end('moved', away);
+    if (this.#isRevocable) this.#fail(away, this.#copies.runsOnSource ? 'running' : 'paused');
+    else if (this.#stage === 'confirm') this.#leaveBehind(away);
+    else if (this.#stage === 'post-copy') this.#tell(away);
   }
 
-  #fail(why: PlimsollError, left: 'running' | 'paused' = 'running'): void {
-    this.source.change(() => {
-      this.#sourceCopy.state = left;
-    });
-    const reachable = this.#world.network.reaches(this.source.hostId, this.destination.hostId);
+  /** The VM goes on where it was (`left`; null: it is dead). libvirt says so when the destination has cleaned up, if it can be reached. */
+  #fail(why: PlimsollError, left: 'running' | 'paused' | null = 'running'): void {
+    this.#isOver = true;
+    this.#cancelNext();
+    if (left !== null) this.#copies.stay(left);
+    const isHeard = this.#stream.isConnected && this.source.libvirtd.alive;
     // Cut off, the destination's own keep-alive has to find out.
-    const silentMs = this.#world.time.elapsedMs - this.#carriedAtMs;
-    const delayMs = reachable ? cleanUpMs : Math.max(cleanUpMs, keepAliveMs + 1_500 - silentMs);
-    this.#world.time.after(delayMs, () => this.destination.remove(this.#destinationCopy));
-    this.#end('stayed', why);
+    const delayMs = this.#stream.isConnected ? cleanUpMs : Math.max(cleanUpMs, keepAliveMs + 1_500 - this.#stream.silentMs);
+    this.#world.time.after(delayMs, () => {
+      this.#copies.removeDestination();
+      if (isHeard) this.#end('stayed', why);
+    });
+    if (!isHeard) this.#end('stayed', why);
   }
 
   #end(stage: 'moved' | 'stayed', ended: JobOutcome | PlimsollError): void {
+    this.#isOver = true;
     this.#cancelNext();
     for (const stop of this.#unwatch) stop();
-    this.#sourceCopy.jobActive = false;
-    this.#stage = stage;
+    this.#copies.release();
     this.#world.jobs.delete(this);
-    this.#world.enterStage(this, stage);
-    this.#settle(ended);
+    this.#enter(stage);
+    this.#tell(ended);
   }
 
-  /** Links are shared by the jobs that use them; the cap is the operator's. */
-  #rate(): number {
-    const jobsAt = (host: SimHost) => [...this.#world.jobs].filter((job) => job.source === host || job.destination === host).length;
-    const share = (host: SimHost) => host.spec.linkBytesPerSecond / Math.max(1, jobsAt(host));
-    const cap = this.#request.bandwidthBytesPerSecond;
-    return Math.min(share(this.source), share(this.destination), cap > 0 ? cap : Number.POSITIVE_INFINITY);
+  /** Whoever began it, or recovered it, hears of its end once. */
+  #tell(ended: JobOutcome | PlimsollError): void {
+    this.#settle?.(ended);
+    this.#settle = null;
   }
 }

@@ -15,6 +15,7 @@ const mebibyte = 2 ** 20;
 export class Narrator implements StoreWatcher {
   readonly #log: DecisionLog;
   readonly #phases = new Map<string, string>();
+  readonly #decisionsTold = new Map<string, number>();
   #planTold = '';
 
   constructor(log: DecisionLog) {
@@ -36,6 +37,7 @@ export class Narrator implements StoreWatcher {
 
   readonly onMigration = (migration: Migration): void => {
     const { request, phase, failure, endedAtMs } = migration;
+    this.#tellDecisions(migration);
     const told = this.#phases.get(request.migrationId);
     if (told === phase) return;
     this.#phases.set(request.migrationId, phase);
@@ -43,6 +45,14 @@ export class Narrator implements StoreWatcher {
     if (told === undefined) this.#log.note('migration', `${who}: asked by ${request.askedBy} (${request.cause})`);
     else this.#log.note('migration', `${who}: ${phase}${failure && endedAtMs !== null ? ` (${failure.code}): ${failure.message}` : ''}`);
   };
+
+  #tellDecisions({ request, decisions }: Migration): void {
+    // Those of the autopilot are told by its agent, as they are made.
+    const chosen = decisions.filter(({ by }) => by === 'choice');
+    for (const { action, reason } of chosen.slice(this.#decisionsTold.get(request.migrationId) ?? 0))
+      this.#log.note('  decision', `${request.vmName}: ${action}: ${reason}`);
+    this.#decisionsTold.set(request.migrationId, chosen.length);
+  }
 
   readonly onReceipt = (receipt: StoredReceipt): void => {
     const statement = statementOf(receipt);
@@ -72,11 +82,19 @@ export class Narrator implements StoreWatcher {
       case 'transfer':
         this.#log.note('hypervisor', `${name}: transfer begins, ${from} -> ${to}`);
         return;
-      case 'switch-over':
-        this.#log.note('hypervisor', `${name}: stopped on ${from} after ${job.progress.iteration} rounds, the rest crosses`);
+      case 'switch-over': {
+        const what = job.isPostCopy ? 'to go on as post-copy' : 'the rest crosses';
+        this.#log.note('hypervisor', `${name}: stopped on ${from} after ${job.progress.iteration} rounds, ${what}`);
+        return;
+      }
+      case 'post-copy':
+        this.#log.note('hypervisor', `${name}: runs on ${to}, with parts of its memory on ${from}`);
+        return;
+      case 'post-copy-failed':
+        this.#log.note('hypervisor', `${name}: halted, ${from} and ${to} each have parts of its memory`);
         return;
       case 'confirm':
-        this.#log.note('hypervisor', `${name}: runs on ${to}`);
+        this.#log.note('hypervisor', `${name}: ${job.isPostCopy ? 'all of its memory is' : 'runs'} on ${to}`);
         return;
       case 'moved':
         return;

@@ -1,12 +1,15 @@
 /** What a simulated cluster is made of, and what happens to it. Read from files, so everything is checked. */
 import { PlimsollError } from '#core/model/result.ts';
-import { ChannelSectionSchema, ModeSchema, PolicySchema } from '#wire/controller-config.ts';
+import { ChannelSectionSchema, MigrationSectionSchema, ModeSchema, PolicySchema } from '#wire/controller-config.ts';
 import { HostIdSchema, NameSchema, strict } from '#wire/resources.ts';
+import { MethodWishSchema } from '#wire/transfer-schemas.ts';
 import { parse } from '#wire/validate.ts';
 import { type Static, type TSchema, Type } from 'typebox';
 
 const Positive = Type.Number({ exclusiveMinimum: 0 });
 const Amount = Type.Number({ minimum: 0 });
+
+const oneOf = <Name extends string>(names: readonly Name[]) => Type.Unsafe<Name>(Type.Union(names.map((name) => Type.Literal(name))));
 
 const MtuSchema = Type.Integer({ minimum: 576, maximum: 9216 });
 
@@ -17,6 +20,10 @@ const HostSchema = Type.Object(
     linkMiBPerSecond: Type.Optional(Positive),
     ipsec: Type.Optional(Type.Union([Type.Literal('kernel'), Type.Literal('libipsec')])),
     mtuBytes: Type.Optional(MtuSchema),
+    /** What it offers a VM; what is not said is what every VM needs. */
+    machines: Type.Optional(Type.Array(NameSchema, { maxItems: 100 })),
+    cpu: Type.Optional(oneOf(['identical', 'superset', 'incompatible', 'unknown'])),
+    networks: Type.Optional(Type.Array(NameSchema, { maxItems: 100 })),
   },
   strict,
 );
@@ -45,6 +52,7 @@ export const ClusterSchema = Type.Object(
     planIntervalSeconds: Type.Optional(Positive),
     sampleIntervalSeconds: Type.Optional(Positive),
     policy: Type.Optional(Type.Partial(PolicySchema, strict)),
+    migration: Type.Optional(MigrationSectionSchema),
     channel: Type.Optional(ChannelSectionSchema),
     certificateLifeSeconds: Type.Optional(Positive),
     paths: Type.Optional(Type.Array(PathSchema, { maxItems: 1000 })),
@@ -54,7 +62,7 @@ export const ClusterSchema = Type.Object(
   strict,
 );
 
-/** `copying` is the controller's phase; `transfer`, `switch-over` and `confirm` are the hypervisor's stages. */
+/** `copying` is the controller's phase; `transfer`, `switch-over`, `post-copy`, `post-copy-failed` and `confirm` are the hypervisor's stages. */
 const moments = [
   'asked',
   'checked',
@@ -66,6 +74,8 @@ const moments = [
   'failed',
   'transfer',
   'switch-over',
+  'post-copy',
+  'post-copy-failed',
   'confirm',
 ];
 const MomentSchema = Type.Object(
@@ -96,6 +106,8 @@ export const eventSchemas = {
   'start-controller': event('start-controller', {}),
   /** Kill -9 on the QEMU that receives this VM. */
   'kill-destination-qemu': event('kill-destination-qemu', { vm: NameSchema }),
+  /** Kill -9 on the QEMU that sends this VM. */
+  'kill-source-qemu': event('kill-source-qemu', { vm: NameSchema }),
   /** Cuts the link between two nodes (`controller` is one too). */
   cut: event('cut', { between: Type.Tuple([HostIdSchema, HostIdSchema]) }),
   heal: event('heal', { between: Type.Tuple([HostIdSchema, HostIdSchema]) }),
@@ -106,7 +118,12 @@ export const eventSchemas = {
   /** Migration traffic of this host tries to leave outside IPsec. */
   'plain-text': event('plain-text', { host: HostIdSchema, packets: Type.Integer({ minimum: 1 }) }),
   /** An operator's commands. */
-  migrate: event('migrate', { vm: NameSchema, to: Type.Optional(HostIdSchema), by: Type.Optional(NameSchema) }),
+  migrate: event('migrate', {
+    vm: NameSchema,
+    to: Type.Optional(HostIdSchema),
+    by: Type.Optional(NameSchema),
+    wish: Type.Optional(MethodWishSchema),
+  }),
   abort: event('abort', { vm: NameSchema }),
   revoke: event('revoke', { host: HostIdSchema, by: Type.Optional(NameSchema) }),
   /** A new key and certificate for every host. */

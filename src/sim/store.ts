@@ -5,8 +5,8 @@ import type { Plan } from '#core/model/plan.ts';
 import type { Mode } from '#core/model/policy.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import type { Sample } from '#core/model/sample.ts';
-import { percentOf } from '#core/model/units.ts';
 import type { VmId } from '#core/model/vm.ts';
+import { historyPointOf, isLongEnded, wantedMigrations } from '#core/store-rules.ts';
 import type {
   AuditEntry,
   CertificateRecord,
@@ -14,9 +14,11 @@ import type {
   HistoryPoint,
   HostRecord,
   JoinToken,
+  MigrationQuery,
   Store,
   StoredReceipt,
   StoredTuning,
+  VmSettings,
 } from '#core/store.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
@@ -31,8 +33,7 @@ export interface StoreWatcher {
 }
 
 /**
- * The controller's disk, with the rules of the real store: a plan and a receipt are written once, the ledger
- * takes each outcome of a migration once. Everything is copied in and out. As in SimAgentMemory, a write is
+ * The controller's disk, with the rules of the real store. Everything is copied in and out. As in SimAgentMemory, a write is
  * durable when it begins and acknowledged a moment later. Outlives the controllers that use it.
  */
 export class SimStore implements Store {
@@ -47,8 +48,10 @@ export class SimStore implements Store {
   readonly #certificates = new Map<string, CertificateRecord>();
   readonly #grants = new Map<string, Grant>();
   readonly #tunings = new Map<string, StoredTuning>();
+  readonly #vmSettings = new Map<VmId, VmSettings>();
   #audit: readonly AuditEntry[] = [];
-  #history: HistoryPoint[] = [];
+  /** By host and time. */
+  readonly #history = new Map<HostId, Map<number, HistoryPoint>>();
   #ledger: readonly LedgerEntry[] = [];
   #controllerEpoch = 0;
   #mode: Mode | null = null;
@@ -70,7 +73,7 @@ export class SimStore implements Store {
   }
 
   hosts(): Promise<readonly HostRecord[]> {
-    return read([...this.#hosts.values()]);
+    return read(inOrder(this.#hosts));
   }
 
   saveHost(host: HostRecord): Promise<void> {
@@ -91,21 +94,23 @@ export class SimStore implements Store {
   }
 
   appendSamples(samples: readonly Sample[]): Promise<void> {
-    const points = samples.flatMap(({ hostId, takenAtMs, host }): HistoryPoint[] => {
-      if (host.cpuUsedCores === null) return [];
-      const cpuPercent = percentOf(host.cpuUsedCores, host.capacity.cpuCores);
-      return [{ hostId, atMs: takenAtMs, cpuPercent, memoryPercent: percentOf(host.memoryUsedBytes, host.capacity.memoryBytes) }];
-    });
-    this.#history.push(...points);
+    for (const sample of samples) {
+      const point = historyPointOf(sample);
+      if (point === null) continue;
+      const ofHost = this.#history.get(point.hostId) ?? new Map<number, HistoryPoint>();
+      if (!ofHost.has(point.atMs)) ofHost.set(point.atMs, point);
+      this.#history.set(point.hostId, ofHost);
+    }
     return this.#written(undefined);
   }
 
   history(hostId: HostId, sinceMs: number, limit: number): Promise<readonly HistoryPoint[]> {
-    return read(this.#history.filter((point) => point.hostId === hostId && point.atMs >= sinceMs).slice(-limit));
+    const points = [...(this.#history.get(hostId)?.values() ?? [])].filter(({ atMs }) => atMs >= sinceMs);
+    return read(points.toSorted((a, b) => a.atMs - b.atMs).slice(-limit));
   }
 
   trimHistory(beforeMs: number): Promise<void> {
-    this.#history = this.#history.filter((point) => point.atMs >= beforeMs);
+    for (const ofHost of this.#history.values()) for (const atMs of ofHost.keys()) if (atMs < beforeMs) ofHost.delete(atMs);
     return this.#written(undefined);
   }
 
@@ -119,9 +124,17 @@ export class SimStore implements Store {
     return read(this.#migrations.get(migrationId) ?? null);
   }
 
-  migrations(filter: { readonly open?: boolean; readonly limit: number }): Promise<readonly Migration[]> {
-    const wanted = this.allMigrations().filter(({ endedAtMs }) => filter.open === undefined || (endedAtMs === null) === filter.open);
-    return read(wanted.toReversed().slice(0, filter.limit));
+  migrations(query: MigrationQuery): Promise<readonly Migration[]> {
+    return read(wantedMigrations(this.#migrations.values(), query));
+  }
+
+  saveVmSettings(settings: VmSettings): Promise<void> {
+    this.#vmSettings.set(settings.vmId, structuredClone(settings));
+    return this.#written(undefined);
+  }
+
+  vmSettings(): Promise<readonly VmSettings[]> {
+    return read(inOrder(this.#vmSettings));
   }
 
   appendLedger(entry: LedgerEntry): Promise<void> {
@@ -134,7 +147,7 @@ export class SimStore implements Store {
   }
 
   ledgerSince(sinceMs: number): Promise<readonly LedgerEntry[]> {
-    return read(this.#ledger.filter((entry) => entry.endedAtMs >= sinceMs));
+    return read(this.#ledger.filter(({ endedAtMs }) => endedAtMs >= sinceMs).toSorted((a, b) => a.endedAtMs - b.endedAtMs));
   }
 
   savePlan(plan: Plan): Promise<void> {
@@ -154,6 +167,7 @@ export class SimStore implements Store {
 
   saveCertificate(certificate: CertificateRecord): Promise<void> {
     this.#certificates.set(`${certificate.authorityId} ${certificate.serialNumber}`, structuredClone(certificate));
+    for (const [key, kept] of this.#certificates) if (isLongEnded(kept, certificate)) this.#certificates.delete(key);
     return this.#written(undefined);
   }
 
@@ -177,7 +191,8 @@ export class SimStore implements Store {
   }
 
   grants(limit: number): Promise<readonly Grant[]> {
-    return read([...this.#grants.values()].toReversed().slice(0, limit));
+    const newestFirst = [...this.#grants.values()].toReversed().toSorted((a, b) => b.requestedAtMs - a.requestedAtMs);
+    return read(newestFirst.slice(0, limit));
   }
 
   appendAudit(entry: AuditEntry): Promise<void> {
@@ -195,7 +210,7 @@ export class SimStore implements Store {
   }
 
   tunings(): Promise<readonly StoredTuning[]> {
-    return read([...this.#tunings.values()]);
+    return read(inOrder(this.#tunings));
   }
 
   saveReceipt(receipt: StoredReceipt): Promise<void> {
@@ -211,7 +226,11 @@ export class SimStore implements Store {
   }
 
   lastReceipt(): Promise<StoredReceipt | null> {
-    return read(this.allReceipts().at(-1) ?? null);
+    return read(
+      this.allReceipts()
+        .toSorted((a, b) => a.sequence - b.sequence)
+        .at(-1) ?? null,
+    );
   }
 
   mode(): Promise<Mode | null> {
@@ -227,7 +246,7 @@ export class SimStore implements Store {
     return Promise.resolve();
   }
 
-  /** In the order they were asked for. */
+  /** In the order of their first saving. */
   allMigrations(): readonly Migration[] {
     return [...this.#migrations.values()];
   }
@@ -254,6 +273,10 @@ export class SimStore implements Store {
 
 function read<Value>(value: Value): Promise<Value> {
   return Promise.resolve(structuredClone(value));
+}
+
+function inOrder<Value>(byKey: ReadonlyMap<string, Value>): readonly Value[] {
+  return [...byKey].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, value]) => value);
 }
 
 function writtenTwice(what: string, id: string): PlimsollError {

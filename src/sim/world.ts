@@ -23,7 +23,12 @@ export class World {
   readonly guests: readonly Guest[];
   readonly hosts: readonly SimHost[];
   readonly jobs = new Set<MigrationJob>();
+  /** Post-copies that have lost their connection: nobody is at work on them. */
+  readonly broken = new Set<MigrationJob>();
+  /** VMs that died with a process that held them, or half of their memory: through no fault of those who move them. */
+  readonly casualties = new Set<VmId>();
   readonly sizes: PacketSizes;
+  readonly #changeListeners = new Set<() => void>();
   readonly #actListeners: ((sentence: string) => void)[] = [];
   readonly #stageListeners: ((job: MigrationJob, stage: Stage) => void)[] = [];
   #plainBytes = 0;
@@ -44,6 +49,17 @@ export class World {
 
   touch(): void {
     this.#revision += 1;
+    for (const listener of Array.from(this.#changeListeners)) listener();
+  }
+
+  /** Called after each change of what runs where, or of who reaches whom. Returns the way to stop. */
+  onChange(listener: () => void): () => void {
+    this.#changeListeners.add(listener);
+    const unwatch = this.network.onChange(listener);
+    return () => {
+      this.#changeListeners.delete(listener);
+      unwatch();
+    };
   }
 
   /** Bytes of VM memory that a bystander on the network could read, and nobody has allowed. */
@@ -79,6 +95,10 @@ export class World {
     return [...this.jobs].find((job) => job.guest.vmId === vmId);
   }
 
+  brokenJobOf(vmId: VmId): MigrationJob | undefined {
+    return [...this.broken].find((job) => job.guest.vmId === vmId);
+  }
+
   /** What a hypervisor did to a copy outside a migration job. */
   onAct(listener: (sentence: string) => void): void {
     this.#actListeners.push(listener);
@@ -107,6 +127,7 @@ export class World {
     if (near?.peer.peerAddresses.protected !== address) return this.#carryInPlain(from, to, bytes);
     const packets = Math.ceil(bytes / packetBytes);
     const carriedBytes = Math.round(bytes) + packets * espOverheadBytes;
+    for (const host of [from, to]) host.encrypt(carriedBytes);
     const pair = this.saPair(from, to);
     if (!pair) {
       near.count('Out', packets, carriedBytes);

@@ -19,7 +19,6 @@ import {
   ImageOfferSchema,
   ImageStandingSchema,
   IpsecErrorsSchema,
-  JobOutcomeSchema,
   NameSchema,
   orNull,
   PeerTuningSchema,
@@ -37,18 +36,33 @@ import {
   VmViewSchema,
   WayFactsSchema,
 } from './resources.ts';
+import {
+  DecisionsSchema,
+  DefinitionTextSchema,
+  EchoReportSchema,
+  HostCostSchema,
+  HostOfferSchema,
+  JobOutcomeSchema,
+  MemoryActivitySchema,
+  TransferOptionsSchema,
+  TransferPlanSchema,
+  VmDefinitionSchema,
+} from './transfer-schemas.ts';
 
-export const protocolVersion = 3;
+export const protocolVersion = 4;
 
 const PeerSchema = Type.Object({ hostId: HostIdSchema, addresses: AddressesSchema, profile: ChannelProfileSchema }, strict);
 const PemSchema = Type.String({ minLength: 1, maxLength: 64 * 1024 });
 /** The longest list that charon takes (64 KiB of DER, see `revocationListBytesMax`), as PEM. */
 const CrlPemSchema = Type.String({ minLength: 1, maxLength: 96 * 1024 });
+/** What the autopilot decided so far, and how often it began. */
+const steering = { decisions: DecisionsSchema, attempts: CountSchema };
 const Nothing = Type.Object({}, strict);
 
 /** What the source of a sealed image asks of the destination's end; see `ImageDestination`. */
 export const ImageCallSchema = Type.Union([
-  Type.Object({ kind: Type.Literal('offer') }, strict),
+  /** `at`: the destination's address that the image is to be sent to; null: its underlay address. */
+  Type.Object({ kind: Type.Literal('offer'), at: orNull(AddressSchema) }, strict),
   Type.Object({ kind: Type.Literal('open'), sent: ImageDigestSchema }, strict),
   Type.Object({ kind: Type.Literal('restore') }, strict),
   Type.Object({ kind: Type.Literal('discard') }, strict),
@@ -71,9 +85,9 @@ export const ImageAnswerSchema = Type.Union([
  */
 export const TransferStatusSchema = Type.Union([
   Type.Object({ kind: Type.Literal('unknown') }, strict),
-  Type.Object({ kind: Type.Literal('running'), progress: orNull(ProgressSchema), ask: orNull(ImageAskSchema) }, strict),
-  Type.Object({ kind: Type.Literal('completed'), outcome: JobOutcomeSchema, channel: orNull(ChannelReadingSchema) }, strict),
-  Type.Object({ kind: Type.Literal('failed'), refusal: RefusalSchema, channel: orNull(ChannelReadingSchema) }, strict),
+  Type.Object({ kind: Type.Literal('running'), progress: orNull(ProgressSchema), ask: orNull(ImageAskSchema), ...steering }, strict),
+  Type.Object({ kind: Type.Literal('completed'), outcome: JobOutcomeSchema, channel: orNull(ChannelReadingSchema), ...steering }, strict),
+  Type.Object({ kind: Type.Literal('failed'), refusal: RefusalSchema, channel: orNull(ChannelReadingSchema), ...steering }, strict),
 ]);
 
 /** All channels of one host, and what protects them. */
@@ -94,10 +108,46 @@ export const commandSchemas = {
     args: Type.Object({ vmId: VmIdSchema }, strict),
     reply: Type.Object({ vm: orNull(VmViewSchema), image: orNull(ImageStandingSchema) }, strict),
   },
-  'vm.check-destination': {
-    args: Type.Object({ vmId: VmIdSchema, memoryBytes: BytesSchema }, strict),
-    reply: Type.Object({ refusal: orNull(RefusalSchema), hypervisor: TextSchema }, strict),
+  /** What of the VM decides where it can run, and its definition in the hypervisor's own words. */
+  'vm.describe': {
+    args: Type.Object({ vmId: VmIdSchema }, strict),
+    reply: Type.Object({ definition: VmDefinitionSchema, text: DefinitionTextSchema }, strict),
   },
+  /** What this host offers to such a VM. */
+  'vm.offer': {
+    args: Type.Object({ definition: VmDefinitionSchema, text: DefinitionTextSchema }, strict),
+    reply: Type.Object({ offer: HostOfferSchema }, strict),
+  },
+  /** For each of these options why this host's hypervisor cannot make such a transfer; null where it can. */
+  'vm.method-faults': {
+    args: Type.Object({ options: Type.Array(TransferOptionsSchema, { maxItems: 32 }) }, strict),
+    reply: Type.Object({ faults: Type.Array(orNull(RefusalSchema), { maxItems: 32 }) }, strict),
+  },
+  /** Watches which memory the VM writes. */
+  'vm.measure': {
+    args: Type.Object({ vmId: VmIdSchema, durationMs: Type.Integer({ minimum: 1000, maximum: 30_000 }) }, strict),
+    reply: Type.Object({ activity: MemoryActivitySchema }, strict),
+  },
+  'vm.cost': { args: Type.Object({ vmId: VmIdSchema }, strict), reply: Type.Object({ cost: HostCostSchema }, strict) },
+  /** IP addresses that this host has seen behind a MAC address, and behind which of its ports it has seen it last. */
+  'witness.look': {
+    args: Type.Object({ mac: NameSchema }, strict),
+    reply: Type.Object(
+      {
+        addresses: Type.Array(AddressSchema, { maxItems: 64 }),
+        place: orNull(Type.Union([Type.Literal('local'), Type.Literal('elsewhere')])),
+      },
+      strict,
+    ),
+  },
+  /** Asks the address for an answer every few milliseconds, until `witness.stop` or for an hour. False: this host cannot reach it directly. */
+  'witness.start': {
+    args: Type.Object({ watchId: IdSchema, address: AddressSchema, intervalMs: Type.Integer({ minimum: 2, maximum: 10_000 }) }, strict),
+    reply: Type.Object({ watching: Type.Boolean() }, strict),
+  },
+  /** What was seen so far; null when this process does not watch. */
+  'witness.report': { args: Type.Object({ watchId: IdSchema }, strict), reply: Type.Object({ report: orNull(EchoReportSchema) }, strict) },
+  'witness.stop': { args: Type.Object({ watchId: IdSchema }, strict), reply: Type.Object({ report: orNull(EchoReportSchema) }, strict) },
   'vm.resume': { args: Type.Object({ vmId: VmIdSchema, vmEpoch: CountSchema }, strict), reply: Nothing },
   'vm.destroy-copy': { args: Type.Object({ vmId: VmIdSchema, vmEpoch: CountSchema }, strict), reply: Nothing },
   'ticket.accept': { args: Type.Object({ ticket: SignedTicketSchema }, strict), reply: Nothing },
@@ -170,12 +220,20 @@ export const commandSchemas = {
         vmId: VmIdSchema,
         peer: PeerSchema,
         channelKind: ChannelKindSchema,
-        bandwidthBytesPerSecond: RateSchema,
-        downtimeMsMax: RateSchema,
+        plan: TransferPlanSchema,
+        noProgressMsMax: RateSchema,
       },
       strict,
     ),
     reply: Type.Object({ reading: ChannelReadingSchema }, strict),
+  },
+  /** Goes on with a post-copy that failed, through a channel that was proven anew. Resolves when the hypervisor is at it. */
+  'transfer.recover': {
+    args: Type.Object(
+      { migrationId: IdSchema, vmId: VmIdSchema, vmEpoch: CountSchema, peer: PeerSchema, plan: TransferPlanSchema },
+      strict,
+    ),
+    reply: Nothing,
   },
   'transfer.status': { args: Type.Object({ migrationId: IdSchema }, strict), reply: Type.Object({ status: TransferStatusSchema }, strict) },
   /** What the destination's agent said; one that nobody waits for any more is let go. */

@@ -13,7 +13,6 @@ import {
   CountSchema,
   HostIdSchema,
   IdSchema,
-  JobOutcomeSchema,
   NameSchema,
   orNull,
   PercentSchema,
@@ -28,6 +27,14 @@ import {
   VmIdSchema,
   VmStateSchema,
 } from './resources.ts';
+import {
+  CheckRowSchema,
+  DecisionsSchema,
+  JobOutcomeSchema,
+  MeasuresSchema,
+  MethodWishSchema,
+  TransferPlanSchema,
+} from './transfer-schemas.ts';
 
 export const HostSchema = Type.Object(
   {
@@ -178,6 +185,7 @@ export const MigrationSchema = Type.Object(
         grantId: orNull(IdSchema),
         planId: orNull(IdSchema),
         vmEpoch: CountSchema,
+        wish: MethodWishSchema,
         askedAtMs: TimeSchema,
       },
       strict,
@@ -188,13 +196,26 @@ export const MigrationSchema = Type.Object(
     progress: orNull(ProgressSchema),
     leastRemaining: orNull(Type.Object({ bytes: Type.Number({ minimum: 0 }), atMs: TimeSchema }, strict)),
     outcome: orNull(JobOutcomeSchema),
+    plan: orNull(TransferPlanSchema),
+    decisions: DecisionsSchema,
+    measures: orNull(MeasuresSchema),
     tuning: orNull(TuningRecordSchema),
     /** The source's end of the channel as the transfer began and as it ended. */
     channelBefore: orNull(ChannelReadingSchema),
     channelAfter: orNull(ChannelReadingSchema),
     failure: orNull(RefusalSchema),
     resolution: orNull(
-      Type.Object({ sinceMs: TimeSchema, verdict: NameSchema, confirmations: CountSchema, cause: orNull(RefusalSchema) }, strict),
+      Type.Object(
+        {
+          sinceMs: TimeSchema,
+          verdict: NameSchema,
+          confirmations: CountSchema,
+          workingSinceMs: orNull(TimeSchema),
+          haltedSinceMs: orNull(TimeSchema),
+          cause: orNull(RefusalSchema),
+        },
+        strict,
+      ),
     ),
     abortAsked: Type.Boolean(),
     /** Null until the migration is closed: until its channel is down and its receipt can be read. Phase `done` or `failed` comes first. */
@@ -209,6 +230,7 @@ export const MigrateBodySchema = Type.Object(
     toHostId: Type.Optional(HostIdSchema),
     channelKind: Type.Optional(ChannelKindSchema),
     grantId: Type.Optional(IdSchema),
+    wish: Type.Optional(MethodWishSchema),
     dryRun: Type.Optional(Type.Boolean()),
   },
   strict,
@@ -223,7 +245,24 @@ export const MigrateCheckSchema = Type.Object(
     toHostId: HostIdSchema,
     reason: TextSchema,
     refusal: orNull(RefusalSchema),
+    /** Every check against that destination; null where it was not asked, because the wish itself was refused. */
+    row: orNull(CheckRowSchema),
+    /** How it would be moved and what that is expected to cost; null when it is refused. */
+    plan: orNull(TransferPlanSchema),
+    decisions: DecisionsSchema,
   },
+  strict,
+);
+
+/** "Why can this VM not go there", for every host that was asked about. */
+export const VmCheckSchema = Type.Object(
+  { vmId: VmIdSchema, vmName: NameSchema, hostId: HostIdSchema, rows: Type.Array(CheckRowSchema) },
+  strict,
+);
+
+/** Median of the absolute error, in percent of what happened; null without a finished migration that had a prediction. */
+export const PredictionErrorsSchema = Type.Object(
+  { migrations: CountSchema, totalPercent: orNull(PercentSchema), downtimePercent: orNull(PercentSchema) },
   strict,
 );
 
@@ -293,6 +332,8 @@ export type VmResource = Static<typeof VmSchema>;
 export type PlanResource = Static<typeof PlanSchema>;
 export type MigrationResource = Static<typeof MigrationSchema>;
 export type MigrateBody = Static<typeof MigrateBodySchema>;
+export type PredictionErrorsResource = Static<typeof PredictionErrorsSchema>;
+export type VmCheckResource = Static<typeof VmCheckSchema>;
 export type MigrateCheck = Static<typeof MigrateCheckSchema>;
 export type TokenResource = Static<typeof TokenSchema>;
 export type StatusResource = Static<typeof StatusSchema>;

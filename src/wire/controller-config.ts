@@ -1,9 +1,10 @@
 import { judgeProfile, type SuiteName, suites } from '#core/channel/algorithms.ts';
 import { memoryFault } from '#core/channel/profiles.ts';
-import { type ChannelPolicy, defaultPolicy, type Mode, type Policy } from '#core/model/policy.ts';
+import { type ChannelPolicy, defaultPolicy, type MigrationPolicy, type Mode, pilotPolicyOf, type Policy } from '#core/model/policy.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import { type Static, Type } from 'typebox';
 import { AddressSchema, AuthenticationSchema, ProfileNameSchema, strict } from './resources.ts';
+import { CompressionSchema, PresetSchema, RungSchema } from './transfer-schemas.ts';
 
 const Path = Type.String({ pattern: '^/', minLength: 2, maxLength: 1024 });
 const Milliseconds = Type.Integer({ minimum: 0, maximum: 1_000_000_000 });
@@ -66,6 +67,23 @@ export const ChannelSectionSchema = Type.Object(
   strict,
 );
 
+/** How transfers are made. What is not given is as the preset has it. */
+export const MigrationSectionSchema = Type.Object(
+  {
+    preset: Type.Optional(PresetSchema),
+    ladder: Type.Optional(Type.Array(RungSchema, { maxItems: 16 })),
+    downtimeMsBudget: Type.Optional(Milliseconds),
+    allowPostCopy: Type.Optional(Type.Boolean()),
+    stopMsMax: Type.Optional(Milliseconds),
+    patienceMs: Type.Optional(Type.Integer({ minimum: 1000, maximum: 3_600_000 })),
+    switchOverMsMax: Type.Optional(Type.Integer({ minimum: 1000, maximum: 600_000 })),
+    streams: Type.Optional(Type.Integer({ minimum: 1, maximum: 16 })),
+    compression: Type.Optional(CompressionSchema),
+    predictionMarginPercent: Type.Optional(Type.Number({ minimum: 0, maximum: 90 })),
+  },
+  strict,
+);
+
 const leafLifetimeMsMin = 5000;
 
 const CertificatesSectionSchema = Type.Object(
@@ -97,6 +115,7 @@ export const ControllerConfigSchema = Type.Object(
       ),
     ),
     channel: Type.Optional(ChannelSectionSchema),
+    migration: Type.Optional(MigrationSectionSchema),
     certificates: Type.Optional(CertificatesSectionSchema),
   },
   strict,
@@ -125,7 +144,7 @@ export function controllerConfigOf(file: ControllerConfigFile): ControllerConfig
     mode: file.mode ?? 'observe',
     planIntervalMs: file.planIntervalMs ?? 10_000,
     historyDays: file.historyDays ?? 30,
-    policy: { ...policyOf(file.policy ?? {}), channel: channelPolicyOf(file.channel ?? {}) },
+    policy: policyOf(file),
     certificates: {
       leafLifetimeMs: file.certificates?.leafLifetimeMs ?? 86_400_000,
       crlIntervalMs: file.certificates?.crlIntervalMs ?? 3_600_000,
@@ -133,12 +152,15 @@ export function controllerConfigOf(file: ControllerConfigFile): ControllerConfig
   };
 }
 
-function policyOf(given: NonNullable<ControllerConfigFile['policy']>): Policy {
+function policyOf(file: ControllerConfigFile): Policy {
+  const given = file.policy ?? {};
   const policy: Policy = {
     ...defaultPolicy,
     ...given,
     cpuLine: { ...defaultPolicy.cpuLine, ...given.cpuLine },
     memoryLine: { ...defaultPolicy.memoryLine, ...given.memoryLine },
+    channel: channelPolicyOf(file.channel ?? {}),
+    migration: migrationPolicyOf(file.migration ?? {}),
   };
   for (const name of ['cpuLine', 'memoryLine'] as const) {
     const { startPercent, stopPercent } = policy[name];
@@ -156,6 +178,32 @@ function policyOf(given: NonNullable<ControllerConfigFile['policy']>): Policy {
     );
   }
   return policy;
+}
+
+/** The migration section with its defaults. Throws `config-invalid` for a rung that the rest of it forbids. */
+export function migrationPolicyOf(given: Static<typeof MigrationSectionSchema>): MigrationPolicy {
+  const { streams, compression, predictionMarginPercent, preset, ...pilotOnly } = given;
+  const normal = defaultPolicy.migration;
+  const pilot = { ...pilotPolicyOf(preset ?? normal.pilot.preset), ...pilotOnly };
+  const own = given.ladder ?? [];
+  if (own.some((rung) => rung.kind === 'post-copy') && !pilot.allowPostCopy) {
+    throw new PlimsollError(
+      'config-invalid',
+      'migration: the ladder has post-copy, which is not allowed: set allowPostCopy, or take it out',
+    );
+  }
+  if (own.some((rung) => rung.kind === 'stop-and-copy') && pilot.stopMsMax === 0) {
+    throw new PlimsollError(
+      'config-invalid',
+      'migration: the ladder has stop-and-copy, but stopMsMax accepts no stop: set it, or take it out',
+    );
+  }
+  return {
+    pilot,
+    streams: streams ?? normal.streams,
+    compression: compression ?? normal.compression,
+    predictionMarginPercent: predictionMarginPercent ?? normal.predictionMarginPercent,
+  };
 }
 
 /**

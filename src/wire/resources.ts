@@ -56,6 +56,7 @@ export const VmViewSchema = Type.Object(
     memoryBytes: BytesSchema,
     persistent: Type.Boolean(),
     jobActive: Type.Boolean(),
+    postCopy: orNull(Type.Union([Type.Literal('active'), Type.Literal('failed')])),
   },
   strict,
 );
@@ -259,17 +260,8 @@ export const ProgressSchema = Type.Object(
     pageSizeBytes: orNull(RateSchema),
     iteration: orNull(RateSchema),
     expectedDowntimeMs: orNull(RateSchema),
-  },
-  strict,
-);
-
-export const JobOutcomeSchema = Type.Object(
-  {
-    totalMs: RateSchema,
-    downtimeMs: orNull(RateSchema),
-    memorySentBytes: RateSchema,
-    iterations: orNull(RateSchema),
-    cipher: Type.Optional(orNull(TextSchema)),
+    stage: Type.Union([Type.Literal('copying'), Type.Literal('stopped'), Type.Literal('post-copy'), Type.Literal('post-copy-failed')]),
+    throttlePercent: orNull(PercentSchema),
   },
   strict,
 );
@@ -296,7 +288,8 @@ export const ImageOfferSchema = Type.Object(
   strict,
 );
 
-export const RefusalSchema = Type.Object({ code: Type.Unsafe<RefusalCode>(IdSchema), message: TextSchema }, strict);
+export const RefusalCodeSchema = Type.Unsafe<RefusalCode>(IdSchema);
+export const RefusalSchema = Type.Object({ code: RefusalCodeSchema, message: TextSchema }, strict);
 
 export const SignedTicketSchema = Type.Object(
   { payload: Type.String({ maxLength: 8192 }), signature: Type.String({ maxLength: 256 }) },

@@ -163,7 +163,7 @@ describe('secrets', () => {
     const [host1 = '', host2 = ''] = lab.hosts.map(({ name }) => name);
     return {
       receipts: await Promise.all(migrationIds.map((id) => client.receipt(id))),
-      migrations: await client.migrations({ open: false, limit: 100 }),
+      migrations: await client.migrations({ limit: 100 }),
       hosts: await client.hosts(),
       certificates: [await client.certificates(host1), await client.certificates(host2)],
       channels: await client.channels(),

@@ -17,6 +17,7 @@ const migration = (migrationId: string, phase: MigrationResource['phase'], ended
     grantId: null,
     planId: null,
     vmEpoch: 1,
+    wish: { method: 'auto' },
     askedAtMs: 1,
   }).migration,
   phase,

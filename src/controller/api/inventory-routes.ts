@@ -1,6 +1,15 @@
 import type { ControllerService } from '#controller/service.ts';
-import { HistoryPointSchema, HostSchema, ModeBodySchema, StatusSchema, TokenBodySchema, TokenSchema, VmSchema } from '#wire/api.ts';
-import { strict } from '#wire/resources.ts';
+import {
+  HistoryPointSchema,
+  HostSchema,
+  ModeBodySchema,
+  StatusSchema,
+  TokenBodySchema,
+  TokenSchema,
+  VmCheckSchema,
+  VmSchema,
+} from '#wire/api.ts';
+import { HostIdSchema, strict } from '#wire/resources.ts';
 import { Type } from 'typebox';
 import type { ApiServer } from './api.ts';
 import { answers, askedBy, AskerHeadersSchema, HostPathSchema, NoQuerySchema, VmPathSchema } from './route-schemas.ts';
@@ -8,6 +17,10 @@ import { answers, askedBy, AskerHeadersSchema, HostPathSchema, NoQuerySchema, Vm
 const historyLimitMax = 10_000;
 const historyLimitDefault = 1000;
 const tokenLifetimeMsDefault = 3_600_000;
+/** Every host is asked, and a host that does not answer is waited for. */
+const checkMsMax = 60_000;
+
+const CheckQuerySchema = Type.Object({ to: Type.Optional(HostIdSchema) }, strict);
 
 const HistoryQuerySchema = Type.Object(
   {
@@ -110,5 +123,18 @@ function addVmRoutes(server: ApiServer, service: ControllerService): void {
       },
     },
     (request) => service.vm(request.params.ref),
+  );
+  server.get(
+    '/v1/vms/:ref/check',
+    {
+      handlerTimeout: checkMsMax,
+      schema: {
+        summary: 'Why this VM can or cannot go to a host; without `to`, for every other host',
+        params: VmPathSchema,
+        querystring: CheckQuerySchema,
+        response: answers({ 200: VmCheckSchema }),
+      },
+    },
+    (request) => service.checkVm(request.params.ref, request.query.to ?? null),
   );
 }

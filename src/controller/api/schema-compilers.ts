@@ -11,11 +11,25 @@ const violationsShownMax = 3;
 export const requestValidator: FastifySchemaCompiler<TSchema> =
   ({ schema, httpPart }) =>
   (value) => {
-    const converted = httpPart === 'body' ? value : Convert(schema, value);
+    const converted = httpPart === 'body' ? value : convertedOf(schema, value);
     const found = violations(schema, converted);
     if (found.length === 0) return { value: converted };
     return { error: new PlimsollError('input-invalid', `${partName(httpPart)} is not valid: ${describe(found)}`) };
   };
+
+/** What the texts mean; one that would be read as another figure than it says (`1.5` as 1, nothing as 0) stays a text, and is refused. */
+function convertedOf(schema: TSchema, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  const converted = Convert(schema, { ...value });
+  if (typeof converted !== 'object' || converted === null) return converted;
+  const meant = new Map<string, unknown>(Object.entries(converted));
+  return Object.fromEntries(
+    Object.entries(value).map(([name, text]: [string, unknown]) => {
+      const figure = meant.get(name);
+      return [name, typeof figure === 'number' && String(figure) !== text ? text : figure];
+    }),
+  );
+}
 
 /** Checks what the controller answers: a resource that breaks its own schema is a fault of ours and is not sent. */
 export const responseSerializer: FastifySerializerCompiler<TSchema> =

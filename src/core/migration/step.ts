@@ -3,17 +3,27 @@
  * record and the one effect to perform next. The executor makes the record durable before it performs the
  * effect, so after a crash `recover` knows what may have been begun.
  *
- *   asked --check--> checked --secure--> secured --start-transfer--> copying <--watch-transfer--+
- *     |                 |                   |                           |  \____________________|
- *     | refused         | refused           | refused                   | completed, failed or lost
- *     v                 v                   v                           v
- *   failed <------------------------------------- on source ----- resolving --ask-truth--> (truth.ts)
- *                                                                       | on destination
- *                                                                       v
- *                                                 done <--verified-- verifying
+ *   asked     -> checked     checked: nothing speaks against it; next: secure
+ *   asked     -> failed      refused
+ *   checked   -> secured     secured: the channel is proven; next: choose how, then start-transfer
+ *   checked   -> failed      refused, or the channel was not proven
+ *   secured   -> copying     transfer-started; next: watch-transfer, again and again
+ *   secured   -> failed      refused
+ *   secured   -> resolving   transfer-lost: whether it began is not known
+ *   copying   -> resolving   transfer-completed, transfer-failed, transfer-lost: the source's word alone is not believed
+ *   resolving -> copying     truth: the source still sends an image, and wants to be watched
+ *   resolving -> verifying   truth: on the destination
+ *   resolving -> failed      truth: on the source, or a person must look
+ *   verifying -> done        verified
+ *
+ * What both hosts say is judged in truth.ts; each correction is followed by the next question. A test compares these lines with
+ * what the code does.
  */
 import type { ChannelReading, Proof, TuningRecord } from '#core/model/channel.ts';
-import type { JobOutcome, Migration, MigrationRequest, Phase, Progress, VmTruth } from '#core/model/migration.ts';
+import type { TransferPlan } from '#core/model/forecast.ts';
+import type { Measures } from '#core/model/measures.ts';
+import type { Decision } from '#core/model/method.ts';
+import type { JobOutcome, Migration, MigrationRequest, Phase, Progress, Resolution, VmTruth } from '#core/model/migration.ts';
 import type { Refusal } from '#core/model/result.ts';
 import { type Correction, judgeTruth, type TruthVerdict } from './truth.ts';
 
@@ -21,24 +31,45 @@ export type MigrationEvent =
   | { readonly kind: 'checked' }
   /** `proof` is null only for a channel that is not IPsec. */
   | { readonly kind: 'secured'; readonly proof: Proof | null; readonly tuning: TuningRecord | null }
+  | { readonly kind: 'chosen'; readonly plan: TransferPlan; readonly decisions: readonly Decision[] }
   | { readonly kind: 'transfer-started'; readonly reading: ChannelReading }
-  /** `awaitsPeer`: the source waits for the destination's end of a sealed image, nothing is copied meanwhile. */
-  | { readonly kind: 'transfer-running'; readonly progress: Progress | null; readonly awaitsPeer?: boolean }
+  /**
+   * `awaitsPeer`: the source waits for the destination's end of a sealed image, nothing is copied meanwhile. `decisions`: all that the
+   * autopilot has decided so far.
+   */
+  | {
+      readonly kind: 'transfer-running';
+      readonly progress: Progress | null;
+      readonly awaitsPeer?: boolean;
+      readonly decisions: readonly Decision[];
+    }
   /** `reading`: the source's end of the channel when the transfer ended; null when it could not be read. */
-  | { readonly kind: 'transfer-completed'; readonly outcome: JobOutcome; readonly reading: ChannelReading | null }
-  | { readonly kind: 'transfer-failed'; readonly refusal: Refusal; readonly reading: ChannelReading | null }
+  | {
+      readonly kind: 'transfer-completed';
+      readonly outcome: JobOutcome;
+      readonly reading: ChannelReading | null;
+      readonly decisions: readonly Decision[];
+    }
+  | {
+      readonly kind: 'transfer-failed';
+      readonly refusal: Refusal;
+      readonly reading: ChannelReading | null;
+      readonly decisions: readonly Decision[];
+    }
   /** Nobody can say how the transfer stands: its agent restarted, or the answer was lost. */
   | { readonly kind: 'transfer-lost'; readonly refusal: Refusal }
   | { readonly kind: 'abort-sent' }
   | { readonly kind: 'truth'; readonly source: VmTruth; readonly destination: VmTruth }
   | { readonly kind: 'corrected' }
-  | { readonly kind: 'verified'; readonly reading: ChannelReading | null }
+  | { readonly kind: 'verified'; readonly reading: ChannelReading | null; readonly measures: Measures | null }
   /** A step before the transfer was refused; no byte of the VM was sent. */
   | { readonly kind: 'refused'; readonly refusal: Refusal };
 
 export type MigrationEffect =
   | { readonly kind: 'check' }
   | { readonly kind: 'secure' }
+  /** Measures what is not known yet, and chooses how the transfer is made. */
+  | { readonly kind: 'choose' }
   | { readonly kind: 'start-transfer' }
   | { readonly kind: 'watch-transfer' }
   | { readonly kind: 'abort-transfer' }
@@ -57,6 +88,10 @@ export interface StepLimits {
   readonly noProgressMsMax: number;
   /** How long the truth may stay out of reach before a person is asked. */
   readonly truthWaitMsMax: number;
+  /** A VM that the hypervisor keeps halted for its last round this long, with nobody at its side, is brought back. */
+  readonly switchOverMsMax: number;
+  /** A transfer whose agent has died may go on by itself for this long. */
+  readonly unattendedMsMax: number;
 }
 
 const truthIntervalMs = 1000;
@@ -73,6 +108,9 @@ export function begin(request: MigrationRequest): Step {
     progress: null,
     leastRemaining: null,
     outcome: null,
+    plan: null,
+    decisions: [],
+    measures: null,
     tuning: null,
     channelBefore: null,
     channelAfter: null,
@@ -127,6 +165,11 @@ export function step(migration: Migration, event: MigrationEvent, nowMs: number,
       return unlessAborted(migration, nowMs, () => ({ migration: enter(migration, 'checked', nowMs), effect: { kind: 'secure' } }));
     case 'secured':
       return unlessAborted(migration, nowMs, () => secured(migration, event, nowMs));
+    case 'chosen':
+      return unlessAborted(migration, nowMs, () => ({
+        migration: { ...migration, plan: event.plan, decisions: event.decisions },
+        effect: { kind: 'start-transfer' },
+      }));
     case 'transfer-started':
       return {
         migration: { ...enter(migration, 'copying', nowMs), channelBefore: event.reading },
@@ -137,20 +180,21 @@ export function step(migration: Migration, event: MigrationEvent, nowMs: number,
     case 'abort-sent':
       return migration.phase === 'resolving' ? askAgain(migration) : { migration, effect: { kind: 'watch-transfer' } };
     case 'transfer-completed':
-      return resolve({ ...withReading(migration, event.reading), outcome: event.outcome }, null, nowMs);
+      return resolve({ ...withDecisions(withReading(migration, event.reading), event.decisions), outcome: event.outcome }, null, nowMs);
     case 'transfer-failed':
-      return resolve(withReading(migration, event.reading), event.refusal, nowMs);
+      return resolve(withDecisions(withReading(migration, event.reading), event.decisions), event.refusal, nowMs);
     case 'transfer-lost':
       return resolve(migration, event.refusal, nowMs);
     case 'truth':
       if (isSendingImage(migration, event.source)) return watchAgain(migration, nowMs);
-      return decide(migration, judgeTruth(event.source, event.destination), nowMs, limits, isMoving(event.source));
+      return decide(withWork(migration, event.source, nowMs), judgeTruth(event.source, event.destination), nowMs, limits);
     case 'corrected':
       return resolve(migration, migration.resolution?.cause ?? null, nowMs);
     case 'verified':
       return {
         migration: {
           ...enter(withReading(migration, event.reading), 'done', nowMs),
+          measures: event.measures,
           failure: null,
           resolution: null,
           endedAtMs: nowMs,
@@ -168,7 +212,12 @@ function secured(migration: Migration, event: Extract<MigrationEvent, { kind: 's
     return fail(migration, { code: 'proof-missing', message: 'the IPsec channel was not proven: nothing was sent' }, nowMs);
   }
   const { proof, tuning } = event;
-  return { migration: { ...enter(migration, 'secured', nowMs), proof, tuning }, effect: { kind: 'start-transfer' } };
+  return { migration: { ...enter(migration, 'secured', nowMs), proof, tuning }, effect: { kind: 'choose' } };
+}
+
+/** The autopilot tells all of its decisions each time; those of the choice stand before them. */
+function withDecisions(migration: Migration, ofPilot: readonly Decision[]): Migration {
+  return { ...migration, decisions: [...migration.decisions.filter(({ by }) => by === 'choice'), ...ofPilot] };
 }
 
 /**
@@ -191,14 +240,17 @@ function watch(
   const better = least === null || (remaining !== null && remaining < least.bytes);
   const waited = least !== null && event.awaitsPeer === true ? { ...least, atMs: nowMs } : least;
   const leastRemaining = better || waited === null ? { bytes: remaining ?? Number.MAX_SAFE_INTEGER, atMs: nowMs } : waited;
-  const watched: Migration = { ...migration, progress: progress ?? migration.progress, leastRemaining };
+  const watched: Migration = { ...withDecisions(migration, event.decisions), progress: progress ?? migration.progress, leastRemaining };
+  // Half of its memory is on each host: an abort would lose it.
+  if (progress?.stage === 'post-copy' || progress?.stage === 'post-copy-failed')
+    return { migration: watched, effect: { kind: 'watch-transfer' } };
   if (watched.abortAsked) return { migration: watched, effect: { kind: 'abort-transfer' } };
   if (nowMs - leastRemaining.atMs > limits.noProgressMsMax) {
     const cause: Refusal = {
       code: 'migration-stalled',
-      message: `no progress for ${Math.round(limits.noProgressMsMax / 1000)} s: the VM writes faster than the channel carries`,
+      message: `no progress for ${seconds(limits.noProgressMsMax)} s: the VM writes faster than the channel carries`,
     };
-    const stalled: Migration = { ...askAbort(watched), resolution: { sinceMs: nowMs, verdict: 'stalled', confirmations: 0, cause } };
+    const stalled: Migration = { ...askAbort(watched), resolution: { ...unresolved(nowMs, cause), verdict: 'stalled' } };
     return { migration: stalled, effect: { kind: 'abort-transfer' } };
   }
   return { migration: watched, effect: { kind: 'watch-transfer' } };
@@ -206,21 +258,36 @@ function watch(
 
 function resolve(migration: Migration, cause: Refusal | null, nowMs: number): Step {
   const kept = migration.resolution?.cause ?? null;
-  const resolution = { sinceMs: migration.resolution?.sinceMs ?? nowMs, verdict: 'asking', confirmations: 0, cause: kept ?? cause };
+  const resolution = { ...(migration.resolution ?? unresolved(nowMs, null)), verdict: 'asking', confirmations: 0, cause: kept ?? cause };
   return { migration: { ...enter(migration, 'resolving', nowMs), resolution }, effect: { kind: 'ask-truth', delayMs: 0 } };
 }
 
-function decide(migration: Migration, verdict: TruthVerdict, nowMs: number, limits: StepLimits, sourceMoving: boolean): Step {
+function unresolved(nowMs: number, cause: Refusal | null): Resolution {
+  return { sinceMs: nowMs, verdict: 'asking', confirmations: 0, workingSinceMs: null, haltedSinceMs: null, cause };
+}
+
+/** Notes since when the source's hypervisor is at work, and since when with the VM halted. */
+function withWork(migration: Migration, source: VmTruth, nowMs: number): Migration {
+  const resolution = migration.resolution ?? unresolved(nowMs, null);
+  const works = isMoving(source);
+  const isHalted = works && source.kind === 'present' && source.state === 'paused' && source.postCopy === null;
+  const workingSinceMs = works ? (resolution.workingSinceMs ?? nowMs) : null;
+  const haltedSinceMs = isHalted ? (resolution.haltedSinceMs ?? nowMs) : null;
+  return { ...migration, resolution: { ...resolution, workingSinceMs, haltedSinceMs } };
+}
+
+function decide(migration: Migration, verdict: TruthVerdict, nowMs: number, limits: StepLimits): Step {
   const counted = countVerdict(migration, verdict, nowMs);
   const confirmations = counted.resolution?.confirmations ?? 0;
   switch (verdict.kind) {
     case 'on-destination':
       return { migration: enter(counted, 'verifying', nowMs), effect: { kind: 'verify' } };
     case 'wait':
-      return waitForTruth(counted, verdict.why, nowMs, limits, sourceMoving);
+      return waitForTruth(counted, verdict.why, nowMs, limits);
     case 'on-source':
       if (confirmations < confirmationsNeeded) return askAgain(counted);
       return fail(counted, noted(stayedBecause(counted), verdict.note), nowMs);
+    case 'recover-post-copy':
     case 'resume-source':
     case 'destroy-source-copy':
     case 'destroy-destination-copy':
@@ -239,11 +306,12 @@ function decide(migration: Migration, verdict: TruthVerdict, nowMs: number, limi
   }
 }
 
-function waitForTruth(migration: Migration, why: string, nowMs: number, limits: StepLimits, sourceMoving: boolean): Step {
-  if (sourceMoving) {
-    // The transfer may take as long as it needs: the wait for the truth begins when it is over.
-    const moving = { ...migration, resolution: migration.resolution && { ...migration.resolution, sinceMs: nowMs } };
-    return migration.abortAsked ? { migration: moving, effect: { kind: 'abort-transfer' } } : askAgain(moving);
+function waitForTruth(migration: Migration, why: string, nowMs: number, limits: StepLimits): Step {
+  const { resolution } = migration;
+  if (resolution !== null && resolution.workingSinceMs !== null) {
+    // The wait for the truth begins when the transfer is over.
+    const moving = withCause({ ...migration, resolution: { ...resolution, sinceMs: nowMs } }, tooLong(resolution, nowMs, limits));
+    return moving.abortAsked ? { migration: moving, effect: { kind: 'abort-transfer' } } : askAgain(moving);
   }
   if (waitedMs(migration, nowMs) > limits.truthWaitMsMax) {
     return fail(
@@ -253,6 +321,29 @@ function waitForTruth(migration: Migration, why: string, nowMs: number, limits: 
     );
   }
   return askAgain(migration);
+}
+
+/** Why a transfer that nobody steers any more is given up; null while it may go on. */
+function tooLong({ workingSinceMs, haltedSinceMs }: Resolution, nowMs: number, limits: StepLimits): Refusal | null {
+  if (haltedSinceMs !== null && nowMs - haltedSinceMs > limits.switchOverMsMax) {
+    const message = `the VM was halted for its last round for ${seconds(nowMs - haltedSinceMs)} s without coming to an end`;
+    return { code: 'switch-over-stalled', message };
+  }
+  if (workingSinceMs !== null && nowMs - workingSinceMs > limits.unattendedMsMax) {
+    const message = `the transfer went on for ${seconds(nowMs - workingSinceMs)} s after its agent had died, without coming to an end`;
+    return { code: 'migration-stalled', message };
+  }
+  return null;
+}
+
+/** Asks for the abort for this cause, unless it was asked for already. */
+function withCause(migration: Migration, cause: Refusal | null): Migration {
+  if (cause === null || migration.abortAsked || migration.resolution === null) return migration;
+  return { ...askAbort(migration), resolution: { ...migration.resolution, cause } };
+}
+
+function seconds(ms: number): number {
+  return Math.round(ms / 1000);
 }
 
 function waitedMs({ resolution }: Migration, nowMs: number): number {
@@ -270,15 +361,12 @@ function leftAsItIs(correction: string): Refusal {
 function countVerdict(migration: Migration, verdict: TruthVerdict, nowMs: number): Migration {
   const before = migration.resolution;
   const confirmations = before?.verdict === verdict.kind ? before.confirmations + 1 : 1;
-  return {
-    ...migration,
-    resolution: { sinceMs: before?.sinceMs ?? nowMs, verdict: verdict.kind, confirmations, cause: before?.cause ?? null },
-  };
+  return { ...migration, resolution: { ...(before ?? unresolved(nowMs, null)), verdict: verdict.kind, confirmations } };
 }
 
 function stayedBecause(migration: Migration): Refusal {
   const cause = migration.resolution?.cause ?? null;
-  if (migration.abortAsked && cause?.code !== 'migration-stalled') {
+  if (migration.abortAsked && !isOwnAbort(cause?.code)) {
     return { code: 'aborted', message: 'aborted on request; the VM runs on its source' };
   }
   if (cause !== null && isUnclear(cause.code))
@@ -286,12 +374,17 @@ function stayedBecause(migration: Migration): Refusal {
   return cause ?? { code: 'migration-failed', message: 'the hypervisor called it complete, but the VM still runs on its source' };
 }
 
+/** Nobody asked for these aborts but the machine itself. */
+function isOwnAbort(code: Refusal['code'] | undefined): boolean {
+  return code === 'migration-stalled' || code === 'switch-over-stalled' || code === 'not-converging';
+}
+
 function noted({ code, message }: Refusal, note: string | null): Refusal {
   return { code, message: note === null ? message : `${message}; ${note}` };
 }
 
 function isMoving(truth: VmTruth): boolean {
-  return truth.kind === 'present' ? truth.jobActive : truth.kind === 'image' && truth.standing === 'moving';
+  return truth.kind === 'present' ? truth.jobActive || truth.postCopy === 'active' : truth.kind === 'image' && truth.standing === 'moving';
 }
 
 /** A source that sends a sealed image asks the destination's end through whoever watches it; unwatched it would give up. */
@@ -327,5 +420,5 @@ export function outcomeOf(migration: Migration): 'moved' | 'stayed' | 'unclear' 
 }
 
 function isUnclear(code: Refusal['code']): boolean {
-  return code === 'two-copies' || code === 'zero-copies' || code === 'truth-unknown';
+  return code === 'two-copies' || code === 'zero-copies' || code === 'memory-lost' || code === 'truth-unknown';
 }

@@ -7,6 +7,7 @@ import type { Refusal } from '#core/model/result.ts';
 
 /** What puts things right on one of the hosts. */
 export type Correction =
+  | 'recover-post-copy'
   | 'resume-source'
   | 'destroy-source-copy'
   | 'destroy-destination-copy'
@@ -22,7 +23,7 @@ export type TruthVerdict =
   | { readonly kind: Correction }
   | { readonly kind: 'unclear'; readonly refusal: Refusal };
 
-type Place = 'unreachable' | 'excluded' | 'absent' | 'off' | 'moving' | 'running' | 'halted' | ImageStanding;
+type Place = 'unreachable' | 'excluded' | 'absent' | 'off' | 'moving' | 'running' | 'halted' | 'half' | ImageStanding;
 
 function placeOf(truth: VmTruth): Place {
   switch (truth.kind) {
@@ -37,7 +38,9 @@ function placeOf(truth: VmTruth): Place {
     default:
       return truth satisfies never;
   }
-  if (truth.jobActive) return 'moving';
+  // The hypervisor calls a post-copy that failed a job at work: it waits to be recovered.
+  if (truth.postCopy === 'failed') return 'half';
+  if (truth.jobActive || truth.postCopy === 'active') return 'moving';
   switch (truth.state) {
     case 'running':
       return 'running';
@@ -61,6 +64,9 @@ function placeOf(truth: VmTruth): Place {
  * | absent, off          | zero copies     | wait               | on destination      | wait                |
  * | image given          | take it back (*)| wait               | forget the image    | discard it (*)      |
  *
+ * A post-copy that failed has left half of the VM's memory on each host ("half"): both halves are needed, so neither copy is touched,
+ * and the migration is taken up again; a half without the other is a VM whose memory is lost.
+ *
  * A job at work or a host out of reach on either side means wait, and so does an image that its source still moves or keeps: that
  * agent ends by starting it again. Destroying a halted destination copy while the source lives is safe because with QEMU's return
  * path the source gives up only after the destination runs.
@@ -75,6 +81,7 @@ export function judgeTruth(source: VmTruth, destination: VmTruth): TruthVerdict 
   const to = placeOf(destination);
   const waiting = reasonToWait(from, to);
   if (waiting !== null) return { kind: 'wait', why: waiting };
+  if (from === 'half' || to === 'half') return withHalves(from, to);
   if (from === 'running') return withRunningSource(to);
   if (from === 'halted') return withHaltedSource(to);
   return from === 'given' ? withGivenImage(to) : withoutSource(to);
@@ -88,6 +95,16 @@ function reasonToWait(from: Place, to: Place): string | null {
   if (to === 'restoring') return 'the destination is starting the VM from its image';
   if (to === 'excluded' && from !== 'running') return 'the destination is revoked and is not asked';
   return null;
+}
+
+/** A destination that runs and knows of no post-copy has all of the memory; the source did not hear of it. */
+function withHalves(from: Place, to: Place): TruthVerdict {
+  if (from === 'half' && to === 'half') return { kind: 'recover-post-copy' };
+  if (from === 'half' && to === 'running') return { kind: 'destroy-source-copy' };
+  const [half, other] = from === 'half' ? ['source', 'destination'] : ['destination', 'source'];
+  if ((from === 'half' ? to : from) === 'excluded') return { kind: 'wait', why: `the ${other} is revoked and is not asked` };
+  const advice = 'its memory is lost: stop what is left of it and start it anew from its disk';
+  return unclear('memory-lost', `the ${half} has one half of the VM's memory and the ${other} nothing of the other: ${advice}`);
 }
 
 function withRunningSource(to: Place): TruthVerdict {

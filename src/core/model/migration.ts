@@ -1,10 +1,19 @@
 import type { ChannelKind, ChannelReading, Proof, TuningRecord } from './channel.ts';
+import type { TransferPlan } from './forecast.ts';
 import type { HostId } from './host.ts';
 import type { MoveCause } from './ledger.ts';
+import type { HostCost, Measures } from './measures.ts';
+import type { Decision, MethodWish } from './method.ts';
 import type { Refusal } from './result.ts';
-import type { VmId, VmState } from './vm.ts';
+import type { PostCopyState, VmId, VmState } from './vm.ts';
 
 export type Phase = 'asked' | 'checked' | 'secured' | 'copying' | 'resolving' | 'verifying' | 'done' | 'failed';
+
+/**
+ * Where the VM is while the hypervisor works. `stopped`: halted on its source for the last round. `post-copy`: runs on the
+ * destination, parts of its memory are still on the source. `post-copy-failed`: the same with the connection lost: it is halted.
+ */
+export type TransferStage = 'copying' | 'stopped' | 'post-copy' | 'post-copy-failed';
 
 /** Progress of the hypervisor's job. Null where the hypervisor does not say. */
 export interface Progress {
@@ -17,6 +26,9 @@ export interface Progress {
   readonly pageSizeBytes: number | null;
   readonly iteration: number | null;
   readonly expectedDowntimeMs: number | null;
+  readonly stage: TransferStage;
+  /** Percent of its CPU time that auto-converge takes from the VM. */
+  readonly throttlePercent: number | null;
 }
 
 /** What the source's hypervisor said of a finished job. */
@@ -27,6 +39,9 @@ export interface JobOutcome {
   readonly iterations: number | null;
   /** What protected the bytes, by a channel that is not IPsec; null where nothing did. Absent for IPsec, whose proof tells it. */
   readonly cipher?: string | null;
+  /** What the agent adds: how often it began, and the CPU time that the source spent on it. */
+  readonly attempts?: number;
+  readonly sourceCost?: HostCost | null;
 }
 
 /**
@@ -40,7 +55,7 @@ export type ImageStanding = 'moving' | 'kept' | 'given' | 'offered' | 'opened' |
 /** What one host knows of the VM, asked when the source's word alone is not enough. */
 export type VmTruth =
   | { readonly kind: 'absent' }
-  | { readonly kind: 'present'; readonly state: VmState; readonly jobActive: boolean }
+  | { readonly kind: 'present'; readonly state: VmState; readonly jobActive: boolean; readonly postCopy: PostCopyState | null }
   /** The VM does not run here, but there is an image of it. */
   | { readonly kind: 'image'; readonly standing: ImageStanding }
   | { readonly kind: 'unreachable' }
@@ -63,6 +78,7 @@ export interface MigrationRequest {
   readonly grantId: string | null;
   readonly planId: string | null;
   readonly vmEpoch: number;
+  readonly wish: MethodWish;
   readonly askedAtMs: number;
 }
 
@@ -72,6 +88,9 @@ export interface Resolution {
   /** The newest verdict, and how often in a row both hosts' answers gave it. */
   readonly verdict: string;
   readonly confirmations: number;
+  /** Since when the hypervisor has been at work meanwhile, and since when with the VM halted on its source; null while it is not. */
+  readonly workingSinceMs: number | null;
+  readonly haltedSinceMs: number | null;
   /** What to report if the VM turns out to have stayed on its source. */
   readonly cause: Refusal | null;
 }
@@ -86,6 +105,12 @@ export interface Migration {
   /** The least memory that was ever left to send, and when: what shows a stall. */
   readonly leastRemaining: { readonly bytes: number; readonly atMs: number } | null;
   readonly outcome: JobOutcome | null;
+  /** How the transfer was to be made; null before it was chosen. */
+  readonly plan: TransferPlan | null;
+  /** What the choice of the method and the autopilot decided, oldest first. */
+  readonly decisions: readonly Decision[];
+  /** What it cost, as seen from both hosts and from outside; null until it is known. */
+  readonly measures: Measures | null;
   readonly tuning: TuningRecord | null;
   /** The source's end of the channel as the transfer began and as it ended. */
   readonly channelBefore: ChannelReading | null;

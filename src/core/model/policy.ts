@@ -1,4 +1,5 @@
 import type { ChannelProfile } from './channel.ts';
+import type { AutoConverge, Compression, PilotPolicy, PresetName, Rung } from './method.ts';
 
 /** The planner's mode: `observe` plans and moves nothing, `approve` waits for a person, `automatic` moves. */
 export type Mode = 'observe' | 'approve' | 'automatic';
@@ -19,6 +20,15 @@ export interface ChannelPolicy {
     readonly mtuBytesMax: number;
   };
   readonly clockSkewMsMax: number;
+}
+
+/** How transfers are made when nobody asks for anything else. */
+export interface MigrationPolicy {
+  readonly pilot: PilotPolicy;
+  readonly streams: number;
+  readonly compression: Compression;
+  /** Largest error in a prediction's favour that is still believed: below this share of the budget a pre-copy is started. */
+  readonly predictionMarginPercent: number;
 }
 
 /** The operator's wishes. Percentages are of the host's capacity. */
@@ -45,7 +55,31 @@ export interface Policy {
   readonly downtimeMsMax: number;
   /** A migration without progress for this long is aborted. */
   readonly noProgressMsMax: number;
+  readonly migration: MigrationPolicy;
   readonly channel: ChannelPolicy;
+}
+
+const throttle: AutoConverge = { initialPercent: 20, incrementPercent: 10 };
+
+/** What each preset tries, in this order. */
+export const ladders: Readonly<Record<PresetName, readonly Rung[]>> = {
+  gentle: [{ kind: 'raise-downtime' }],
+  balanced: [{ kind: 'raise-downtime' }, { kind: 'compress', compression: 'xbzrle' }, { kind: 'auto-converge', ...throttle }],
+  'must-move': [{ kind: 'raise-downtime' }, { kind: 'auto-converge', ...throttle }, { kind: 'post-copy' }, { kind: 'stop-and-copy' }],
+};
+
+/** A preset's settings before the operator's own. */
+export function pilotPolicyOf(preset: PresetName): PilotPolicy {
+  const mustMove = preset === 'must-move';
+  return {
+    preset,
+    ladder: ladders[preset],
+    downtimeMsBudget: preset === 'gentle' ? 500 : 1000,
+    allowPostCopy: false,
+    stopMsMax: mustMove ? 30_000 : 0,
+    patienceMs: 15_000,
+    switchOverMsMax: 10_000,
+  };
 }
 
 /** AES-256-GCM with ECP-384 and, where both ends can, 64-bit sequence numbers; certificates; tunnel mode. */
@@ -79,6 +113,7 @@ export const defaultPolicy: Policy = {
   migrationBandwidthBytesPerSecond: 0,
   downtimeMsMax: 300,
   noProgressMsMax: 150_000,
+  migration: { pilot: pilotPolicyOf('balanced'), streams: 1, compression: 'none', predictionMarginPercent: 10 },
   channel: {
     profile: defaultProfile,
     tuning: { mode: 'clamp', mtuBytesMax: 9000 },

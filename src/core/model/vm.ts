@@ -5,6 +5,9 @@ export type VmId = string;
 
 export type VmState = 'running' | 'paused' | 'incoming' | 'shut-off' | 'crashed' | 'unknown';
 
+/** A VM whose memory is on two hosts. `failed`: halted, because the hosts have lost each other; neither half may be destroyed. */
+export type PostCopyState = 'active' | 'failed';
+
 /** What one host knows of one VM. */
 export interface VmView {
   readonly vmId: VmId;
@@ -15,6 +18,8 @@ export interface VmView {
   readonly persistent: boolean;
   /** A migration job of the hypervisor is at work on it. */
   readonly jobActive: boolean;
+  /** Null outside of post-copy. */
+  readonly postCopy: PostCopyState | null;
 }
 
 /** One reading of a VM; rates are means since the previous reading, null on the first. */

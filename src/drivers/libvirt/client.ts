@@ -6,7 +6,7 @@ import { LibvirtError } from './errors.ts';
 import type { LibvirtEvent } from './events.ts';
 import { feature } from './flags.ts';
 import * as rpc from './procedures.ts';
-import type { DomainRef, TypedParam } from './values.ts';
+import type { DomainRef } from './values.ts';
 
 export interface ClientOptions extends ConnectionOptions {
   /** Such as `qemu:///system`; null lets the daemon choose. */
@@ -256,12 +256,32 @@ export class LibvirtClient {
     return this.#call(rpc.migrateSetMaxDowntime, { domain, downtimeMs }, wait);
   }
 
-  async migrateSetMaxSpeed(domain: DomainRef, mebibytesPerSecond: number, wait?: Wait): Promise<void> {
-    return this.#call(rpc.migrateSetMaxSpeed, { domain, mebibytesPerSecond }, wait);
+  /** `flags`: `maxSpeedFlag` values or-ed. */
+  async migrateSetMaxSpeed(domain: DomainRef, mebibytesPerSecond: number, flags: number, wait?: Wait): Promise<void> {
+    return this.#call(rpc.migrateSetMaxSpeed, { domain, mebibytesPerSecond, flags }, wait);
   }
 
   async migrateStartPostCopy(domain: DomainRef, wait?: Wait): Promise<void> {
     return this.#call(rpc.migrateStartPostCopy, { domain, flags: 0 }, wait);
+  }
+
+  /** Starts to look which memory a running domain writes; `seconds` from 1 to 60, `flags`: a `dirtyRateMode`. */
+  async startDirtyRateCalc(domain: DomainRef, seconds: number, flags: number, wait?: Wait): Promise<void> {
+    return this.#call(rpc.startDirtyRateCalc, { domain, seconds, flags }, wait);
+  }
+
+  async domainCapabilities(choice: rpc.EmulatorChoice, wait?: Wait): Promise<string> {
+    return this.#call(rpc.getDomainCapabilities, choice, wait);
+  }
+
+  /** A `cpuComparison`; `flags`: `compareCpuFlag` values or-ed. */
+  async compareHypervisorCpu(choice: rpc.EmulatorChoice, cpuXml: string, flags: number, wait?: Wait): Promise<number> {
+    return this.#call(rpc.compareHypervisorCpu, { ...choice, cpuXml, flags }, wait);
+  }
+
+  /** Names of libvirt's virtual networks; `flags`: `networkListFlag` values or-ed. */
+  async networkNames(flags: number, wait?: Wait): Promise<readonly string[]> {
+    return (await this.#call(rpc.listAllNetworks, flags, wait)).map((network) => network.name);
   }
 
   /** Asks for events of one kind (`eventId`), of one domain or of all. Answers the id to deregister with. */
@@ -292,11 +312,3 @@ export class LibvirtClient {
     return this.#connection.call(procedure, args, options);
   }
 }
-
-/** What a migration parameter is called on the wire (VIR_MIGRATE_PARAM_*). */
-export const migrateParam = {
-  uri: (value: string): TypedParam => ({ field: 'migrate_uri', type: 'string', value }),
-  listenAddress: (value: string): TypedParam => ({ field: 'listen_address', type: 'string', value }),
-  /** MiB/s. */
-  bandwidth: (value: bigint): TypedParam => ({ field: 'bandwidth', type: 'u64', value }),
-} as const;

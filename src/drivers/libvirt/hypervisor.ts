@@ -1,29 +1,33 @@
 import { dirname, join } from 'node:path';
 
+import type { VmDefinition } from '#core/model/definition.ts';
+import type { MemoryActivity } from '#core/model/forecast.ts';
+import type { TransferOptions } from '#core/model/method.ts';
 import type { JobOutcome, Progress } from '#core/model/migration.ts';
-import { PlimsollError } from '#core/model/result.ts';
+import { PlimsollError, type Refusal } from '#core/model/result.ts';
 import type { VmId, VmSample, VmView } from '#core/model/vm.ts';
-import type { Hypervisor, HypervisorEvent, MigrateRequest } from '#core/ports.ts';
+import type { Hypervisor, HypervisorEvent, JobChange, MigrateRequest } from '#core/ports.ts';
 
 import { updateTlsFiles, type AdminOptions } from './admin-client.ts';
-import { openUnixSocket, type LibvirtClient, type LongWait, type Wait } from './client.ts';
+import { openUnixSocket, type LibvirtClient, type Wait } from './client.ts';
+import { readDefinition } from './definition.ts';
+import { jobOf, runningDomain } from './domain-look.ts';
 import { LibvirtError } from './errors.ts';
 import type { LibvirtEvent } from './events.ts';
-import { domainState, eventId, jobType, listFlag, serverFault, statsFlag, statsGroup } from './flags.ts';
+import { domainState, eventId, listFlag, statsFlag, statsGroup, xmlFlag } from './flags.ts';
+import { offerOf, type DriverOffer } from './host-offer.ts';
 import type { KeepAliveOptions } from './keep-alive.ts';
 import { LibvirtImages } from './images.ts';
 import { Link, type LinkOptions } from './link.ts';
-import {
-  bracketed,
-  defaultMigrationRun,
-  migrateArguments,
-  MigrationRun,
-  type MigrationForward,
-  type MigrationRunOptions,
-} from './migration-run.ts';
+import { lookAtMemory } from './memory-look.ts';
+import { dotted, methodFaultOf, type HypervisorVersions } from './method-fault.ts';
+import { bracketed } from './migrate-arguments.ts';
+import { defaultMigrationRun, type MigrationRunOptions } from './migration-run.ts';
 import { toPlimsollError } from './refusals.ts';
+import { hostSurroundings, type Surroundings } from './surroundings.ts';
+import { LibvirtTransfers, unlessUnsupported, type ThroughRequest } from './transfers.ts';
 import type { DomainRef } from './values.ts';
-import { readVmFacts, toVmView, VmSampler, type VmFacts } from './vm-stats.ts';
+import { overheadSeconds, postCopyOf, readVmFacts, toVmView, viewGroups, VmSampler, type VmFacts } from './vm-stats.ts';
 
 export interface LibvirtHypervisorOptions {
   /** Such as `/run/libvirt/libvirt-sock`. */
@@ -43,12 +47,13 @@ export interface LibvirtHypervisorOptions {
   readonly migrationRun?: Partial<MigrationRunOptions>;
   /** Where a peer's daemon listens; the default is `qemu+tls` to the peer's address. */
   readonly destinationUri?: (request: MigrateRequest) => string;
+  /** What libvirt does not tell of this host; the default looks at it. */
+  readonly surroundings?: Surroundings;
   /** Monotonic milliseconds. */
   readonly monotonicMs?: () => number;
 }
 
-/** A migration that goes through a forward of this host instead of straight to the peer's address. */
-export type ThroughRequest = MigrateRequest & { readonly through?: MigrationForward };
+export type { ThroughRequest } from './transfers.ts';
 
 /** The hypervisor port, and what channels other than IPsec need beyond it. */
 export interface LibvirtDriver extends Hypervisor {
@@ -56,9 +61,6 @@ export interface LibvirtDriver extends Hypervisor {
   migrate(request: ThroughRequest, onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<JobOutcome>;
 }
 
-/** One of the four places of the work connection stays free for `resume` and `destroy`. */
-const migrationsMax = 3;
-const viewGroups = statsGroup.state | statsGroup.balloon | statsGroup.vcpu;
 const sampleGroups = viewGroups | statsGroup.cpu | statsGroup.interface | statsGroup.block;
 
 /**
@@ -76,7 +78,8 @@ class LibvirtHypervisor implements LibvirtDriver {
   readonly #sampler = new VmSampler();
   readonly #work: Link;
   readonly #watch: Link;
-  #migrations = 0;
+  readonly #transfers: LibvirtTransfers;
+  readonly #surroundings: Surroundings;
 
   constructor(options: LibvirtHypervisorOptions) {
     this.#options = options;
@@ -88,15 +91,15 @@ class LibvirtHypervisor implements LibvirtDriver {
       onDown: () => this.#emit({ kind: 'disconnected' }),
     });
     const saveFolder = options.saveFolder ?? '/var/lib/libvirt/qemu/save';
-    this.images = new LibvirtImages({ work: this.#work, watch: this.#watch }, { saveFolder, run: runOptions(options) });
+    const links = { work: this.#work, watch: this.#watch };
+    this.images = new LibvirtImages(links, { saveFolder, run: runOptions(options) });
+    this.#transfers = new LibvirtTransfers(links, { run: runOptions(options), destinationUri: options.destinationUri ?? this.#tlsUri });
+    this.#surroundings = options.surroundings ?? hostSurroundings();
   }
 
   async version(signal: AbortSignal): Promise<string> {
-    return this.#watched(signal, async (client, wait) => {
-      const libvirt = dotted(await client.libVersion(wait));
-      const type = await client.type(wait);
-      return `libvirt ${libvirt}, ${type} ${dotted(await client.version(wait))}`;
-    });
+    const { libvirt, type, hypervisor } = await this.#versions(signal);
+    return `libvirt ${dotted(libvirt)}, ${type} ${dotted(hypervisor)}`;
   }
 
   async listVms(signal: AbortSignal): Promise<readonly VmView[]> {
@@ -135,31 +138,52 @@ class LibvirtHypervisor implements LibvirtDriver {
   }
 
   async migrate(request: ThroughRequest, onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<JobOutcome> {
-    if (this.#migrations >= migrationsMax) {
-      throw new PlimsollError('migration-limit', `${migrationsMax} migrations already leave this host; wait until one has ended`);
-    }
-    this.#migrations += 1;
+    await this.#mustBePossible(request.options, signal);
+    return this.#transfers.migrate(request, onProgress, signal);
+  }
+
+  async recoverPostCopy(request: ThroughRequest, onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<JobOutcome> {
+    await this.#mustBePossible(request.options, signal);
+    return this.#transfers.recover(request, onProgress, signal);
+  }
+
+  async changeJob(vmId: VmId, change: JobChange, signal: AbortSignal): Promise<void> {
+    return this.#transfers.change(vmId, change, signal);
+  }
+
+  async methodFault(options: TransferOptions, signal: AbortSignal): Promise<Refusal | null> {
+    return methodFaultOf(options, await this.#versions(signal));
+  }
+
+  async measureMemory(vmId: VmId, durationMs: number, signal: AbortSignal): Promise<MemoryActivity> {
+    return this.#watched(signal, async (client) =>
+      lookAtMemory(client, await runningDomain(client, vmId, { signal }), durationMs, { signal }),
+    );
+  }
+
+  async define(vmId: VmId, signal: AbortSignal): Promise<{ readonly definition: VmDefinition; readonly text: string }> {
+    return this.#watched(signal, async (client, wait) => {
+      const domain = await client.lookupByUuid(vmId, wait);
+      const text = await client.xmlDesc(domain, xmlFlag.migratable, wait);
+      return { definition: readDefinition(text, await client.isPersistent(domain, wait)), text };
+    });
+  }
+
+  async offerFor(definition: VmDefinition, text: string, signal: AbortSignal): Promise<DriverOffer> {
+    return this.#watched(signal, async (client) => offerOf(client, this.#surroundings, { definition, text }, { signal }));
+  }
+
+  async overheadCpuSeconds(vmId: VmId, signal: AbortSignal): Promise<number | null> {
     try {
-      const watch = await this.#watch.client(signal);
-      const work = await this.#work.client(signal);
-      const domain = await this.#running(watch, request.vmId, { signal });
-      if ((await jobOf(watch, domain, { signal })) !== 'none') {
-        throw new PlimsollError('vm-busy', `libvirt already has a job on VM ${domain.name}; wait until it has ended, or abort it`);
-      }
-      const persistent = await watch.isPersistent(domain, { signal });
-      // QEMU keeps the value until the next migration, so it is in force from the first iteration on.
-      await watch.migrateSetMaxDowntime(domain, request.downtimeMsMax, { signal }).catch(unlessUnsupported);
-      const { through } = request;
-      const destinationUri = through === undefined ? (this.#options.destinationUri ?? this.#tlsUri)(request) : socketUri(through);
-      const dataPort = through === undefined ? {} : { dataPort: through.dataPort };
-      const perform = migrateArguments(domain, request, { persistent, destinationUri, ...dataPort });
-      const job = { domain, call: async (client: LibvirtClient, wait: LongWait) => client.migrate(perform, wait) };
-      const run = new MigrationRun({ work, watch: async (wait) => this.#watch.client(wait) }, job, runOptions(this.#options));
-      return await run.run(onProgress, signal);
+      return await this.#watched(signal, async (client, wait) => {
+        const domain = await client.lookupByUuid(vmId, wait);
+        const request = { domains: [domain], stats: statsGroup.cpu | statsGroup.vcpu, flags: statsFlag.noWait };
+        const [record] = domain.id < 0 ? [] : await client.allDomainStats(request, wait);
+        return record === undefined ? null : overheadSeconds(record.params);
+      });
     } catch (error) {
-      throw toPlimsollError(error);
-    } finally {
-      this.#migrations -= 1;
+      if (error instanceof PlimsollError && error.code === 'vm-unknown') return null;
+      throw error;
     }
   }
 
@@ -167,14 +191,21 @@ class LibvirtHypervisor implements LibvirtDriver {
     return this.#watched(signal, async (client, wait) => {
       const domain = await client.lookupByUuid(vmId, wait);
       // Nothing to abort is what the caller wants; libvirt would call it an error.
-      if ((await jobOf(client, domain, wait)) !== 'none') await client.abortJob(domain, wait);
+      if ((await jobOf(client, domain, wait)) === 'none') return;
+      if (postCopyOf(await client.state(domain, wait)) !== null) {
+        throw new PlimsollError('vm-busy', `VM ${domain.name} is in post-copy and cannot come back; let it arrive, or recover it`);
+      }
+      await client.abortJob(domain, wait);
     });
   }
 
   async resume(vmId: VmId, signal: AbortSignal): Promise<void> {
     return this.#worked(signal, async (client, wait) => {
-      const domain = await this.#running(client, vmId, wait);
-      if ((await client.state(domain, wait)).state !== domainState.running) await client.resume(domain, wait);
+      const domain = await runningDomain(client, vmId, wait);
+      const state = await client.state(domain, wait);
+      // Half of its memory is on another host, where it may be running.
+      if (postCopyOf(state) !== null) throw new PlimsollError('vm-busy', `VM ${domain.name} is in post-copy; recover that, or let it end`);
+      if (state.state !== domainState.running) await client.resume(domain, wait);
     });
   }
 
@@ -242,10 +273,20 @@ class LibvirtHypervisor implements LibvirtDriver {
     for (const listener of this.#listeners) listener(event);
   }
 
-  async #running(client: LibvirtClient, vmId: VmId, wait: Wait): Promise<DomainRef> {
-    const domain = await client.lookupByUuid(vmId, wait);
-    if (domain.id < 0) throw new PlimsollError('vm-not-running', `VM ${domain.name} is not running on this host; start it first`);
-    return domain;
+  async #versions(signal: AbortSignal): Promise<HypervisorVersions> {
+    return this.#watched(signal, async (client, wait) => ({
+      type: await client.type(wait),
+      libvirt: Number(await client.libVersion(wait)),
+      hypervisor: Number(await client.version(wait)),
+    }));
+  }
+
+  async #mustBePossible(options: TransferOptions, signal: AbortSignal): Promise<void> {
+    if (options.method === 'save-restore') {
+      throw new PlimsollError('method-unsupported', 'save-restore is no migration of the hypervisor; save the VM and restore it');
+    }
+    const fault = await this.methodFault(options, signal);
+    if (fault !== null) throw new PlimsollError(fault.code, fault.message);
   }
 
   async #watched<T>(signal: AbortSignal, use: (client: LibvirtClient, wait: Wait) => Promise<T>): Promise<T> {
@@ -269,11 +310,6 @@ function runOptions(options: LibvirtHypervisorOptions): MigrationRunOptions {
   return { ...defaultMigrationRun, ...options.migrationRun };
 }
 
-/** libvirt's remote driver over a Unix socket; the socket leads to the peer's daemon. */
-function socketUri({ controlSocket }: MigrationForward): string {
-  return `qemu+unix:///system?socket=${encodeURIComponent(controlSocket)}`;
-}
-
 function linkOptions(options: LibvirtHypervisorOptions): Omit<LinkOptions, 'prepare' | 'onUp' | 'onDown'> {
   return {
     uri: options.uri,
@@ -289,33 +325,4 @@ async function factsOf(client: LibvirtClient, domain: DomainRef, wait: Wait): Pr
   const [record] = await client.allDomainStats({ domains: [domain], stats: viewGroups, flags: statsFlag.noWait }, wait);
   if (record === undefined) throw new LibvirtError('no-such-vm', `VM ${domain.name} left this host`);
   return readVmFacts(record);
-}
-
-/**
- * Whether libvirt is at work on a domain. The destination of a migration refuses to tell job statistics
- * (VIR_ERR_OPERATION_UNSUPPORTED), which is how an incoming copy is told from a paused one.
- */
-async function jobOf(client: LibvirtClient, domain: DomainRef, wait: Wait): Promise<'none' | 'active' | 'incoming'> {
-  if (domain.id < 0) return 'none';
-  try {
-    const { type } = await client.jobStats(domain, 0, wait);
-    return type === jobType.none ? 'none' : 'active';
-  } catch (error) {
-    if (!(error instanceof LibvirtError)) throw error;
-    if (error.server?.code === serverFault.operationUnsupported) return 'incoming';
-    // libvirt could not even look, for a job that does not let go.
-    if (error.code === 'vm-busy') return 'active';
-    // It stopped or left in between, or this hypervisor has no jobs.
-    if (error.code === 'invalid-state' || error.code === 'no-such-vm' || error.code === 'unsupported') return 'none';
-    throw error;
-  }
-}
-
-function unlessUnsupported(error: unknown): void {
-  if (!(error instanceof LibvirtError) || error.code !== 'unsupported') throw error;
-}
-
-/** libvirt packs versions as 1,000,000 * major + 1,000 * minor + release. */
-function dotted(packed: bigint): string {
-  return `${packed / 1_000_000n}.${(packed / 1_000n) % 1_000n}.${packed % 1_000n}`;
 }

@@ -1,10 +1,12 @@
-import type { JobOutcome, Progress } from '#core/model/migration.ts';
+import type { JobOutcome, Progress, TransferStage } from '#core/model/migration.ts';
 
+import { domainState, pausedReason } from './flags.ts';
+import type { DomainState } from './procedures.ts';
 import type { TypedParam } from './values.ts';
 import { numbers } from './vm-stats.ts';
 
 /** Fields are VIR_DOMAIN_JOB_*: times in ms, sizes in bytes, rates per second. */
-export function readProgress(params: readonly TypedParam[]): Progress {
+export function readProgress(params: readonly TypedParam[], stage: TransferStage): Progress {
   const values = numbers(params);
   return {
     elapsedMs: values.get('time_elapsed') ?? 0,
@@ -16,7 +18,20 @@ export function readProgress(params: readonly TypedParam[]): Progress {
     pageSizeBytes: values.get('memory_page_size') ?? null,
     iteration: values.get('memory_iteration') ?? null,
     expectedDowntimeMs: values.get('downtime') ?? null,
+    stage,
+    throttlePercent: values.get('auto_converge_throttle') ?? null,
   };
+}
+
+/**
+ * Where the source's half of a migration stands. libvirt gives a VM that it, QEMU or an operator halts during a migration the reason
+ * VIR_DOMAIN_PAUSED_MIGRATION; a VM that somebody had paused before is not halted for the last round, and keeps another reason.
+ */
+export function stageOf({ state, reason }: DomainState): TransferStage {
+  if (state !== domainState.paused) return 'copying';
+  if (reason === pausedReason.migration) return 'stopped';
+  if (reason === pausedReason.postCopy) return 'post-copy';
+  return reason === pausedReason.postCopyFailed ? 'post-copy-failed' : 'copying';
 }
 
 export function readOutcome(params: readonly TypedParam[]): JobOutcome {

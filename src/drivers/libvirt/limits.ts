@@ -25,3 +25,5 @@ export const migrateParamsMax = 64;
 export const nodeStatsMax = 16;
 /** REMOTE_AUTH_TYPE_LIST_MAX. */
 export const authTypesMax = 20;
+/** REMOTE_NETWORK_LIST_MAX. */
+export const networksMax = 16_384;

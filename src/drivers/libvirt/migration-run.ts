@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { JobOutcome, Progress } from '#core/model/migration.ts';
-import type { MigrateRequest } from '#core/ports.ts';
 
-import { migrateParam, type LibvirtClient, type LongWait } from './client.ts';
+import type { LibvirtClient, LongWait, Wait } from './client.ts';
 import { LibvirtError } from './errors.ts';
-import { jobStatsFlag, jobType, migrateFlag } from './flags.ts';
-import { outcomeOfProgress, readOutcome, readProgress } from './job-stats.ts';
-import type { JobStats, MigratePerform } from './procedures.ts';
+import { jobStatsFlag, jobType } from './flags.ts';
+import { outcomeOfProgress, readOutcome, readProgress, stageOf } from './job-stats.ts';
+import type { JobStats } from './procedures.ts';
 import type { DomainRef } from './values.ts';
+import { postCopyOf } from './vm-stats.ts';
 
 export interface MigrationRunOptions {
   readonly progressIntervalMs: number;
@@ -18,6 +18,8 @@ export interface MigrationRunOptions {
   readonly abortDeadlineMs: number;
   /** How long to wait for the final figures, which come as an event beside the answer. */
   readonly figuresDeadlineMs: number;
+  /** The recovery of a post-copy is asked for again for this long, until both QEMUs have noticed that they lost each other. */
+  readonly recoveryDeadlineMs: number;
 }
 
 export const defaultMigrationRun: MigrationRunOptions = {
@@ -25,6 +27,7 @@ export const defaultMigrationRun: MigrationRunOptions = {
   migrationDeadlineMs: 24 * 60 * 60_000,
   abortDeadlineMs: 60_000,
   figuresDeadlineMs: 1_000,
+  recoveryDeadlineMs: 30_000,
 };
 
 /** A way to the peer through this host: a socket that leads to its libvirtd, and a port that is forwarded to the same port there. */
@@ -34,38 +37,6 @@ export interface MigrationForward {
   readonly dataPort: number;
 }
 
-const loopback = '127.0.0.1';
-
-/** The arguments of a peer-to-peer live migration. TUNNELLED is not offered: see `migrateFlag`. */
-export function migrateArguments(
-  domain: DomainRef,
-  request: Pick<MigrateRequest, 'peerAddress' | 'streamSecurity' | 'bandwidthBytesPerSecond'>,
-  options: { readonly persistent: boolean; readonly destinationUri: string; readonly dataPort?: number },
-): MigratePerform {
-  const { dataPort } = options;
-  const address = dataPort === undefined ? request.peerAddress : loopback;
-  // MiB/s, rounded up: rounding a small cap down to 0 would mean "no cap".
-  const mebibytes = Math.ceil(request.bandwidthBytesPerSecond / (1024 * 1024));
-  // QEMU of both ends then uses the certificates that qemu.conf names (migrate_tls_x509_cert_dir); they are read anew each time.
-  const tls = request.streamSecurity === 'qemu-tls' ? migrateFlag.tls : 0;
-  const persistence = options.persistent ? migrateFlag.persistDestination | migrateFlag.undefineSource : 0;
-  return {
-    domain,
-    destinationUri: options.destinationUri,
-    params: [
-      migrateParam.uri(`tcp://${bracketed(address)}${dataPort === undefined ? '' : `:${dataPort}`}`),
-      migrateParam.listenAddress(address),
-      ...(mebibytes > 0 ? [migrateParam.bandwidth(BigInt(mebibytes))] : []),
-    ],
-    flags: migrateFlag.live | migrateFlag.peerToPeer | migrateFlag.abortOnError | persistence | tls,
-  };
-}
-
-/** An address as it stands in a URI: IPv6 in brackets. */
-export function bracketed(address: string): string {
-  return address.includes(':') ? `[${address}]` : address;
-}
-
 /** The watch connection as it is now: it may have been made again since the migration began. */
 export type Watch = (signal: AbortSignal) => Promise<LibvirtClient>;
 
@@ -73,7 +44,12 @@ export type Watch = (signal: AbortSignal) => Promise<LibvirtClient>;
 export interface LongJob {
   readonly domain: DomainRef;
   readonly call: (work: LibvirtClient, wait: LongWait) => Promise<void>;
+  /** Asked again and again while the call goes on, until libvirt accepts it. */
+  readonly meanwhile?: (watch: LibvirtClient, wait: Wait) => Promise<void>;
 }
+
+/** libvirt refuses what comes right at the start of a job (post-copy after 0.3 s, seen with 9.0); asked at this pace until it does not. */
+const meanwhilePauseMs = 50;
 
 /**
  * One migration, or one save: the long call on `work`; progress, abort and the final figures on `watch`.
@@ -110,7 +86,11 @@ export class MigrationRun {
     const over = new AbortController();
     const giveUp = new AbortController();
     // Settled at once, so that a listener that throws cannot change what the migration came to.
-    const side = Promise.allSettled([this.#reportProgress(onProgress, over.signal), this.#abortWhenAsked(signal, over.signal, giveUp)]);
+    const side = Promise.allSettled([
+      this.#reportProgress(onProgress, over.signal),
+      this.#abortWhenAsked(signal, over.signal, giveUp),
+      this.#doMeanwhile(over.signal),
+    ]);
     try {
       await this.#job.call(this.#work, { deadlineMs: this.#options.migrationDeadlineMs, signal: giveUp.signal });
     } catch (error) {
@@ -131,18 +111,44 @@ export class MigrationRun {
   async #reportProgress(onProgress: (progress: Progress) => void, over: AbortSignal): Promise<void> {
     while (await pause(this.#options.progressIntervalMs, over)) {
       // Not an error of the migration: the job may not have begun, or the VM may be about to leave.
-      const job = await this.#jobStats(0, over).catch(() => null);
-      if (job === null || job.type === jobType.none || over.aborted) continue;
-      this.#lastProgress = readProgress(job.params);
-      onProgress(this.#lastProgress);
+      const seen = await this.#look(over).catch(() => null);
+      if (seen === null || over.aborted) continue;
+      this.#lastProgress = seen;
+      onProgress(seen);
+    }
+  }
+
+  async #look(over: AbortSignal): Promise<Progress | null> {
+    const watch = await this.#watch(over);
+    const job = await watch.jobStats(this.#job.domain, 0, { signal: over });
+    if (job.type === jobType.none) return null;
+    const stage = stageOf(await watch.state(this.#job.domain, { signal: over }));
+    // There is no way back from post-copy: what looks like it is libvirt taking the source's half away at the end.
+    const before = this.#lastProgress?.stage;
+    const isOver = stage === 'copying' && (before === 'post-copy' || before === 'post-copy-failed');
+    return readProgress(job.params, isOver ? 'post-copy' : stage);
+  }
+
+  async #doMeanwhile(over: AbortSignal): Promise<void> {
+    const { meanwhile } = this.#job;
+    while (meanwhile !== undefined && (await pause(meanwhilePauseMs, over))) {
+      const accepted = await this.#watch(over)
+        .then(async (watch) => meanwhile(watch, { signal: over }))
+        .then(
+          () => true,
+          () => false,
+        );
+      if (accepted) return;
     }
   }
 
   async #abortWhenAsked(asked: AbortSignal, over: AbortSignal, giveUp: AbortController): Promise<void> {
     await aborted(AbortSignal.any([asked, over]));
-    const endMs = performance.now() + this.#options.abortDeadlineMs;
+    let endMs = performance.now() + this.#options.abortDeadlineMs;
     while (!over.aborted) {
       await this.#askAbort(over).catch(() => undefined);
+      // libvirt refuses an abort in post-copy, and has to: the only whole copy is in the making. The run goes on to its end.
+      if (await this.#isInPostCopy(over)) endMs = performance.now() + this.#options.abortDeadlineMs;
       if (performance.now() > endMs) giveUp.abort();
       if (!(await pause(100, over))) return;
     }
@@ -151,6 +157,12 @@ export class MigrationRun {
   async #askAbort(over: AbortSignal): Promise<void> {
     const watch = await this.#watch(over);
     await watch.abortJob(this.#job.domain, { signal: over });
+  }
+
+  async #isInPostCopy(over: AbortSignal): Promise<boolean> {
+    const watch = await this.#watch(over).catch(() => null);
+    const state = await watch?.state(this.#job.domain, { signal: over }).catch(() => null);
+    return state !== null && state !== undefined && postCopyOf(state) !== null;
   }
 
   async #jobStats(flags: number, signal: AbortSignal): Promise<JobStats> {

@@ -5,12 +5,14 @@ import {
   jobStatsParamsMax,
   migrateCookieBytesMax,
   migrateParamsMax,
+  networksMax,
   nodeStatsMax,
 } from './limits.ts';
 import {
   decodeDomain,
   decodeString,
   decodeTypedParams,
+  decodeUuid,
   domainBytesMin,
   encodeDomain,
   encodeString,
@@ -67,6 +69,16 @@ export interface JobStats {
   readonly params: readonly TypedParam[];
 }
 
+/** Whose word is asked for; null leaves the choice to libvirt. */
+export interface EmulatorChoice {
+  /** Path of its program. */
+  readonly emulator: string | null;
+  readonly architecture: string | null;
+  readonly machine: string | null;
+  /** `kvm`, `qemu`, ... */
+  readonly type: string | null;
+}
+
 export interface MigratePerform {
   readonly domain: DomainRef;
   readonly destinationUri: string | null;
@@ -89,6 +101,11 @@ const nothingIn = (): void => undefined;
 function domainFlags(encoder: XdrEncoder, args: DomainFlags): void {
   encodeDomain(encoder, args.domain);
   encoder.u32(args.flags);
+}
+
+function encodeEmulator(encoder: XdrEncoder, choice: EmulatorChoice): XdrEncoder {
+  for (const value of [choice.emulator, choice.architecture, choice.machine, choice.type]) encoder.optional(value, encodeString);
+  return encoder;
 }
 
 function nodeStats(decoder: XdrDecoder): { readonly stats: NodeStat[]; readonly available: number } {
@@ -150,6 +167,33 @@ export const nodeGetMemoryStats = procedure(
   nodeStats,
 );
 export const nodeGetFreeMemory = procedure(102, 'NODE_GET_FREE_MEMORY', nothingOut, (d) => d.u64());
+
+/** What an emulator of this host can give a domain; refused for a machine type or a kind of domain that it does not have. */
+export const getDomainCapabilities = procedure(
+  342,
+  'CONNECT_GET_DOMAIN_CAPABILITIES',
+  (e, args: EmulatorChoice) => encodeEmulator(e, args).u32(0),
+  decodeString,
+);
+export const compareHypervisorCpu = procedure(
+  393,
+  'CONNECT_COMPARE_HYPERVISOR_CPU',
+  (e, args: EmulatorChoice & { readonly cpuXml: string; readonly flags: number }) => {
+    encodeString(encodeEmulator(e, args), args.cpuXml);
+    e.u32(args.flags);
+  },
+  (d) => d.i32(),
+);
+export const listAllNetworks = procedure(
+  283,
+  'CONNECT_LIST_ALL_NETWORKS',
+  (e, flags: number) => e.i32(1).u32(flags),
+  (d) => {
+    const networks = d.array(networksMax, 20, (inner) => ({ name: decodeString(inner), uuid: decodeUuid(inner) }));
+    d.u32();
+    return networks;
+  },
+);
 
 /** Domains: find and read. */
 export const listAllDomains = procedure(
@@ -243,13 +287,24 @@ export const migrateSetMaxDowntime = procedure(
 export const migrateSetMaxSpeed = procedure(
   207,
   'DOMAIN_MIGRATE_SET_MAX_SPEED',
-  (e, args: { readonly domain: DomainRef; readonly mebibytesPerSecond: number }) => {
+  (e, args: { readonly domain: DomainRef; readonly mebibytesPerSecond: number; readonly flags: number }) => {
     encodeDomain(e, args.domain);
-    e.u64(BigInt(args.mebibytesPerSecond)).u32(0);
+    e.u64(BigInt(args.mebibytesPerSecond)).u32(args.flags);
   },
   nothingIn,
 );
 export const migrateStartPostCopy = procedure(364, 'DOMAIN_MIGRATE_START_POST_COPY', domainFlags, nothingIn);
+
+/** Whole seconds; the result appears among the domain's statistics. */
+export const startDirtyRateCalc = procedure(
+  427,
+  'DOMAIN_START_DIRTY_RATE_CALC',
+  (e, args: { readonly domain: DomainRef; readonly seconds: number; readonly flags: number }) => {
+    encodeDomain(e, args.domain);
+    e.i32(args.seconds).u32(args.flags);
+  },
+  nothingIn,
+);
 
 /** Events: register answers an id that each event of that registration carries. A null domain means all of them. */
 export const eventRegister = procedure(

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import type { DomainStats } from './procedures.ts';
-import { readVmFacts, toVmView, VmSampler } from './vm-stats.ts';
+import { overheadSeconds, postCopyOf, readVmFacts, toVmView, VmSampler } from './vm-stats.ts';
 
 const uuid = '466b12ad-41d1-465c-a339-b802545650a3';
 
@@ -86,5 +86,27 @@ describe('statistics of a VM', () => {
 
   it('name a state that this driver does not know', () => {
     expect(readVmFacts({ domain: { name: 'web', uuid, id: 3 }, params: [] }).state).toBe('unknown');
+  });
+
+  it('tell what the process used beyond its virtual CPUs, where both are known', () => {
+    const whole = { field: 'cpu.time', type: 'u64', value: 9_000_000_000n } as const;
+    const vcpus = [0, 1].map((index) => ({ field: `vcpu.${index}.time`, type: 'u64', value: 3_000_000_000n }) as const);
+    expect(overheadSeconds([whole, ...vcpus])).toBe(3);
+    expect(overheadSeconds([whole])).toBeNull();
+    expect(overheadSeconds(vcpus)).toBeNull();
+  });
+
+  it.each([
+    [1, 10, 'active'],
+    [1, 11, 'failed'],
+    [3, 12, 'active'],
+    [3, 13, 'failed'],
+    [1, 1, null],
+    [1, 12, null],
+    [3, 2, null],
+    [3, 10, null],
+    [5, 12, null],
+  ] as const)('tell post-copy: state %i with reason %i is %s', (state, reason, postCopy) => {
+    expect(postCopyOf({ state, reason })).toBe(postCopy);
   });
 });

@@ -1,8 +1,8 @@
 import { bytes, cores } from '#core/model/units.ts';
-import type { VmSample, VmState, VmView } from '#core/model/vm.ts';
+import type { PostCopyState, VmSample, VmState, VmView } from '#core/model/vm.ts';
 
-import { domainState } from './flags.ts';
-import type { DomainStats } from './procedures.ts';
+import { domainState, pausedReason, runningReason, statsGroup } from './flags.ts';
+import type { DomainState, DomainStats } from './procedures.ts';
 import type { TypedParam } from './values.ts';
 
 /** What is read of one domain from a bulk statistics record; null where the daemon did not say. */
@@ -10,7 +10,7 @@ export interface VmFacts {
   readonly vmId: string;
   readonly name: string;
   readonly state: VmState;
-  readonly stateReason: number;
+  readonly postCopy: PostCopyState | null;
   readonly active: boolean;
   readonly vcpus: number;
   readonly memoryBytes: number;
@@ -27,6 +27,9 @@ export interface VmCounters {
   readonly diskReadBytes: number | null;
   readonly diskWrittenBytes: number | null;
 }
+
+/** What `readVmFacts` needs for a view of a VM. */
+export const viewGroups = statsGroup.state | statsGroup.balloon | statsGroup.vcpu;
 
 const kib = 1024;
 const nsPerMs = 1_000_000;
@@ -50,7 +53,7 @@ export function readVmFacts(record: DomainStats): VmFacts {
     vmId: record.domain.uuid,
     name: record.domain.name,
     state: vmStates.get(values.get('state.state') ?? domainState.noState) ?? 'unknown',
-    stateReason: values.get('state.reason') ?? 0,
+    postCopy: postCopyOf({ state: values.get('state.state') ?? domainState.noState, reason: values.get('state.reason') ?? 0 }),
     active: record.domain.id >= 0,
     vcpus: values.get('vcpu.current') ?? values.get('vcpu.maximum') ?? 0,
     memoryBytes: memoryKib * kib,
@@ -75,7 +78,22 @@ export function toVmView(facts: VmFacts, more: { readonly persistent: boolean; r
     memoryBytes: bytes(facts.memoryBytes),
     persistent: more.persistent,
     jobActive: more.job !== 'none',
+    postCopy: facts.postCopy,
   };
+}
+
+/**
+ * Where a domain stands in a post-copy. Its source is paused with VIR_DOMAIN_PAUSED_POSTCOPY(_FAILED), its destination runs with
+ * VIR_DOMAIN_RUNNING_POSTCOPY(_FAILED), or is paused when it failed while an older libvirt watched.
+ */
+export function postCopyOf({ state, reason }: DomainState): PostCopyState | null {
+  if (state === domainState.running) {
+    if (reason === runningReason.postCopy) return 'active';
+    return reason === runningReason.postCopyFailed ? 'failed' : null;
+  }
+  if (state !== domainState.paused) return null;
+  if (reason === pausedReason.postCopy) return 'active';
+  return reason === pausedReason.postCopyFailed ? 'failed' : null;
 }
 
 /** Remembers the counters of the previous reading and turns the next one into rates. */
@@ -130,4 +148,16 @@ function sum(values: ReadonlyMap<string, number>, pattern: RegExp): number | nul
   let total: number | null = null;
   for (const [field, value] of values) if (pattern.test(field)) total = (total ?? 0) + value;
   return total;
+}
+
+/**
+ * CPU seconds of the process beyond its virtual CPUs: `cpu.time` minus every `vcpu.N.time`. libvirt reads both from /proc (or the
+ * cgroup), so threads that have ended count and what the kernel does for the process in interrupts does not.
+ */
+export function overheadSeconds(params: readonly TypedParam[]): number | null {
+  const values = numbers(params);
+  const wholeNs = values.get('cpu.time');
+  const vcpuNs = sum(values, /^vcpu\.\d+\.time$/u);
+  if (wholeNs === undefined || vcpuNs === null) return null;
+  return Math.max(0, wholeNs - vcpuNs) / (1_000 * nsPerMs);
 }

@@ -92,6 +92,12 @@ export class IpCommand {
     throw new PlimsollError('channel-failed', sentence, { cause: outcome });
   }
 
+  /** Every device with its kind, such as `bridge` or `veth`; empty for a card. */
+  async links(signal: AbortSignal): Promise<readonly { readonly name: string; readonly kind: string }[]> {
+    const links = linksIn(await this.run(['-j', '-d', 'link', 'show'], signal));
+    return links.map(({ ifname, linkinfo }) => ({ name: ifname, kind: linkinfo?.info_kind ?? '' }));
+  }
+
   /** Null when there is no such device. */
   async link(name: string, signal: AbortSignal): Promise<Link | null> {
     const links = linksIn(await this.run(['-j', '-d', 'link', 'show'], signal));

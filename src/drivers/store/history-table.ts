@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely';
-import { percentOf } from '#core/model/units.ts';
 import type { Sample } from '#core/model/sample.ts';
+import { historyPointOf } from '#core/store-rules.ts';
 import type { HistoryPoint } from '#core/store.ts';
 import { checked, rowShapes, writable } from './row-shapes.ts';
 import type { Tables } from './tables.ts';
@@ -16,17 +16,14 @@ export class HistoryTable {
     this.#database = database;
   }
 
-  /** A first sample has no CPU reading yet and is no point of history; a repeated one counts once. */
+  /** A repeated sample counts once. */
   async append(samples: readonly Sample[]): Promise<void> {
-    const rows = samples.flatMap(({ hostId, takenAtMs, host }) => {
-      if (host.cpuUsedCores === null) return [];
-      const row = {
-        host_id: hostId,
-        at_ms: takenAtMs,
-        cpu_percent: percentOf(host.cpuUsedCores, host.capacity.cpuCores),
-        memory_percent: percentOf(host.memoryUsedBytes, host.capacity.memoryBytes),
-      };
-      return [writable(rowShapes.history, row, 'history', `${hostId} at ${takenAtMs}`)];
+    const rows = samples.flatMap((sample) => {
+      const point = historyPointOf(sample);
+      if (point === null) return [];
+      const { hostId, atMs, cpuPercent, memoryPercent } = point;
+      const row = { host_id: hostId, at_ms: atMs, cpu_percent: cpuPercent, memory_percent: memoryPercent };
+      return [writable(rowShapes.history, row, 'history', `${hostId} at ${atMs}`)];
     });
     if (rows.length === 0) return;
     await this.#database.transaction().execute(async (transaction) => {

@@ -1,12 +1,10 @@
 import type { Kysely } from 'kysely';
 import { Type } from 'typebox';
 import type { LedgerEntry } from '#core/model/ledger.ts';
+import { atMs, id, orNull } from './basic-shapes.ts';
 import { ledgerOutcome, moveCause, refusalCode } from './records.ts';
 import { checked, writable } from './row-shapes.ts';
 import type { Tables } from './tables.ts';
-
-const id = Type.String({ minLength: 1 });
-const atMs = Type.Number({ minimum: 0 });
 
 const ledgerRow = Type.Object({
   migration_id: id,
@@ -17,7 +15,7 @@ const ledgerRow = Type.Object({
   started_at_ms: atMs,
   ended_at_ms: atMs,
   outcome: ledgerOutcome,
-  failure_code: Type.Union([Type.Null(), refusalCode]),
+  failure_code: orNull(refusalCode),
 });
 
 /** Every move ever made and its outcome; rows are added and never changed. */

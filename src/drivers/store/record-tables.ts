@@ -1,40 +1,16 @@
 import type { Kysely } from 'kysely';
-import type { Migration } from '#core/model/migration.ts';
 import type { Plan } from '#core/model/plan.ts';
 import type { StoredReceipt } from '#core/store.ts';
-import { migrationRecord, planRecord } from './records.ts';
+import { planRecord } from './records.ts';
 import { checked, parsedJson, rowShapes, writable } from './row-shapes.ts';
 import type { Tables } from './tables.ts';
 
-/** Migrations and plans, kept whole as JSON beside the columns they are found by; and receipts. */
+/** Plans, kept whole as JSON beside the columns they are found by; and receipts. */
 export class RecordTables {
   readonly #database: Kysely<Tables>;
 
   constructor(database: Kysely<Tables>) {
     this.#database = database;
-  }
-
-  async saveMigration(migration: Migration): Promise<void> {
-    const { migrationId, askedAtMs } = migration.request;
-    const record = JSON.stringify(writable(migrationRecord, migration, 'migrations', migrationId));
-    const changing = { asked_at_ms: askedAtMs, ended_at_ms: migration.endedAtMs, record };
-    await this.#database
-      .insertInto('migrations')
-      .values({ migration_id: migrationId, ...changing })
-      .onConflict((conflict) => conflict.column('migration_id').doUpdateSet(changing))
-      .execute();
-  }
-
-  async migration(migrationId: string): Promise<Migration | null> {
-    const row = await this.#database.selectFrom('migrations').select('record').where('migration_id', '=', migrationId).executeTakeFirst();
-    return row === undefined ? null : parsedJson(migrationRecord, row.record, 'migrations', migrationId);
-  }
-
-  async migrations(filter: { readonly open?: boolean; readonly limit: number }): Promise<readonly Migration[]> {
-    let query = this.#database.selectFrom('migrations').select(['migration_id', 'record']);
-    if (filter.open !== undefined) query = query.where('ended_at_ms', filter.open ? 'is' : 'is not', null);
-    const rows = await query.orderBy('asked_at_ms', 'desc').orderBy('position', 'desc').limit(filter.limit).execute();
-    return rows.map((row) => parsedJson(migrationRecord, row.record, 'migrations', row.migration_id));
   }
 
   /** A plan never changes: a second one with the same id is refused. */

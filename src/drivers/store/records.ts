@@ -5,16 +5,8 @@ import type { Migration } from '#core/model/migration.ts';
 import type { RefusalCode } from '#core/model/result.ts';
 import type { Plan } from '#core/model/plan.ts';
 import type { Grant } from '#core/store.ts';
-
-const text = Type.String();
-const id = Type.String({ minLength: 1 });
-const number = Type.Number();
-const count = Type.Integer({ minimum: 0 });
-const atMs = Type.Number({ minimum: 0 });
-
-function orNull<Schema extends Parameters<typeof Type.Union>[0][number]>(schema: Schema) {
-  return Type.Union([Type.Null(), schema]);
-}
+import { atMs, count, id, number, orNull, text } from './basic-shapes.ts';
+import { decision, measures, methodWish, transferPlan } from './transfer-records.ts';
 
 /** Codes are never reused, so a well-formed one from an older version stays readable. */
 export const refusalCode = Type.Unsafe<RefusalCode>(Type.String({ pattern: '^[a-z]+(-[a-z]+)*$' }));
@@ -111,6 +103,8 @@ const progress = Type.Object({
   pageSizeBytes: orNull(number),
   iteration: orNull(number),
   expectedDowntimeMs: orNull(number),
+  stage: Type.Enum(['copying', 'stopped', 'post-copy', 'post-copy-failed']),
+  throttlePercent: orNull(number),
 });
 
 const jobOutcome = Type.Object({
@@ -122,7 +116,14 @@ const jobOutcome = Type.Object({
 });
 
 const refusal = Type.Object({ code: refusalCode, message: text });
-const resolution = Type.Object({ sinceMs: atMs, verdict: text, confirmations: count, cause: orNull(refusal) });
+const resolution = Type.Object({
+  sinceMs: atMs,
+  verdict: text,
+  confirmations: count,
+  workingSinceMs: orNull(atMs),
+  haltedSinceMs: orNull(atMs),
+  cause: orNull(refusal),
+});
 
 export const migrationRecord = Type.Object({
   request: Type.Object({
@@ -138,6 +139,7 @@ export const migrationRecord = Type.Object({
     grantId: orNull(id),
     planId: orNull(id),
     vmEpoch: count,
+    wish: methodWish,
     askedAtMs: atMs,
   }),
   phase: Type.Enum(['asked', 'checked', 'secured', 'copying', 'resolving', 'verifying', 'done', 'failed']),
@@ -146,6 +148,9 @@ export const migrationRecord = Type.Object({
   progress: orNull(progress),
   leastRemaining: orNull(Type.Object({ bytes: number, atMs })),
   outcome: orNull(jobOutcome),
+  plan: orNull(transferPlan),
+  decisions: Type.Array(decision),
+  measures: orNull(measures),
   tuning: orNull(tuningRecord),
   channelBefore: orNull(channelReading),
   channelAfter: orNull(channelReading),

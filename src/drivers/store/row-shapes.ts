@@ -2,6 +2,7 @@
 import { type Static, type TSchema, Type } from 'typebox';
 import { Compile, type Validator } from 'typebox/compile';
 import { PlimsollError } from '#core/model/result.ts';
+import { atMs, id, orNull, text } from './basic-shapes.ts';
 
 const validators = new WeakMap<TSchema, Validator>();
 
@@ -35,11 +36,11 @@ export function checked<Schema extends TSchema>(schema: Schema, value: unknown, 
 }
 
 /** Reads a JSON column. Throws PlimsollError that names table, row and fault. */
-export function parsedJson<Schema extends TSchema>(schema: Schema, text: unknown, table: string, key: string): Static<Schema> {
-  if (typeof text !== 'string') throw corrupt(table, key, 'its JSON column holds no text');
+export function parsedJson<Schema extends TSchema>(schema: Schema, json: unknown, table: string, key: string): Static<Schema> {
+  if (typeof json !== 'string') throw corrupt(table, key, 'its JSON column holds no text');
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(json);
   } catch (cause) {
     throw corrupt(table, key, `its JSON cannot be read (${cause instanceof Error ? cause.message : String(cause)})`);
   }
@@ -59,10 +60,9 @@ export function writable<Value>(schema: TSchema, value: Value, table: string, ke
   );
 }
 
-const id = Type.String({ minLength: 1 });
-const text = Type.String();
-const atMs = Type.Number({ minimum: 0 });
-const atMsOrNull = Type.Union([Type.Null(), atMs]);
+const atMsOrNull = orNull(atMs);
+/** As much as an agent can send. */
+const definitionLengthMax = 1024 * 1024;
 
 /** Plain columns; words and JSON columns are checked by the shapes in records.ts. */
 export const rowShapes = {
@@ -86,4 +86,11 @@ export const rowShapes = {
   }),
   audit: Type.Object({ at_ms: atMs, who: id, verb: id, subject: text, detail: text }),
   receipt: Type.Object({ migration_id: id, sequence: Type.Integer({ minimum: 0 }), created_at_ms: atMs, envelope: text }),
+  vmSettings: Type.Object({
+    vm_id: id,
+    restartable: Type.Union([Type.Literal(0), Type.Literal(1)]),
+    address: orNull(id),
+    definition_text: orNull(Type.String({ maxLength: definitionLengthMax })),
+    updated_at_ms: atMs,
+  }),
 } as const;

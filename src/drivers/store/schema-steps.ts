@@ -6,7 +6,9 @@
 import { type Kysely, sql, type Transaction } from 'kysely';
 import { PlimsollError } from '#core/model/result.ts';
 import { securedMigrationOf } from './earlier-records.ts';
+import { rewriteMigrations } from './rewrite-migrations.ts';
 import type { Tables } from './tables.ts';
+import { transferSchema } from './transfer-schema.ts';
 
 type Step = (database: Transaction<Tables>) => Promise<void>;
 
@@ -140,20 +142,11 @@ async function securitySchema(database: Transaction<Tables>): Promise<void> {
     .addColumn('record', 'text', (column) => column.notNull())
     .addPrimaryKeyConstraint('tunings_key', ['host_a', 'host_b'])
     .execute();
-  await rewriteMigrations(database);
-}
-
-/** A row that is damaged already stays as it is: reading it says so, and the other rows stay readable. */
-async function rewriteMigrations(database: Transaction<Tables>): Promise<void> {
-  const rows = await database.selectFrom('migrations').select(['position', 'record']).execute();
-  for (const { position, record } of rows) {
-    const rewritten = securedMigrationOf(record);
-    if (rewritten !== null) await database.updateTable('migrations').set({ record: rewritten }).where('position', '=', position).execute();
-  }
+  await rewriteMigrations(database, securedMigrationOf);
 }
 
 /** Version n is the schema after the first n steps. */
-const steps: readonly Step[] = [firstSchema, firstHistorySchema, firstRecordSchema, securitySchema];
+const steps: readonly Step[] = [firstSchema, firstHistorySchema, firstRecordSchema, securitySchema, transferSchema];
 
 /** Brings the schema to this program's version. Throws `config-invalid` for a file of a newer version. */
 export async function upgradeSchema(database: Kysely<Tables>): Promise<void> {

@@ -1,12 +1,10 @@
 import type { Kysely } from 'kysely';
 import type { HostId } from '#core/model/host.ts';
+import { endedCertificatesKeptMs } from '#core/store-rules.ts';
 import type { AuditEntry, CertificateRecord, Grant, StoredTuning } from '#core/store.ts';
 import { grantRecord, tuningRecord } from './records.ts';
 import { checked, parsedJson, rowShapes, writable } from './row-shapes.ts';
 import type { Tables } from './tables.ts';
-
-/** Hosts get a new certificate each day: those that ended longer ago than this tell nobody anything. */
-const endedCertificatesKeptMs = 30 * 86_400_000;
 
 /** Certificates, break-glass grants, what was measured between hosts, and who did what. */
 export class SecurityTables {
@@ -16,7 +14,7 @@ export class SecurityTables {
     this.#database = database;
   }
 
-  /** With a host's new certificate, its long ended ones go. */
+  /** See `isLongEnded`. */
   async saveCertificate(certificate: CertificateRecord): Promise<void> {
     const changing = {
       host_id: certificate.hostId,

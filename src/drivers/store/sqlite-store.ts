@@ -13,19 +13,23 @@ import type {
   HistoryPoint,
   HostRecord,
   JoinToken,
+  MigrationQuery,
   Store,
   StoredReceipt,
   StoredTuning,
+  VmSettings,
 } from '#core/store.ts';
 import { EpochTables } from './epoch-tables.ts';
 import { HistoryTable } from './history-table.ts';
 import { HostTables } from './host-tables.ts';
 import { LedgerTable } from './ledger-table.ts';
+import { MigrationTable } from './migration-table.ts';
 import { RecordTables } from './record-tables.ts';
 import { upgradeSchema } from './schema-steps.ts';
 import { SecurityTables } from './security-tables.ts';
 import { openSqliteDialect } from './sqlite-dialect.ts';
 import type { Tables } from './tables.ts';
+import { VmSettingsTable } from './vm-settings-table.ts';
 
 /**
  * Opens (and makes) the file, or `:memory:`, and brings its schema up to date. Rejects with
@@ -53,8 +57,10 @@ class SqliteStore implements Store {
   readonly #hosts: HostTables;
   readonly #history: HistoryTable;
   readonly #ledger: LedgerTable;
+  readonly #migrations: MigrationTable;
   readonly #records: RecordTables;
   readonly #security: SecurityTables;
+  readonly #vmSettings: VmSettingsTable;
   #closed = false;
 
   constructor(database: Kysely<Tables>) {
@@ -63,8 +69,10 @@ class SqliteStore implements Store {
     this.#hosts = new HostTables(database);
     this.#history = new HistoryTable(database);
     this.#ledger = new LedgerTable(database);
+    this.#migrations = new MigrationTable(database);
     this.#records = new RecordTables(database);
     this.#security = new SecurityTables(database);
+    this.#vmSettings = new VmSettingsTable(database);
   }
 
   nextControllerEpoch = (): Promise<number> => this.#named('count the controller epoch', () => this.#epochs.nextControllerEpoch());
@@ -83,11 +91,13 @@ class SqliteStore implements Store {
     this.#named('read the history', () => this.#history.read(hostId, sinceMs, limit));
   trimHistory = (beforeMs: number): Promise<void> => this.#named('trim the history', () => this.#history.trim(beforeMs));
 
-  saveMigration = (migration: Migration): Promise<void> => this.#named('write a migration', () => this.#records.saveMigration(migration));
-  migration = (migrationId: string): Promise<Migration | null> =>
-    this.#named('read a migration', () => this.#records.migration(migrationId));
-  migrations = (filter: { readonly open?: boolean; readonly limit: number }): Promise<readonly Migration[]> =>
-    this.#named('read the migrations', () => this.#records.migrations(filter));
+  saveMigration = (migration: Migration): Promise<void> => this.#named('write a migration', () => this.#migrations.save(migration));
+  migration = (migrationId: string): Promise<Migration | null> => this.#named('read a migration', () => this.#migrations.read(migrationId));
+  migrations = (query: MigrationQuery): Promise<readonly Migration[]> =>
+    this.#named('read the migrations', () => this.#migrations.wanted(query));
+
+  saveVmSettings = (settings: VmSettings): Promise<void> => this.#named("write a VM's settings", () => this.#vmSettings.save(settings));
+  vmSettings = (): Promise<readonly VmSettings[]> => this.#named("read the VMs' settings", () => this.#vmSettings.list());
 
   appendLedger = (entry: LedgerEntry): Promise<void> => this.#named('write the ledger', () => this.#ledger.append(entry));
   ledgerSince = (sinceMs: number): Promise<readonly LedgerEntry[]> => this.#named('read the ledger', () => this.#ledger.since(sinceMs));

@@ -26,6 +26,12 @@ export interface Tables {
     readonly asked_at_ms: number;
     readonly ended_at_ms: number | null;
     readonly record: string;
+    /** What a migration is found by, as in its record; null in a row that was damaged before there were these columns. */
+    readonly vm_id: string | null;
+    readonly from_host_id: string | null;
+    readonly to_host_id: string | null;
+    /** Also null while the migration is under way. */
+    readonly outcome: string | null;
   };
   readonly ledger: {
     readonly position: Generated<number>;
@@ -73,6 +79,14 @@ export interface Tables {
     readonly verb: string;
     readonly subject: string;
     readonly detail: string;
+  };
+  readonly vm_settings: {
+    readonly vm_id: string;
+    /** 0 or 1. */
+    readonly restartable: number;
+    readonly address: string | null;
+    readonly definition_text: string | null;
+    readonly updated_at_ms: number;
   };
   readonly tunings: { readonly host_a: string; readonly host_b: string; readonly record: string };
 }

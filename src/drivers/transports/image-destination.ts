@@ -18,8 +18,10 @@ export interface ImageDestinationOptions {
    * that were being restored stay, so a folder that does not survive a restart of the host forgets them with the host's VMs.
    */
   readonly folder: string;
-  /** Where senders reach us. */
+  /** Where senders reach us outside of any channel. */
   readonly address: string;
+  /** Where they reach us through IPsec. */
+  readonly channelAddresses: readonly string[];
   /** 0: any free one. */
   readonly port: number;
   readonly bytesMax: number;
@@ -58,7 +60,10 @@ export class LocalImageDestination implements IncomingImages {
     return (await readNote(this.#notePath(vmId))) === null ? stage : 'begun';
   }
 
-  async offer(vmId: VmId, signal: AbortSignal): Promise<ImageOffer> {
+  async offer(vmId: VmId, signal: AbortSignal, at: string | null = null): Promise<ImageOffer> {
+    const address = at ?? this.#options.address;
+    if (address !== this.#options.address && !this.#options.channelAddresses.includes(address))
+      throw new PlimsollError('channel-failed', `this host does not have the address ${address}: check 'addresses' in its agent.yaml`);
     await this.discard(vmId);
     if (this.#incoming.size >= incomingMax)
       throw new PlimsollError('migration-limit', 'this host already receives images; try again later');
@@ -70,9 +75,9 @@ export class LocalImageDestination implements IncomingImages {
     const sealedPath = join(this.#options.folder, `${vmId}.age`);
     const path = join(this.#options.folder, `${vmId}.image`);
     for (const old of [sealedPath, path]) await rm(old, { force: true });
-    const receiving = await receiveImage(this.#options, createWriteStream(sealedPath, { mode: 0o600 }));
+    const receiving = await receiveImage({ ...this.#options, address }, createWriteStream(sealedPath, { mode: 0o600 }));
     this.#incoming.set(vmId, { sealedPath, path, identity: keys.identity, receiving, stage: 'offered' });
-    return { address: this.#options.address, port: receiving.port, token: receiving.token, recipient: keys.recipient };
+    return { address, port: receiving.port, token: receiving.token, recipient: keys.recipient };
   }
 
   /** Nothing of an image is decrypted before it is known to be the one that was sent. */

@@ -35,6 +35,6 @@ export function directTransport(kind: 'qemu-tls' | 'none', hypervisor: LiveMigra
 }
 
 export function liveRequest(request: TransportRequest, streamSecurity: MigrateRequest['streamSecurity']): MigrateRequest {
-  const { vmId, peerHostId, peerUnderlay, bandwidthBytesPerSecond, downtimeMsMax } = request;
-  return { vmId, peerHostId, peerAddress: peerUnderlay, streamSecurity, bandwidthBytesPerSecond, downtimeMsMax };
+  const { vmId, peerHostId, peerUnderlay, options } = request;
+  return { vmId, peerHostId, peerAddress: peerUnderlay, streamSecurity, options };
 }

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createFakeService, type FakeService } from './fake-service.ts';
-import { copying, done, failed, plan, proven, receipt, reset } from './resources.ts';
+import { check, copying, done, failed, plan, proven, receipt, reset } from './resources.ts';
 import { type CliOptions, type CliRun, runCli } from './run-cli.ts';
 
 const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -59,6 +59,8 @@ describe('commands that succeed', () => {
     ['plan', '1. web1: host-a -> host-b   score 12.40 -> 3.10'],
     ['plan apply p-2', 'm-1'],
     ['migrate db host-b', 'plimsoll migration abort m-1'],
+    ['vm check web1', 'web1 on host-a can go to host-b.'],
+    ['history --since 2026-01-01 --until 24h', 'Predictions were off by 8.2 % in total time and 22 % in downtime'],
     ['migration list --open --limit 5', 'copying'],
     ['migration show m-1', 'AES_GCM_16-256'],
     ['receipt show m-1', 'valid (key sha256:abcd)'],
@@ -321,5 +323,5 @@ describe('config check', () => {
 });
 
 function checkOf() {
-  return { vmId: copying.request.vmId, vmName: 'web1', fromHostId: 'host-a', toHostId: 'host-b', reason: 'asked for', refusal: null };
+  return { ...check, reason: 'asked for' };
 }

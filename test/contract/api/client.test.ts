@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createFakeService } from './fake-service.ts';
 import { check, copying, done, hostA, hostB, plan, receipt, status, token, vmDatabase, vmWeb } from './resources.ts';
+import { predictionErrors, vmCheck } from './transfer-resources.ts';
 
 const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
 const service = createFakeService();
@@ -41,7 +42,9 @@ describe('each call gets the resource the service gave', () => {
     ['applyPlan', () => client.applyPlan('p-2'), [copying]],
     ['migrate', () => client.migrate({ vm: 'db', toHostId: 'host-b' }), copying],
     ['checkMigrate', () => client.checkMigrate({ vm: 'web1' }), check],
-    ['migrations', () => client.migrations({ open: true, limit: 3 }), [copying]],
+    ['migrations', () => client.migrations({ state: 'open', limit: 3 }), [copying]],
+    ['checkVm', () => client.checkVm('web1', null), vmCheck],
+    ['predictionErrors', () => client.predictionErrors(), predictionErrors],
     ['migration', () => client.migration('m-1'), done],
     ['abortMigration', () => client.abortMigration('m-1'), { ...copying, abortAsked: true }],
     ['receipt', () => client.receipt('m-1'), receipt],

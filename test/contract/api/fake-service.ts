@@ -1,6 +1,6 @@
 import type { ControllerService } from '#controller/service.ts';
 import { PlimsollError } from '#core/model/result.ts';
-import type { MigrationResource } from '#wire/api.ts';
+import type { MigrationResource, VmCheckResource } from '#wire/api.ts';
 import {
   auditEntry,
   certificate,
@@ -22,6 +22,7 @@ import {
   vmDatabase,
   vmWeb,
 } from './resources.ts';
+import { predictionErrors, vmCheck } from './transfer-resources.ts';
 
 /** A controller with fixed answers that remembers what it was asked. Each method can be replaced for one test. */
 export interface FakeService extends ControllerService {
@@ -64,6 +65,8 @@ export function createFakeService(replaced: Partial<ControllerService> = {}): Fa
     applyPlan: (planId, askedBy) => answer([copying], 'applyPlan', planId, askedBy),
     migrate: (body, askedBy) => answer(named(body.vm, copying), 'migrate', body, askedBy),
     checkMigrate: (body) => answer(named(body.vm, check), 'checkMigrate', body),
+    checkVm: (reference, toHostId) => answer(checked(reference, toHostId), 'checkVm', reference, toHostId),
+    predictionErrors: () => answer(predictionErrors, 'predictionErrors'),
     migrations: (filter) => answer([copying], 'migrations', filter),
     migration: (migrationId) =>
       answer<MigrationResource>(
@@ -103,6 +106,12 @@ function found<Item>(items: readonly Item[], matches: (item: Item) => boolean, o
 function named<Value>(vm: string, value: Value): Value {
   if (vm !== 'web1' && vm !== 'db') throw unknownVm(vm);
   return value;
+}
+
+function checked(reference: string, toHostId: string | null): VmCheckResource {
+  const all = named(reference, vmCheck);
+  if (toHostId === null) return all;
+  return { ...all, rows: [found(all.rows, (row) => row.hostId === toHostId, unknownHost(toHostId))] };
 }
 
 function unknownHost(hostId: string): PlimsollError {

@@ -1,6 +1,7 @@
 import { printChannel, printChannels, printProve, printTune } from '#cli/channel-printer.ts';
+import { printCheck } from '#cli/check-printer.ts';
 import { printHost, printHosts, printToken } from '#cli/host-printer.ts';
-import { outcomeLine, printCheck, printMigration, printMigrations, progressLine } from '#cli/migration-printer.ts';
+import { outcomeLine, printMigration, printMigrations, progressLine } from '#cli/migration-printer.ts';
 import { printPlan } from '#cli/plan-printer.ts';
 import { printReceipt } from '#cli/receipt-printer.ts';
 import { printAudit, printCertificates, printGrant, printGrants, printRevocation } from '#cli/security-printer.ts';
@@ -29,6 +30,7 @@ import {
   vmDatabase,
   vmWeb,
 } from './resources.ts';
+import { measured } from './transfer-resources.ts';
 
 test('hosts: figures to the right, what is not known a dash', () => {
   expect(printHosts([hostA, hostB], nowMs).split('\n')).toEqual([
@@ -119,11 +121,11 @@ test('an expired plan is not offered, one without moves has nothing to apply', (
 });
 
 test('migrations', () => {
-  expect(printMigrations([copying, done, failed], nowMs).split('\n')).toEqual([
-    'MIGRATION  VM  FROM    TO      PHASE              DONE   TOOK  DOWNTIME  ASKED BY  ASKED',
-    'm-1        db  host-a  host-b  copying            75 %  4.2 s         -  alice     4.2 s ago',
-    'm-1        db  host-a  host-b  done              100 %  4.2 s    251 ms  alice     4.2 s ago',
-    'm-1        db  host-a  host-b  failed (aborted)   75 %  4.2 s         -  alice     4.2 s ago',
+  expect(printMigrations([copying, measured, failed], nowMs).split('\n')).toEqual([
+    'MIGRATION  VM  FROM    TO      METHOD    PHASE              DONE   TOOK  DOWNTIME  ASKED BY  ASKED',
+    'm-1        db  host-a  host-b  auto      copying            75 %  4.2 s         -  alice     4.2 s ago',
+    'm-1        db  host-a  host-b  pre-copy  done              100 %  4.2 s    251 ms  alice     4.2 s ago',
+    'm-1        db  host-a  host-b  -         failed (aborted)   75 %  4.2 s         -  alice     4.2 s ago',
   ]);
 });
 
@@ -134,12 +136,13 @@ test('a migration under way: what remains, rates and the proof of its channel', 
     'from:              host-a',
     'to:                host-b',
     'asked:             2026-01-31 14:05:04Z by alice',
-    'phase:             copying for 3.0 s',
+    'phase:             copying for 3.0 s; channel proven 1.1 s after it was asked for',
     'took:              4.2 s',
     'copied:            75 %, 128 MiB of 512 MiB remaining',
     'rate:              48.0 MiB/s, dirtied 1.00 MiB/s',
     'iteration:         2',
     'expected downtime: 180 ms',
+    'forecast:          ends in ~2.7 s',
     'channel:           esp-tunnel: AES_GCM_16-256, CURVE_25519, 64-bit sequence numbers, tunnel mode, proven 2026-01-31 14:05:05Z',
     'peers:             authenticated by certificates sha256:abababababababab and sha256:cdcdcdcdcdcdcdcd; with a post-quantum pre-shared key in their keys (RFC 8784)',
     'SPIs:              c0ffee02 out, c0ffee01 back',
@@ -153,7 +156,9 @@ test('a migration that ended: downtime, bytes in ESP against memory sent, or the
   expect(text).toMatch(/phase: +done at 2026-01-31 14:05:09Z/);
   expect(text).toMatch(/downtime: +251 ms/);
   expect(text).toMatch(/bytes in IPsec: +576 MiB in 400000 packets/);
-  expect(printMigration(failed, nowMs)).toMatch(/failure: +aborted: alice asked for an abort; db runs on host-a\.$/);
+  expect(printMigration(failed, nowMs)).toMatch(
+    /failure: +aborted: alice asked for an abort; db runs on host-a\.\nreceipt: +plimsoll receipt show m-1$/,
+  );
   expect(printMigration({ ...copying, proof: null }, nowMs)).toContain('not proven (no byte of the VM leaves its host before)');
 });
 
@@ -215,7 +220,9 @@ test('certificates, a revocation, grants and the audit', () => {
 });
 
 test('the progress line and the outcome line', () => {
-  expect(progressLine(copying, nowMs)).toBe('db: host-a -> host-b  copying  75 %  128 MiB remaining  48.0 MiB/s  4.2 s');
+  expect(progressLine(copying, nowMs)).toBe(
+    'db: host-a -> host-b  copying  75 %  128 MiB remaining  48.0 MiB/s, dirtied 1.00 MiB/s  ends in ~2.7 s  downtime ~180 ms  4.2 s',
+  );
   expect(progressLine({ ...copying, progress: null, phase: 'secured', abortAsked: true }, nowMs)).toBe(
     'db: host-a -> host-b  secured, abort asked  4.2 s',
   );
@@ -227,7 +234,7 @@ test('the progress line and the outcome line', () => {
 
 test('a dry run', () => {
   expect(printCheck(check)).toBe(
-    'web1: host-a -> host-b\n  host-b was asked for and has room.\n  Nothing speaks against it. Nothing was moved.',
+    'web1: host-a -> host-b\n  host-b was asked for and has room.\n\nNothing speaks against it. Nothing was moved.',
   );
 });
 

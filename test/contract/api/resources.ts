@@ -172,6 +172,7 @@ export const copying: MigrationResource = {
     grantId: null,
     planId: null,
     vmEpoch: 3,
+    wish: { method: 'auto' },
     askedAtMs: nowMs - 4200,
   },
   phase: 'copying',
@@ -203,9 +204,14 @@ export const copying: MigrationResource = {
     pageSizeBytes: 4096,
     iteration: 2,
     expectedDowntimeMs: 180,
+    stage: 'copying',
+    throttlePercent: null,
   },
   leastRemaining: { bytes: 0.125 * gib, atMs: nowMs - 200 },
   outcome: null,
+  plan: null,
+  decisions: [],
+  measures: null,
   tuning,
   channelBefore: { sa: securityAssociation, guard, errors },
   channelAfter: null,
@@ -240,6 +246,9 @@ export const check: MigrateCheck = {
   toHostId: 'host-b',
   reason: 'host-b was asked for and has room.',
   refusal: null,
+  row: null,
+  plan: null,
+  decisions: [],
 };
 
 export const receipt: ReceiptResource = {

@@ -22,6 +22,8 @@ export interface CliRun {
 
 export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
+  /** Called once the process is there. */
+  readonly onStart?: (signal: (name: NodeJS.Signals) => void) => void;
   /** Called with all output so far, of both streams, whenever there is more. */
   readonly onOutput?: (output: string, signal: (name: NodeJS.Signals) => void) => void;
 }
@@ -52,6 +54,7 @@ export function runNode(args: readonly string[], options: CliOptions = {}): Prom
       err += text;
       seen();
     });
+    options.onStart?.((name) => void child.kill(name));
     child.once('error', reject);
     child.once('close', (code) => resolve({ code, out, err }));
   });

@@ -132,7 +132,7 @@ for (const kind of kinds) {
     it('takes the limits of a migration before it begins', async () => {
       const domain = await client.createXml(guestXml('limited', { memoryMib: 32 }), 0);
       await expect(client.migrateSetMaxDowntime(domain, 50)).resolves.toBeUndefined();
-      await expect(client.migrateSetMaxSpeed(domain, 100)).resolves.toBeUndefined();
+      await expect(client.migrateSetMaxSpeed(domain, 100, 0)).resolves.toBeUndefined();
     });
 
     it('answers forty calls at once, in order of asking', async () => {

@@ -20,7 +20,12 @@ export interface FakeDomain {
   persistent: boolean;
   startedMs: number;
   job: FakeJob | null;
+  /** A dirty rate that is being measured, or was: when it began and for how long. */
+  dirtyLook: { readonly startedMs: number; readonly seconds: number } | null;
 }
+
+/** What the fake's guests write, whoever looks. */
+export const fakeDirtyMebibytesPerSecond = 3n;
 
 /** Reads what the fake needs of a definition; null when it is none. */
 export function parseFakeDomain(xml: string): FakeDomain | null {
@@ -41,6 +46,7 @@ export function parseFakeDomain(xml: string): FakeDomain | null {
     persistent: false,
     startedMs: 0,
     job: null,
+    dirtyLook: null,
   };
 }
 
@@ -65,11 +71,22 @@ export function fakeStats(domain: FakeDomain, nowMs: number): readonly TypedPara
     ...always,
     { field: 'cpu.time', type: 'u64', value: aliveNs / 4n },
     { field: 'balloon.rss', type: 'u64', value: domain.memoryKib / 2n },
+    { field: 'balloon.unused', type: 'u64', value: domain.memoryKib / 4n },
+    // All of what is in use but a tenth is the guest's own.
+    { field: 'vcpu.0.time', type: 'u64', value: (aliveNs / 40n) * 9n },
     { field: 'vcpu.0.delay', type: 'u64', value: aliveNs / 100n },
     { field: 'net.count', type: 'u32', value: 1 },
     { field: 'net.0.rx.bytes', type: 'u64', value: aliveNs / 1_000_000n },
     { field: 'net.0.tx.bytes', type: 'u64', value: aliveNs / 2_000_000n },
+    ...dirtyStats(domain, nowMs),
   ];
+}
+
+function dirtyStats({ dirtyLook }: FakeDomain, nowMs: number): readonly TypedParam[] {
+  if (dirtyLook === null) return [];
+  const isOver = nowMs - dirtyLook.startedMs >= dirtyLook.seconds * 1_000;
+  const status: TypedParam = { field: 'dirtyrate.calc_status', type: 'i32', value: isOver ? 2 : 1 };
+  return isOver ? [status, { field: 'dirtyrate.megabytes_per_second', type: 'i64', value: fakeDirtyMebibytesPerSecond }] : [status];
 }
 
 /** Job statistics of a migration that has sent `sentBytes` after `elapsedMs`. */

@@ -20,6 +20,17 @@ export interface FakeLibvirtdOptions {
   readonly copyMs?: number;
 }
 
+/** One migration from here, from its start to its end or its loss. */
+interface FakeMove {
+  readonly abort: AbortController;
+  readonly flags: number;
+  readonly incoming: FakeDomain;
+  /** Share of the memory that is there, 0 to 1. */
+  share: number;
+}
+
+const flag = { live: 1, persistDestination: 8, undefineSource: 16, postCopy: 32_768, postCopyResume: 524_288 } as const;
+
 /** `answer`: as libvirtd does. `stall`: reads and never answers, as a stopped process. */
 export type FakeMood = 'answer' | 'stall';
 
@@ -43,7 +54,7 @@ export class FakeLibvirtd {
   #held: (() => void)[] = [];
   #nextId = 1;
   #nextCallback = 0;
-  #abort = new Map<string, AbortController>();
+  readonly #moves = new Map<string, FakeMove>();
 
   private constructor(options: FakeLibvirtdOptions) {
     this.options = options;
@@ -86,7 +97,7 @@ export class FakeLibvirtd {
   }
 
   async stop(): Promise<void> {
-    for (const job of this.#abort.values()) job.abort();
+    for (const move of this.#moves.values()) move.abort.abort();
     await this.crash();
     rmSync(this.folder, { recursive: true, force: true });
   }
@@ -159,51 +170,113 @@ export class FakeLibvirtd {
     if (domain.id < 0) throw new FakeFault(55, 'Requested operation is not valid: domain is not running');
     const peer = this.options.peers?.get(destinationUri ?? '');
     if (peer === undefined) throw new FakeFault(38, `unable to connect to server at '${destinationUri}': Connection refused`, 7);
-    if ((peer.domains.get(uuid)?.id ?? -1) >= 0) throw new FakeFault(9, `operation failed: domain '${domain.name}' is already active`);
+    const move = (flags & flag.postCopyResume) === 0 ? this.#begin(domain, peer, flags) : this.#takeUp(domain);
+    try {
+      await this.#copy(domain, move);
+    } catch {
+      this.#fail(domain, peer, move);
+    }
+    this.#moves.delete(uuid);
+    this.#switchOver(domain, move, peer);
+  }
+
+  /** Also of one that has failed: it waits to be taken up. */
+  moveOf(domain: FakeDomain): FakeMove | null {
+    return this.#moves.get(domain.uuid) ?? null;
+  }
+
+  abortJob(domain: FakeDomain, inPostCopy: boolean): void {
+    const move = this.#moves.get(domain.uuid);
+    if (move === undefined) throw new FakeFault(55, 'Requested operation is not valid: no job is active on the domain');
+    if (domain.reason === 12 && !inPostCopy)
+      throw new FakeFault(55, 'Requested operation is not valid: cannot abort migration in post-copy mode');
+    move.abort.abort();
+  }
+
+  startPostCopy(domain: FakeDomain): void {
+    const move = this.#moves.get(domain.uuid);
+    if (move === undefined || domain.job === null)
+      throw new FakeFault(55, 'Requested operation is not valid: post-copy can only be started while outgoing migration is in progress');
+    if ((move.flags & flag.postCopy) === 0)
+      throw new FakeFault(
+        55,
+        'Requested operation is not valid: switching to post-copy requires migration to be started with VIR_MIGRATE_POSTCOPY',
+      );
+    // QEMU refuses before its migration has begun, and libvirt hands on what QEMU said.
+    if (move.share < 0.1) throw new FakeFault(1, "internal error: unable to execute QEMU command 'migrate-start-postcopy'");
+    this.#enterPostCopy(domain, move);
+  }
+
+  /** The hosts lose each other, as far as post-copies from here go. */
+  loseLink(): void {
+    for (const [uuid, move] of this.#moves) if (this.find(uuid).reason === 12) move.abort.abort();
+  }
+
+  #begin(domain: FakeDomain, peer: FakeLibvirtd, flags: number): FakeMove {
+    if ((peer.domains.get(domain.uuid)?.id ?? -1) >= 0)
+      throw new FakeFault(9, `operation failed: domain '${domain.name}' is already active`);
     const incoming: FakeDomain = { ...domain, id: peer.#nextId, state: 3, reason: 11, persistent: false, job: { side: 'in' } };
     peer.#nextId += 1;
-    peer.domains.set(uuid, incoming);
-    const abort = new AbortController();
-    this.#abort.set(uuid, abort);
-    try {
-      await this.#copy(domain, abort.signal);
-    } catch {
-      domain.job = null;
-      peer.domains.delete(uuid);
-      throw new FakeFault(78, "operation aborted: job 'migration out' canceled by client");
-    } finally {
-      this.#abort.delete(uuid);
-    }
-    this.#switchOver(domain, incoming, peer, flags);
+    peer.domains.set(domain.uuid, incoming);
+    const move: FakeMove = { abort: new AbortController(), flags, incoming, share: 0 };
+    this.#moves.set(domain.uuid, move);
+    if ((flags & flag.live) === 0) this.#halt(domain);
+    return move;
   }
 
-  abortJob(domain: FakeDomain): void {
-    const abort = this.#abort.get(domain.uuid);
-    if (abort === undefined) throw new FakeFault(55, 'Requested operation is not valid: no job is active on the domain');
-    abort.abort();
+  #takeUp(domain: FakeDomain): FakeMove {
+    const failed = this.#moves.get(domain.uuid);
+    if (failed === undefined || domain.reason !== 13)
+      throw new FakeFault(55, `Requested operation is not valid: post-copy migration of domain ${domain.name} has not failed`);
+    const move = { ...failed, abort: new AbortController() };
+    this.#moves.set(domain.uuid, move);
+    this.#enterPostCopy(domain, move);
+    return move;
   }
 
-  async #copy(domain: FakeDomain, signal: AbortSignal): Promise<void> {
-    const startMs = performance.now();
+  #halt(domain: FakeDomain): void {
+    Object.assign(domain, { state: 3, reason: 2 });
+    this.lifecycle(domain, 3, 1);
+  }
+
+  #enterPostCopy(domain: FakeDomain, { incoming }: FakeMove): void {
+    Object.assign(domain, { state: 3, reason: 12 });
+    Object.assign(incoming, { state: 1, reason: 10 });
+    this.lifecycle(domain, 3, 7);
+  }
+
+  async #copy(domain: FakeDomain, move: FakeMove): Promise<void> {
     const copyMs = this.options.copyMs ?? 300;
+    const startMs = performance.now() - move.share * copyMs;
     const totalBytes = Number(domain.memoryKib) * 1024;
     for (;;) {
       const elapsedMs = performance.now() - startMs;
-      const share = Math.min(1, elapsedMs / copyMs);
-      domain.job = { side: 'out', params: fakeJobParams(domain, elapsedMs, BigInt(Math.round(totalBytes * share))) };
-      if (share === 1) return;
-      await sleep(Math.min(20, copyMs), undefined, { signal });
+      move.share = Math.min(1, elapsedMs / copyMs);
+      domain.job = { side: 'out', params: fakeJobParams(domain, elapsedMs, BigInt(Math.round(totalBytes * move.share))) };
+      if (move.share === 1) return;
+      await sleep(Math.min(20, copyMs), undefined, { signal: move.abort.signal });
     }
   }
 
-  #switchOver(domain: FakeDomain, incoming: FakeDomain, peer: FakeLibvirtd, flags: number): void {
+  /** In post-copy both halves stay, halted; else the VM goes on here. */
+  #fail(domain: FakeDomain, peer: FakeLibvirtd, { incoming }: FakeMove): never {
+    if (domain.reason === 12) {
+      Object.assign(domain, { state: 3, reason: 13 });
+      Object.assign(incoming, { state: 1, reason: 11 });
+      throw new FakeFault(1, 'internal error: client socket is closed', 7);
+    }
+    this.#moves.delete(domain.uuid);
+    Object.assign(domain, { job: null, state: 1, reason: 6 });
+    peer.domains.delete(domain.uuid);
+    throw new FakeFault(78, "operation aborted: job 'migration out' canceled by client");
+  }
+
+  #switchOver(domain: FakeDomain, { incoming, flags }: FakeMove, peer: FakeLibvirtd): void {
     const params = domain.job?.side === 'out' ? domain.job.params : [];
-    domain.state = 3;
-    domain.reason = 2;
-    this.lifecycle(domain, 3, 1);
-    Object.assign(incoming, { state: 1, reason: 3, job: null, persistent: (flags & 8) !== 0 });
+    if (domain.reason !== 12) this.#halt(domain);
+    Object.assign(incoming, { state: 1, reason: 3, job: null, persistent: (flags & flag.persistDestination) !== 0 });
     peer.lifecycle(incoming, 4, 1);
-    if ((flags & 16) !== 0) domain.persistent = false;
+    if ((flags & flag.undefineSource) !== 0) domain.persistent = false;
     this.stopDomain(domain, 3);
     this.#tell(21, 363, (body) => {
       encodeDomain(body, refOf(domain));

@@ -30,7 +30,7 @@ export const fakeProcedures: FakeProcedures = new Map<number, Run>([
   [3, ({ body }) => void body.string('QEMU', max)],
   [4, ({ body }) => void body.u64(7_002_022n)],
   [6, nodeInfo],
-  [7, ({ body }) => void body.string('<capabilities><host/></capabilities>', max)],
+  [7, ({ body }) => void body.string(hostCapabilities, max)],
   [9, ({ fake, args }) => startSaved(fake, domainOf(fake, args), false)],
   [10, createXml],
   [14, ({ fake, args, body }) => withFlags(fake, args, (domain) => body.string(domain.xml, max))],
@@ -46,7 +46,7 @@ export const fakeProcedures: FakeProcedures = new Map<number, Run>([
   [102, ({ body }) => void body.u64(8n * 1024n ** 3n)],
   [151, ({ fake, args, body }) => void body.i32(domainOf(fake, args).persistent ? 1 : 0)],
   [157, ({ body }) => void body.u64(9_000_000n)],
-  [164, ({ fake, args }) => fake.abortJob(domainOf(fake, args))],
+  [164, ({ fake, args }) => fake.abortJob(domainOf(fake, args), false)],
   [166, ({ fake, args }) => void [domainOf(fake, args), args.u64(), args.u32()]],
   [182, ({ fake, args }) => withFlags(fake, args, (domain) => saveDomain(fake, domain))],
   [183, ({ fake, args, body }) => withFlags(fake, args, (domain) => body.i32(existsSync(imagePath(fake, domain)) ? 1 : 0))],
@@ -59,14 +59,18 @@ export const fakeProcedures: FakeProcedures = new Map<number, Run>([
   [233, restoreImage],
   [234, ({ fake, args }) => withFlags(fake, args, (domain) => fake.stopDomain(domain, 1))],
   [273, listAll],
+  [283, ({ args, body }) => void [args.i32(), args.u32(), body.array(fakeNetworks, 16_384, encodeNetwork).u32(fakeNetworks.length)]],
   [298, jobStats],
   [305, migrate],
   [316, ({ fake, client, args, body }) => void body.i32(fake.register(client, eventArgs(args)))],
   [317, deregister],
+  [342, domainCapabilities],
   [344, allStats],
   [350, defineXml],
-  [364, () => refuse(55, 'Requested operation is not valid: post-copy can only be started while outgoing migration is in progress')],
-  [442, ({ fake, args }) => withFlags(fake, args, (domain) => fake.abortJob(domain))],
+  [364, ({ fake, args }) => withFlags(fake, args, (domain) => fake.startPostCopy(domain))],
+  [393, compareCpu],
+  [427, startDirtyLook],
+  [442, ({ fake, args }) => withFlags(fake, args, (domain, flags) => fake.abortJob(domain, (flags & 1) !== 0))],
 ]);
 
 function refuse(number: number, message: string): never {
@@ -195,7 +199,9 @@ function lookupByName({ fake, args, body }: FakeRequest): void {
 function suspend({ fake, args }: FakeRequest): void {
   const domain = domainOf(fake, args);
   if (domain.id < 0) refuse(55, notRunning);
-  Object.assign(domain, { state: 3, reason: 1 });
+  if (domain.state === 3) return;
+  // libvirt counts a suspension during a migration as part of it.
+  Object.assign(domain, { state: 3, reason: fake.moveOf(domain) === null ? 1 : 2 });
   fake.lifecycle(domain, 3, 0);
 }
 
@@ -265,6 +271,49 @@ async function migrate({ fake, args, body }: FakeRequest): Promise<void> {
   args.opaque(max);
   await fake.migrate(ref.uuid, destinationUri, args.u32());
   body.opaque(new Uint8Array(), max);
+}
+
+const fakeMachine = 'pc-i440fx-7.2';
+const hostCapabilities =
+  `<capabilities><host/><guest><os_type>hvm</os_type><arch name='x86_64'>` +
+  `<machine>${fakeMachine}</machine><machine canonical='${fakeMachine}'>pc</machine></arch></guest></capabilities>`;
+const fakeNetworks: readonly string[] = ['default'];
+
+function encodeNetwork(body: XdrEncoder, name: string): void {
+  body.string(name, max);
+  body.fixedOpaque(new Uint8Array(16), 16);
+}
+
+function emulatorChoice(args: XdrDecoder): readonly (string | null)[] {
+  return Array.from({ length: 4 }, () => args.optional((d) => d.string(max)));
+}
+
+function domainCapabilities({ args, body }: FakeRequest): void {
+  const [emulator, , machine] = emulatorChoice(args);
+  args.u32();
+  if (machine !== 'pc' && machine !== fakeMachine)
+    refuse(8, `invalid argument: the machine '${machine}' is not supported by emulator '${emulator}'`);
+  body.string(`<domainCapabilities><path>${emulator}</path><machine>${fakeMachine}</machine></domainCapabilities>`, max);
+}
+
+/** A host whose processor can do what qemu64 can, and no more. */
+function compareCpu({ args, body }: FakeRequest): void {
+  emulatorChoice(args);
+  const xml = args.string(max);
+  const flags = args.u32();
+  const isKnown = /<model[^>]*>qemu64</u.test(xml);
+  if (!isKnown && (flags & 1) !== 0)
+    refuse(91, 'the CPU is incompatible with host CPU: Host CPU does not provide required features: avx512f');
+  body.i32(isKnown ? 2 : 0);
+}
+
+function startDirtyLook({ fake, args }: FakeRequest): void {
+  const domain = domainOf(fake, args);
+  const seconds = args.i32();
+  args.u32();
+  if (domain.id < 0) refuse(55, notRunning);
+  if (seconds < 1 || seconds > 60) refuse(8, 'invalid argument: seconds=0 is invalid');
+  domain.dirtyLook = { startedMs: performance.now(), seconds };
 }
 
 function deregister({ client, args }: FakeRequest): void {

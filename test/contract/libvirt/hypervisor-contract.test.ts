@@ -6,7 +6,7 @@ import { LibvirtClient, openUnixSocket } from '#drivers/libvirt/client.ts';
 import { listFlag } from '#drivers/libvirt/flags.ts';
 
 import { missingForRealLibvirtd } from './real-libvirtd.ts';
-import { guestXml, startFakeSite, startRealSite, type Daemon, type Site, type SiteKind } from './site.ts';
+import { guestXml, plainOptions, startFakeSite, startRealSite, type Daemon, type Site, type SiteKind } from './site.ts';
 import { until } from '#test/support/until.ts';
 
 const missing = missingForRealLibvirtd();
@@ -69,8 +69,7 @@ for (const kind of kinds) {
         peerHostId: 'destination',
         peerAddress: site.destination.address,
         streamSecurity: 'none',
-        bandwidthBytesPerSecond: 0,
-        downtimeMsMax: 300,
+        options: plainOptions,
         ...more,
       };
     }
@@ -81,7 +80,8 @@ for (const kind of kinds) {
 
     it('lists and finds VMs, running or not', async () => {
       const vmId = await startGuest('seen');
-      const view = { vmId, name: 'seen', state: 'running', vcpus: 2, memoryBytes: 64 * 1024 * 1024, persistent: true, jobActive: false };
+      const memoryBytes = 64 * 1024 * 1024;
+      const view = { vmId, name: 'seen', state: 'running', vcpus: 2, memoryBytes, persistent: true, jobActive: false, postCopy: null };
       expect(await source.listVms(signal)).toEqual([view]);
       expect(await source.findVm(vmId, signal)).toEqual(view);
       expect(await destination.findVm(vmId, signal)).toBeNull();
@@ -120,7 +120,9 @@ for (const kind of kinds) {
     it('shows the copy that comes in, refuses a second migration, and keeps the VM here when it is aborted', async () => {
       const vmId = await startGuest('kept', 96);
       const abort = new AbortController();
-      const migrating = failureOf(source.migrate(request(vmId, { bandwidthBytesPerSecond: 1 }), () => undefined, abort.signal));
+      const migrating = failureOf(
+        source.migrate(request(vmId, { options: { ...plainOptions, bandwidthBytesPerSecond: 1 } }), () => undefined, abort.signal),
+      );
       await until('the copy is seen coming in', async () => (await destination.findVm(vmId, signal))?.state === 'incoming');
       expect(await source.findVm(vmId, signal)).toMatchObject({ state: 'running', jobActive: true });
       expect(await failureOf(source.migrate(request(vmId), () => undefined, signal))).toMatchObject({ code: 'vm-busy' });
@@ -132,7 +134,9 @@ for (const kind of kinds) {
 
     it('ends a migration when its job is aborted by name, and has nothing to abort afterwards', async () => {
       const vmId = await startGuest('stopped', 96);
-      const migrating = failureOf(source.migrate(request(vmId, { bandwidthBytesPerSecond: 1 }), () => undefined, signal));
+      const migrating = failureOf(
+        source.migrate(request(vmId, { options: { ...plainOptions, bandwidthBytesPerSecond: 1 } }), () => undefined, signal),
+      );
       await until('the job is active', async () => (await source.findVm(vmId, signal))?.jobActive === true);
       await until('the copy is seen coming in', async () => (await destination.findVm(vmId, signal))?.state === 'incoming');
       await source.abortJob(vmId, signal);

@@ -5,7 +5,7 @@ import { LibvirtClient, openUnixSocket } from '#drivers/libvirt/client.ts';
 import { createLibvirtHypervisor } from '#drivers/libvirt/hypervisor.ts';
 
 import { FakeLibvirtd } from './fake-libvirtd.ts';
-import { guestXml } from './site.ts';
+import { guestXml, plainOptions } from './site.ts';
 import { until } from '#test/support/until.ts';
 
 const signal = new AbortController().signal;
@@ -54,7 +54,7 @@ describe('a libvirtd that misbehaves', () => {
   }
 
   function request(vmId: string): MigrateRequest {
-    return { vmId, peerHostId: 'there', peerAddress: '10.0.0.2', streamSecurity: 'none', bandwidthBytesPerSecond: 0, downtimeMsMax: 300 };
+    return { vmId, peerHostId: 'there', peerAddress: '10.0.0.2', streamSecurity: 'none', options: plainOptions };
   }
 
   it.each([

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import { until } from '#test/support/until.ts';
 
-const programs = ['libvirtd', 'virtlogd', 'qemu-system-x86_64', 'virsh', 'unshare', 'nsenter', 'openssl'];
+const programs = ['libvirtd', 'virtlogd', 'qemu-system-x86_64', 'virsh', 'unshare', 'nsenter', 'openssl', 'nft'];
 
 /** What a real libvirtd of our own cannot do without and this machine does not have; null when everything is there. */
 export function missingForRealLibvirtd(): string | null {

@@ -13,7 +13,7 @@ import { LocalImageSource } from '#drivers/transports/image-source.ts';
 import { sealedImageTransport, type ImageDestination } from '#drivers/transports/sealed-image.ts';
 
 import { missingForRealLibvirtd } from './real-libvirtd.ts';
-import { guestXml, startFakeSite, startRealSite, type Daemon, type Site, type SiteKind } from './site.ts';
+import { guestXml, plainOptions, startFakeSite, startRealSite, type Daemon, type Site, type SiteKind } from './site.ts';
 
 const missingAge = existsSync('/usr/bin/age') ? null : "Debian's package age";
 const missing = missingAge ?? missingForRealLibvirtd();
@@ -86,7 +86,12 @@ for (const kind of kinds) {
     }
 
     async function move(vmId: string, end: ImageDestination = destination): Promise<unknown> {
-      const request = { vmId, peerHostId: 'there', peerUnderlay: '127.0.0.1', bandwidthBytesPerSecond: 0, downtimeMsMax: 300 };
+      const request = {
+        vmId,
+        peerHostId: 'there',
+        peerUnderlay: '127.0.0.1',
+        options: { ...plainOptions, method: 'save-restore' as const },
+      };
       return failureOf(sealedImageTransport(source, () => end).migrate(request, nothing, signal));
     }
 

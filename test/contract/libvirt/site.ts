@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 
+import type { TransferOptions } from '#core/model/method.ts';
 import { createLibvirtHypervisor, type LibvirtDriver, type LibvirtHypervisorOptions } from '#drivers/libvirt/hypervisor.ts';
 
 import { FakeLibvirtd } from './fake-libvirtd.ts';
@@ -28,10 +29,23 @@ export interface Daemon {
   ping(): void;
 }
 
+/** A live migration without anything special. */
+export const plainOptions: TransferOptions = {
+  method: 'pre-copy',
+  autoConverge: null,
+  streams: 1,
+  compression: 'none',
+  bandwidthBytesPerSecond: 0,
+  downtimeMsMax: 300,
+};
+
 /** Two daemons that can migrate to each other. */
 export interface Site {
   readonly source: Daemon;
   readonly destination: Daemon;
+  /** Every connection to the destination breaks, and no new one is made until `joinLink`. */
+  loseLink(): void;
+  joinLink(): void;
   stop(): Promise<void>;
 }
 
@@ -53,6 +67,10 @@ export async function startFakeSite(): Promise<Site> {
   return {
     source: await start('127.0.0.21'),
     destination: await start('127.0.0.22'),
+    loseLink: () => {
+      for (const daemon of daemons) daemon.loseLink();
+    },
+    joinLink: () => undefined,
     stop: async () => {
       for (const daemon of daemons) await daemon.stop();
     },
@@ -102,6 +120,13 @@ export async function startRealSite(): Promise<Site> {
   return {
     source: realDaemon(source, addresses.source, pki),
     destination: realDaemon(destination, addresses.destination, pki),
+    // Both directions of what is connected to the destination's address are answered with a reset, the resets themselves pass.
+    loseLink: () => {
+      const rule = (way: string) => `add rule inet lost out ip ${way} ${addresses.destination} tcp flags & rst == 0 reject with tcp reset`;
+      const chain = 'add table inet lost; add chain inet lost out { type filter hook output priority 0; }';
+      source.run('nft', `${chain}; ${rule('daddr')}; ${rule('saddr')}`);
+    },
+    joinLink: () => void source.run('nft', 'delete table inet lost'),
     stop: async () => {
       await destination.stop();
       await source.stop();
@@ -133,13 +158,19 @@ function realDaemon(real: RealLibvirtd, address: string, pki: TestPki): Daemon {
   };
 }
 
-/** The smallest guest there is: firmware that finds nothing to boot and halts. */
+/**
+ * The smallest guest there is: firmware that finds nothing to boot and halts. `ballast` is a file that QEMU puts into its memory from
+ * 16 MiB on, so that there is something to send.
+ */
 export function guestXml(
   name: string,
-  more: { readonly uuid?: string; readonly memoryMib?: number; readonly vcpus?: number } = {},
+  more: { readonly uuid?: string; readonly memoryMib?: number; readonly vcpus?: number; readonly ballast?: string } = {},
 ): string {
   const uuid = more.uuid === undefined ? '' : `<uuid>${more.uuid}</uuid>`;
-  return `<domain type='qemu'><name>${name}</name>${uuid}<memory unit='MiB'>${more.memoryMib ?? 64}</memory><vcpu>${more.vcpus ?? 1}</vcpu>
+  const loader = `<qemu:arg value='-device'/><qemu:arg value='loader,file=${more.ballast},addr=0x1000000,force-raw=on'/>`;
+  const ballast = more.ballast === undefined ? '' : `<qemu:commandline>${loader}</qemu:commandline>`;
+  const namespace = more.ballast === undefined ? '' : ` xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'`;
+  return `<domain type='qemu'${namespace}><name>${name}</name>${uuid}<memory unit='MiB'>${more.memoryMib ?? 64}</memory><vcpu>${more.vcpus ?? 1}</vcpu>
 <os><type arch='x86_64' machine='pc'>hvm</type></os>
-<devices><emulator>/usr/bin/qemu-system-x86_64</emulator><controller type='usb' model='none'/></devices></domain>`;
+<devices><emulator>/usr/bin/qemu-system-x86_64</emulator><controller type='usb' model='none'/></devices>${ballast}</domain>`;
 }

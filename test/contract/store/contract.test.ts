@@ -2,8 +2,21 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
+import { MemoryStore } from '#controller/fake-store.ts';
+import { SimStore } from '#sim/store.ts';
+import { VirtualTime } from '#sim/virtual-time.ts';
 import { openSqliteStore } from '#drivers/store/sqlite-store.ts';
 import { storeContract } from './store-contract.ts';
+
+/** Nobody lets time pass here: an acknowledgement comes at once. */
+class NoTime extends VirtualTime {
+  override sleep(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+const ignore = () => undefined;
+const unwatched = { onPlan: ignore, onReceipt: ignore, onLedger: ignore, onMigration: ignore };
 
 let folder = '';
 let files = 0;
@@ -14,3 +27,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 storeContract('SQLite in memory', () => openSqliteStore({ path: ':memory:' }));
 storeContract('SQLite in a file', () => openSqliteStore({ path: join(folder, `${(files += 1)}.sqlite`) }));
+
+// What stands in for it elsewhere has to follow the same rules, or a test there says little about it.
+storeContract("the controller's fake", () => Promise.resolve(new MemoryStore()));
+storeContract("the simulator's disk", () => Promise.resolve(new SimStore(new NoTime(), unwatched)));

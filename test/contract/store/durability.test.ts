@@ -10,7 +10,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Store } from '#core/store.ts';
 import { openSqliteDialect } from '#drivers/store/sqlite-dialect.ts';
 import { openSqliteStore } from '#drivers/store/sqlite-store.ts';
-import { fullMigrationOf, ledgerEntryOf, migrationOf, planOf, sampleOf } from './samples.ts';
+import { fullMigrationOf, ledgerEntryOf, migrationOf, planOf, sampleOf, vmSettingsOf } from './samples.ts';
 
 const writer = fileURLToPath(new URL('./writer.ts', import.meta.url));
 
@@ -146,6 +146,30 @@ describe('the SQLite store as a file', () => {
     ['a wrong word in the ledger', "update ledger set outcome = 'won'", (store) => store.ledgerSince(0), 'm1 of table ledger'],
     ['a text where a time belongs', "update ledger set ended_at_ms = 'today'", (store) => store.ledgerSince(0), 'm1 of table ledger'],
     ['damaged addresses', "update hosts set addresses = '{}'", (store) => store.hosts(), 'a of table hosts'],
+    [
+      'a word where a VM is restartable or not',
+      "update vm_settings set restartable = 'often'",
+      (store) => store.vmSettings(),
+      'x of table vm_settings is damaged: /restartable',
+    ],
+    [
+      'an unknown method deep in a plan',
+      "update migrations set record = json_set(record, '$.plan.options.method', 'fax')",
+      (store) => store.migration('m1'),
+      '/plan/options/method',
+    ],
+    [
+      'a decision of nobody',
+      "update migrations set record = json_set(record, '$.decisions[1].by', 'chance')",
+      (store) => store.migrations({ limit: 1 }),
+      '/decisions/1/by',
+    ],
+    [
+      'measures without a part',
+      "update migrations set record = json_remove(record, '$.measures.outside.delayMsP99')",
+      (store) => store.migration('m1'),
+      '/measures',
+    ],
     ['an unknown mode', "update settings set value = 'reckless'", (store) => store.mode(), 'mode of table settings'],
   ];
 
@@ -157,6 +181,7 @@ describe('the SQLite store as a file', () => {
       await store.appendLedger(ledgerEntryOf('m1', 1000));
       await store.saveHost({ hostId: 'a', joinedAtMs: 1, addresses: null, lastSeenAtMs: null, revokedAtMs: null });
       await store.saveMode('observe');
+      await store.saveVmSettings(vmSettingsOf('x'));
     });
     spoil(statement);
     await withStore(async (store) => {
@@ -170,6 +195,10 @@ describe('the SQLite store as a file', () => {
       const broken = migrationOf('m1', 1, { leastRemaining: { bytes: Number.NaN, atMs: 1 } });
       await expect(store.saveMigration(broken)).rejects.toMatchObject({ code: 'internal' });
       expect(await store.migration('m1')).toBeNull();
+      for (const change of [{ address: '' }, { updatedAtMs: Number.NaN }, { definitionText: 'x'.repeat(1024 * 1024 + 1) }]) {
+        await expect(store.saveVmSettings(vmSettingsOf('x', change))).rejects.toMatchObject({ code: 'internal' });
+      }
+      expect(await store.vmSettings()).toEqual([]);
     });
   });
 

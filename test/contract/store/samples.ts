@@ -5,7 +5,8 @@ import type { Migration } from '#core/model/migration.ts';
 import type { Plan } from '#core/model/plan.ts';
 import type { Sample } from '#core/model/sample.ts';
 import { bytes, cores } from '#core/model/units.ts';
-import type { CertificateRecord, Grant } from '#core/store.ts';
+import type { CertificateRecord, Grant, VmSettings } from '#core/store.ts';
+import { decisions, measures, plan, wish } from './transfer-samples.ts';
 
 const securityAssociation = {
   peerHostId: 'b',
@@ -61,6 +62,7 @@ export function migrationOf(migrationId: string, askedAtMs: number, change: Part
       grantId: null,
       planId: null,
       vmEpoch: 1,
+      wish: { method: 'auto' },
       askedAtMs,
     },
     phase: 'asked',
@@ -69,6 +71,9 @@ export function migrationOf(migrationId: string, askedAtMs: number, change: Part
     progress: null,
     leastRemaining: null,
     outcome: null,
+    plan: null,
+    decisions: [],
+    measures: null,
     tuning: null,
     channelBefore: null,
     channelAfter: null,
@@ -84,7 +89,7 @@ export function migrationOf(migrationId: string, askedAtMs: number, change: Part
 export function fullMigrationOf(migrationId: string, askedAtMs: number): Migration {
   const empty = migrationOf(migrationId, askedAtMs);
   return migrationOf(migrationId, askedAtMs, {
-    request: { ...empty.request, approvedBy: 'bert', channelKind: 'none', grantId: 'g1', planId: 'p1' },
+    request: { ...empty.request, approvedBy: 'bert', channelKind: 'none', grantId: 'g1', planId: 'p1', wish },
     phase: 'failed',
     proof: {
       provenAtMs: askedAtMs,
@@ -113,14 +118,26 @@ export function fullMigrationOf(migrationId: string, askedAtMs: number): Migrati
       pageSizeBytes: 4096,
       iteration: 2,
       expectedDowntimeMs: null,
+      stage: 'post-copy',
+      throttlePercent: 20,
     },
     leastRemaining: { bytes: 40, atMs: askedAtMs },
     outcome: { totalMs: 1000, downtimeMs: 12.25, memorySentBytes: 100, iterations: null },
+    plan,
+    decisions,
+    measures,
     tuning,
     channelBefore: { sa: securityAssociation, guard, errors },
     channelAfter: { sa: { ...securityAssociation, outer: null, bytesOut: 5_000_000_000_000 }, guard, errors: null },
     failure: { code: 'migration-stalled', message: 'The link is too slow; try again at night. „ä€𝄞“' },
-    resolution: { sinceMs: askedAtMs, verdict: 'stayed', confirmations: 2, cause: { code: 'link-lost', message: 'gone' } },
+    resolution: {
+      sinceMs: askedAtMs,
+      verdict: 'stayed',
+      confirmations: 2,
+      workingSinceMs: askedAtMs + 1,
+      haltedSinceMs: askedAtMs + 2,
+      cause: { code: 'link-lost', message: 'gone' },
+    },
     abortAsked: true,
     endedAtMs: askedAtMs + 1000,
   });
@@ -213,4 +230,8 @@ export function grantOf(grantId: string, change: Partial<Grant> = {}): Grant {
     withdrawnAtMs: null,
     ...change,
   };
+}
+
+export function vmSettingsOf(vmId: string, change: Partial<VmSettings> = {}): VmSettings {
+  return { vmId, restartable: true, address: '10.77.0.50', definitionText: "<domain type='kvm'/>", updatedAtMs: 100, ...change };
 }

@@ -1,7 +1,8 @@
 /** What every implementation of the store must do. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Store } from '#core/store.ts';
-import { certificateOf, fullMigrationOf, grantOf, ledgerEntryOf, migrationOf, planOf, sampleOf, tuning } from './samples.ts';
+import { migrationQueries } from './migration-queries.ts';
+import { certificateOf, fullMigrationOf, grantOf, ledgerEntryOf, migrationOf, planOf, sampleOf, tuning, vmSettingsOf } from './samples.ts';
 
 /** Runs the suite on one implementation; `open` gives a new, empty store each time. */
 export function storeContract(name: string, open: () => Promise<Store>): void {
@@ -112,6 +113,28 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         expect(await ids({ limit: 2 })).toEqual(['new', 'tie-2']);
         expect(await ids({ open: true, limit: 10 })).toEqual(['new', 'tie-2', 'old']);
         expect(await ids({ open: false, limit: 10 })).toEqual(['tie-1']);
+      });
+    });
+
+    migrationQueries(() => store);
+
+    describe("VMs' settings", () => {
+      it('are kept for each VM, in order, and replaced when they are saved again', async () => {
+        expect(await store.vmSettings()).toEqual([]);
+        await store.saveVmSettings(vmSettingsOf('y'));
+        const bare = vmSettingsOf('x', { restartable: false, address: null, definitionText: null, updatedAtMs: 0 });
+        await store.saveVmSettings(bare);
+        expect(await store.vmSettings()).toEqual([bare, vmSettingsOf('y')]);
+        const changed = vmSettingsOf('y', { restartable: false, address: 'fd00::7', definitionText: null, updatedAtMs: 200 });
+        await store.saveVmSettings(changed);
+        await store.saveVmSettings(changed);
+        expect(await store.vmSettings()).toEqual([bare, changed]);
+      });
+
+      it('take a definition as long as an agent can send, in any letters', async () => {
+        const long = vmSettingsOf('x', { definitionText: `<name>'„ä€𝄞“"--</name>\n`.repeat(40_000) });
+        await store.saveVmSettings(long);
+        expect(await store.vmSettings()).toEqual([long]);
       });
     });
 

@@ -4,87 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { MigrationQuery } from '#core/store.ts';
 import { openSqliteStore } from '#drivers/store/sqlite-store.ts';
-import { grantOf } from './samples.ts';
+import { associationOfVersion3, migrationOfVersion3, migrationOfVersion4, version3, version4 } from './earlier-databases.ts';
+import { grantOf, migrationOf, vmSettingsOf } from './samples.ts';
 
-/** What version 3 had made of an empty file (`select sql from sqlite_master`). */
-const version3 = `
-create table schema_version (version integer not null);
-insert into schema_version values (1), (2), (3);
-create table settings (name text primary key, value text not null);
-create table counters (name text primary key, value integer not null);
-create table vm_epochs (vm_id text primary key, epoch integer not null);
-create table hosts (host_id text primary key, joined_at_ms integer not null, addresses text, last_seen_at_ms integer);
-create table join_tokens (token_hash text primary key, host_id text not null, expires_at_ms integer not null, used_at_ms integer);
-create table history (host_id text not null, at_ms integer not null, cpu_percent real not null, memory_percent real not null,
-  constraint history_key primary key (host_id, at_ms));
-create index history_by_time on history (at_ms);
-create table migrations (position integer primary key autoincrement, migration_id text not null unique, asked_at_ms integer not null,
-  ended_at_ms integer, record text not null);
-create index migrations_by_time on migrations (asked_at_ms, position);
-create index migrations_open on migrations (ended_at_ms, asked_at_ms);
-create table ledger (position integer primary key autoincrement, migration_id text not null, vm_id text not null, from_host_id text not null,
-  to_host_id text not null, cause text not null, started_at_ms integer not null, ended_at_ms integer not null, outcome text not null,
-  failure_code text, constraint ledger_once unique (migration_id, outcome));
-create index ledger_by_time on ledger (ended_at_ms);
-create table plans (position integer primary key autoincrement, plan_id text not null unique, created_at_ms integer not null, record text not null);
-create table receipts (migration_id text primary key, sequence integer not null unique, created_at_ms integer not null, envelope text not null);
-insert into hosts values ('a', 5, null, 9);
-`;
-
-const oldAssociation = {
-  peerHostId: 'b',
-  ikeUniqueId: '1',
-  childUniqueId: '2',
-  state: 'installed',
-  mode: 'tunnel',
-  udpEncapsulated: true,
-  encryption: 'AES_GCM_16-256',
-  integrity: null,
-  keyExchange: 'ECP_384',
-  spiIn: 'c0ffee01',
-  spiOut: 'c0ffee02',
-  bytesIn: 1,
-  bytesOut: 2,
-  packetsIn: 3,
-  packetsOut: 4,
-};
-
-const oldMigration = {
-  request: {
-    migrationId: 'm1',
-    vmId: '00000000-0000-4000-8000-000000000001',
-    vmName: 'web1',
-    fromHostId: 'a',
-    toHostId: 'b',
-    cause: 'operator',
-    askedBy: 'anna',
-    planId: null,
-    vmEpoch: 1,
-    askedAtMs: 10,
-  },
-  phase: 'done',
-  phaseSinceMs: 20,
-  proof: {
-    provenAtMs: 15,
-    encryption: 'AES_GCM_16-256',
-    keyExchange: 'ECP_384',
-    mode: 'tunnel, UDP-encapsulated',
-    spiSourceToDestination: 'c0ffee02',
-    spiDestinationToSource: 'c0ffee01',
-    protectedProbes: 8,
-    plainProbesDropped: 4,
-  },
-  progress: null,
-  leastRemaining: null,
-  outcome: { totalMs: 5, downtimeMs: 1, memorySentBytes: 100, iterations: 2 },
-  saBefore: oldAssociation,
-  saAfter: null,
-  failure: null,
-  resolution: null,
-  abortAsked: false,
-  endedAtMs: 20,
-};
+/** Nothing was wished, planned, decided or measured before version 5. */
+const unplanned = { plan: null, decisions: [], measures: null };
 
 describe('a database of schema version 3', () => {
   let folder: string;
@@ -95,8 +21,8 @@ describe('a database of schema version 3', () => {
     const database = new DatabaseSync(path);
     database.exec(version3);
     const insert = database.prepare('insert into migrations (migration_id, asked_at_ms, ended_at_ms, record) values (?, ?, ?, ?)');
-    insert.run('m1', 10, 20, JSON.stringify(oldMigration));
-    insert.run('m2', 11, null, JSON.stringify({ ...oldMigration, proof: null, saBefore: null, endedAtMs: null }));
+    insert.run('m1', 10, 20, JSON.stringify(migrationOfVersion3));
+    insert.run('m2', 11, null, JSON.stringify({ ...migrationOfVersion3, proof: null, saBefore: null, endedAtMs: null }));
     insert.run('m3', 12, 30, '{"request":');
     database.close();
   });
@@ -104,15 +30,16 @@ describe('a database of schema version 3', () => {
 
   it('keeps its migrations: as ESP in tunnel mode between certificates, with nothing made up', async () => {
     const store = await openSqliteStore({ path });
-    const { saBefore: _before, saAfter: _after, ...kept } = oldMigration;
+    const { saBefore: _before, saAfter: _after, ...kept } = migrationOfVersion3;
     const guard = { installed: true, droppedInPackets: 0, droppedOutPackets: 0, droppedProbePackets: 0, exemptPeers: [] };
     const shown = { sourceCertificateSha256: null, destinationCertificateSha256: null };
     const unknown = { ...shown, integrity: null, extendedSequenceNumbers: false, postQuantumKey: false };
-    const sa = { ...oldAssociation, protocol: 'esp', extendedSequenceNumbers: false, outer: null, replaced: [] };
+    const sa = { ...associationOfVersion3, protocol: 'esp', extendedSequenceNumbers: false, outer: null, replaced: [] };
     expect(await store.migration('m1')).toEqual({
       ...kept,
-      request: { ...oldMigration.request, approvedBy: null, channelKind: 'ipsec', grantId: null },
-      proof: { ...oldMigration.proof, profile: 'esp-tunnel', authentication: 'certificate', ...unknown },
+      request: { ...migrationOfVersion3.request, approvedBy: null, channelKind: 'ipsec', grantId: null, wish: { method: 'auto' } },
+      proof: { ...migrationOfVersion3.proof, profile: 'esp-tunnel', authentication: 'certificate', ...unknown },
+      ...unplanned,
       tuning: null,
       channelBefore: { sa, guard, errors: null },
       channelAfter: null,
@@ -134,5 +61,105 @@ describe('a database of schema version 3', () => {
       'esp-tunnel',
     ]);
     await again.close();
+  });
+});
+
+describe('a database of schema version 4', () => {
+  const { request, ...old } = migrationOfVersion4;
+  const copying = { ...old, phase: 'copying', failure: null, resolution: null, endedAtMs: null };
+  const ended = (code: string) => ({ ...old, failure: { code, message: 'look on both hosts' } });
+  /** Id, VM, source, destination, record without its request. */
+  const kept: readonly (readonly [string, string, string, string, object])[] = [
+    ['stayed', 'x', 'a', 'b', old],
+    ['moved', 'x', 'b', 'c', { ...old, phase: 'done', failure: null, resolution: null }],
+    ['two', 'y', 'a', 'c', ended('two-copies')],
+    ['none', 'y', 'a', 'c', ended('zero-copies')],
+    ['unknown', 'y', 'a', 'c', ended('truth-unknown')],
+    ['open', 'y', 'c', 'a', copying],
+  ];
+  let folder: string;
+  let path: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'plimsoll-upgrade-'));
+    path = join(folder, 'plimsoll.sqlite');
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  /** More rows than are rewritten at a time: `more` copies of the first one, asked for before all others. */
+  const make = (more = 0): void => {
+    const database = new DatabaseSync(path);
+    database.exec(version4);
+    const insert = database.prepare('insert into migrations (migration_id, asked_at_ms, ended_at_ms, record) values (?, ?, ?, ?)');
+    database.exec('begin');
+    for (let index = 0; index < more; index += 1) {
+      const record = { ...old, request: { ...request, migrationId: `more-${index}`, vmId: 'z', askedAtMs: index } };
+      insert.run(`more-${index}`, index, 2000, JSON.stringify(record));
+    }
+    for (const [index, [migrationId, vmId, fromHostId, toHostId, record]] of kept.entries()) {
+      const askedAtMs = 10_000 + index;
+      const asked = { ...request, migrationId, vmId, fromHostId, toHostId, askedAtMs };
+      insert.run(migrationId, askedAtMs, migrationId === 'open' ? null : 20_000, JSON.stringify({ ...record, request: asked }));
+    }
+    insert.run('damaged', 1, 2, '{"request":');
+    database.exec('commit');
+    database.close();
+  };
+
+  it('keeps its migrations with every part, and nothing made up', async () => {
+    make();
+    const store = await openSqliteStore({ path });
+    expect(await store.migration('stayed')).toEqual({
+      ...old,
+      ...unplanned,
+      request: { ...request, migrationId: 'stayed', vmId: 'x', askedAtMs: 10_000, wish: { method: 'auto' } },
+      progress: { ...old.progress, stage: 'copying', throttlePercent: null },
+      resolution: { ...old.resolution, workingSinceMs: null, haltedSinceMs: null },
+    });
+    expect(await store.migration('open')).toMatchObject({ phase: 'copying', resolution: null, endedAtMs: null, ...unplanned });
+    await expect(store.migration('damaged')).rejects.toMatchObject({ message: expect.stringContaining('damaged of table') as string });
+    await store.close();
+  });
+
+  it('finds them by VM, host and outcome, however many there are', async () => {
+    make(1200);
+    const store = await openSqliteStore({ path });
+    const ids = async (query: Omit<MigrationQuery, 'limit'>) =>
+      (await store.migrations({ ...query, limit: 10_000 })).map((migration) => migration.request.migrationId);
+    expect(await ids({ vmId: 'x' })).toEqual(['moved', 'stayed']);
+    expect(await ids({ hostId: 'c' })).toEqual(['open', 'unknown', 'none', 'two', 'moved']);
+    expect(await ids({ outcome: 'moved' })).toEqual(['moved']);
+    expect(await ids({ outcome: 'unclear' })).toEqual(['unknown', 'none', 'two']);
+    expect(await ids({ open: true })).toEqual(['open']);
+    expect(await ids({ vmId: 'z', outcome: 'stayed' })).toHaveLength(1200);
+    await store.close();
+  });
+
+  it('takes what is new, and is upgraded once', async () => {
+    make();
+    for (const attempt of [1, 2]) {
+      const store = await openSqliteStore({ path });
+      expect(await store.vmSettings()).toEqual(attempt === 1 ? [] : [vmSettingsOf('x')]);
+      await store.saveVmSettings(vmSettingsOf('x'));
+      await store.saveMigration(migrationOf('new', 30_000));
+      expect((await store.migrations({ sinceMs: 10_000, limit: 2 })).map((migration) => migration.request.migrationId)).toEqual([
+        'new',
+        'open',
+      ]);
+      await store.close();
+    }
+  });
+
+  it('stays whole at version 4 when the upgrade is cut short', async () => {
+    make();
+    const spoil = new DatabaseSync(path);
+    spoil.exec("create trigger refuse before update on migrations when old.migration_id = 'open' begin select raise(abort, 'disk'); end");
+    await expect(openSqliteStore({ path })).rejects.toMatchObject({ code: 'config-invalid' });
+    expect(spoil.prepare('select max(version) as version from schema_version').get()).toEqual({ version: 4 });
+    expect(spoil.prepare("select record from migrations where record like '%decisions%'").all()).toEqual([]);
+    spoil.exec('drop trigger refuse');
+    spoil.close();
+    const store = await openSqliteStore({ path });
+    expect(await store.migration('open')).toMatchObject(unplanned);
+    await store.close();
   });
 });

@@ -1,0 +1,49 @@
+/** Whether a VM arrived as it left. Null is said of what could not be looked at. */
+import type { VmDefinition } from '#core/model/definition.ts';
+import type { Arrival } from '#core/model/measures.ts';
+import type { VmView } from '#core/model/vm.ts';
+import type { EchoReport } from '#core/ports.ts';
+import type { CommandReply } from '#wire/agent-protocol.ts';
+
+const answerAgeMsMax = 2_000;
+
+export interface ArrivalFacts {
+  readonly before: VmDefinition | null;
+  readonly after: VmDefinition | null;
+  readonly source: CommandReply<'vm.find'> | null;
+  readonly destination: VmView | null;
+  /** Behind which port the source's bridges have seen the VM's MAC address last. */
+  readonly placeAtSource: 'local' | 'elsewhere' | null;
+  readonly echo: EchoReport | null;
+  readonly nowMs: number;
+}
+
+export function judgeArrival(facts: ArrivalFacts): Arrival {
+  const { before, after, source, echo, nowMs, placeAtSource } = facts;
+  const differences = before === null || after === null ? null : differencesOf(before, after, facts.destination);
+  const sourceClean = source && (source.vm === null || source.vm.state === 'shut-off') && source.image === null;
+  const announced = placeAtSource === null ? null : placeAtSource === 'elsewhere';
+  const answers = echo && nowMs - (echo.lastAnswerAtMs ?? 0) <= answerAgeMsMax;
+  const troubles = [
+    ...(differences ?? []),
+    ...(sourceClean === false ? ['the source still has something of the VM'] : []),
+    ...(announced === false ? ["the source's network still looks for the VM on the source"] : []),
+    ...(answers === false ? ['the VM does not answer on its network'] : []),
+  ];
+  const definitionRight = differences && differences.length === 0;
+  return { definitionRight, sourceClean, announced, answers, lockedOnce: null, troubles };
+}
+
+function differencesOf(before: VmDefinition, after: VmDefinition, view: VmView | null): readonly string[] {
+  const parts: readonly (readonly [string, unknown, unknown])[] = [
+    ['the machine type', before.machine, after.machine],
+    ['the number of virtual CPUs', before.vcpus, after.vcpus],
+    ['the memory', before.memoryBytes, after.memoryBytes],
+    ['the network interfaces', before.interfaces, after.interfaces],
+    ['the disks', before.disks, after.disks],
+    ['the leases', before.leases, after.leases],
+  ];
+  const differing = parts.filter(([, one, other]) => JSON.stringify(one) !== JSON.stringify(other)).map(([name]) => `${name} differs`);
+  const isLost = before.persistent && view !== null && !view.persistent;
+  return isLost ? [...differing, 'the definition is not kept on the destination'] : differing;
+}

@@ -1,0 +1,107 @@
+/**
+ * How fast a VM makes its memory different from what was sent. A VM writes the same pages again and again: its writable working
+ * set (Clark et al., "Live Migration of Virtual Machines", NSDI 2005). Written at random places of a set of W bytes
+ * with d bytes/s, the distinct bytes that differ after t seconds are
+ *
+ *     D(t) = W (1 - exp(-d t / W))
+ *
+ * d t at first, never more than W.
+ */
+import type { MemoryActivity } from '#core/model/forecast.ts';
+
+/** What a transfer has to deal with. All finite, none negative: workingSetBytes <= usedBytes <= memoryBytes. */
+export interface MemoryLoad {
+  readonly memoryBytes: number;
+  readonly usedBytes: number;
+  readonly workingSetBytes: number;
+  /** d of the formula: all writing, repeated or not. */
+  readonly writtenBytesPerSecond: number;
+}
+
+/** What one look of `forMs` at the VM's memory found: the distinct bytes that were written meanwhile. */
+export interface MemoryLook {
+  readonly forMs: number;
+  readonly bytes: number;
+}
+
+/** More than any VM has, and small enough that all arithmetic on it stays finite. */
+const memoryBytesMax = 2 ** 60;
+/** A set that is written whole within a second tells only that d is at least this many times W per second: ln 10^4. */
+const shareOfSetMax = 0.9999;
+/** In units of the shorter look: below this a fit cannot be told from W without end, above it not from a set written at once. */
+const fitMin = 1e-3;
+const fitMax = 20;
+
+export function loadOf(memoryBytes: number, activity: MemoryActivity): MemoryLoad {
+  const memory = amount(memoryBytes, memoryBytesMax);
+  const used = activity.usedBytes === null ? memory : amount(activity.usedBytes, memory);
+  const inOneSecond = amount(activity.dirtyBytesPerSecond, used);
+  const workingSet = Math.max(inOneSecond, amount(activity.workingSetBytes, used));
+  return {
+    memoryBytes: memory,
+    usedBytes: used,
+    workingSetBytes: workingSet,
+    writtenBytesPerSecond: writtenPerSecond(inOneSecond, workingSet),
+  };
+}
+
+/** d from the figure of a one-second look, which is W (1 - exp(-d / W)) itself. */
+function writtenPerSecond(inOneSecond: number, workingSet: number): number {
+  if (inOneSecond === 0) return 0;
+  return -workingSet * Math.log1p(-Math.min(inOneSecond / workingSet, shareOfSetMax));
+}
+
+/** Distinct bytes that are written in `seconds`, when `share` (0 to 1) of the VM's speed is left to it. */
+export function dirtiedBytes(load: MemoryLoad, seconds: number, share = 1): number {
+  const { workingSetBytes, writtenBytesPerSecond } = load;
+  if (workingSetBytes === 0) return 0;
+  return -workingSetBytes * Math.expm1((-writtenBytesPerSecond * share * seconds) / workingSetBytes);
+}
+
+/**
+ * Fits d and W to two looks of different length: of R = D(t2) / D(t1), which falls from t2 / t1 (far from all of W) to 1 (all of
+ * W) as d / W grows, follows d / W by bisection. Where the looks cannot tell, the answer is the worse one for a migration:
+ * growth in proportion to time gives a set as large as `usedBytes` (where that is not known, 1000 times the shorter look).
+ * A look of less than 1 ms is no look. Looks that contradict the formula, such as a longer one that found less, are taken as its nearest case.
+ */
+export function activityFrom(
+  one: MemoryLook,
+  other: MemoryLook,
+  usedBytes: number | null = null,
+): Pick<MemoryActivity, 'dirtyBytesPerSecond' | 'workingSetBytes'> {
+  const looks = [one, other].filter((look) => look.forMs >= 1 && Number.isFinite(look.forMs)).toSorted((a, b) => a.forMs - b.forMs);
+  const [short, long = short] = looks;
+  if (short === undefined || long === undefined) return { dirtyBytesPerSecond: 0, workingSetBytes: 0 };
+  const bound = usedBytes === null ? memoryBytesMax : amount(usedBytes, memoryBytesMax);
+  const fit = fitOf(short, long);
+  // Of both looks together, so that noise in one of them counts less.
+  const shares = [short, long].map((look) => -Math.expm1((-fit * look.forMs) / short.forMs));
+  const found = amount(short.bytes, bound) + amount(long.bytes, bound);
+  const fitted = found / sum(shares);
+  const inOneSecond = fitted * -Math.expm1((-fit * 1000) / short.forMs);
+  return { dirtyBytesPerSecond: Math.min(bound, inOneSecond), workingSetBytes: Math.min(bound, fitted) };
+}
+
+/** d / W in units of one per length of the shorter look. */
+function fitOf(short: MemoryLook, long: MemoryLook): number {
+  const times = long.forMs / short.forMs;
+  const [found, foundLater] = [amount(short.bytes, memoryBytesMax), amount(long.bytes, memoryBytesMax)];
+  if (foundLater <= found && times > 1) return fitMax;
+  const growth = (fit: number): number => Math.expm1(-fit * times) / Math.expm1(-fit);
+  let [low, high] = [fitMin, fitMax];
+  for (let step = 0; step < 60; step += 1) {
+    const middle = Math.sqrt(low * high);
+    if (growth(middle) * found > foundLater) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+/** What was measured may be nonsense; a forecast of it must still be a number. */
+export function amount(value: number, max: number): number {
+  return Number.isNaN(value) ? 0 : Math.min(max, Math.max(0, value));
+}

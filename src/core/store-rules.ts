@@ -1,0 +1,52 @@
+/** Rules that every store keeps, the real one and those in memory. */
+import { outcomeOf } from './migration/step.ts';
+import type { LedgerEntry } from './model/ledger.ts';
+import type { Migration } from './model/migration.ts';
+import type { Sample } from './model/sample.ts';
+import { percentOf } from './model/units.ts';
+import type { CertificateRecord, HistoryPoint, MigrationQuery } from './store.ts';
+
+/** Hosts get a new certificate each day: those that ended longer ago than this tell nobody anything. */
+export const endedCertificatesKeptMs = 30 * 86_400_000;
+
+/** With a host's new certificate, its long ended ones go. */
+export function isLongEnded(kept: CertificateRecord, saved: CertificateRecord): boolean {
+  return kept.hostId === saved.hostId && kept.notAfterMs < saved.notBeforeMs - endedCertificatesKeptMs;
+}
+
+/** By what a migration is found; null while it is under way. */
+export function keptOutcomeOf(migration: Migration): LedgerEntry['outcome'] | null {
+  return migration.endedAtMs === null ? null : outcomeOf(migration);
+}
+
+/** Newest first; of those asked for at the same time the one saved first comes last. `kept`: in the order of first saving. */
+export function wantedMigrations(kept: Iterable<Migration>, query: MigrationQuery): readonly Migration[] {
+  return [...kept]
+    .filter((migration) => isWanted(migration, query))
+    .toReversed()
+    .toSorted((a, b) => b.request.askedAtMs - a.request.askedAtMs)
+    .slice(0, query.limit);
+}
+
+function isWanted(migration: Migration, { open, vmId, hostId, outcome, sinceMs, untilMs }: MigrationQuery): boolean {
+  const { request, endedAtMs } = migration;
+  return (
+    (open === undefined || (endedAtMs === null) === open) &&
+    (vmId === undefined || request.vmId === vmId) &&
+    (hostId === undefined || request.fromHostId === hostId || request.toHostId === hostId) &&
+    (outcome === undefined || keptOutcomeOf(migration) === outcome) &&
+    (sinceMs === undefined || request.askedAtMs >= sinceMs) &&
+    (untilMs === undefined || request.askedAtMs < untilMs)
+  );
+}
+
+/** A first sample has no CPU reading yet and is no point of history. */
+export function historyPointOf({ hostId, takenAtMs, host }: Sample): HistoryPoint | null {
+  if (host.cpuUsedCores === null) return null;
+  return {
+    hostId,
+    atMs: takenAtMs,
+    cpuPercent: percentOf(host.cpuUsedCores, host.capacity.cpuCores),
+    memoryPercent: percentOf(host.memoryUsedBytes, host.capacity.memoryBytes),
+  };
+}

@@ -1,0 +1,37 @@
+import { bytes, cores } from '#core/model/units.ts';
+import type { VmSample } from '#core/model/vm.ts';
+import type { Copy } from './guest.ts';
+
+/** Counters of a copy at one time. */
+export interface VmReading {
+  readonly copy: Copy;
+  readonly atMs: number;
+  readonly cpuCoreSeconds: number;
+  readonly delayCoreSeconds: number;
+}
+
+export function readingOf(copy: Copy, atMs: number): VmReading {
+  return { copy, atMs, cpuCoreSeconds: copy.cpuCoreSeconds, delayCoreSeconds: copy.delayCoreSeconds };
+}
+
+/** Rates are since `previous`, and null where that was of another copy. */
+export function sampleOf(copy: Copy, previous: VmReading | undefined, atMs: number): VmSample {
+  const known = previous?.copy === copy && atMs > previous.atMs ? previous : null;
+  const rate = (name: 'cpuCoreSeconds' | 'delayCoreSeconds') =>
+    known && cores(Math.max(0, (copy[name] - known[name]) / ((atMs - known.atMs) / 1000)));
+  const { vmId, name, vcpus, memoryBytes } = copy.guest;
+  return {
+    vmId,
+    name,
+    state: copy.state,
+    vcpus,
+    memoryBytes: bytes(memoryBytes),
+    memoryResidentBytes: bytes(copy.residentBytes),
+    cpuUsedCores: rate('cpuCoreSeconds'),
+    cpuDelayCores: rate('delayCoreSeconds'),
+    netReceivedBytesPerSecond: known && 0,
+    netSentBytesPerSecond: known && 0,
+    diskReadBytesPerSecond: known && 0,
+    diskWrittenBytesPerSecond: known && 0,
+  };
+}
