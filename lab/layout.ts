@@ -50,7 +50,7 @@ export const targetName = (lab: Layout, guest: string): string => `iqn.2026-11.p
 
 /** 10.64-127.0.0/24: host N at .N, the controller at .200, storage at .250. */
 export const underlayAddress = (lab: Layout, last: number): string => `10.${64 + lab.index}.0.${last}`;
-/** 10.128-191.0.0/24: guest N at .(100+N), the outside client at .250. */
+/** 10.128-191.0.0/24: host N's bridge at .N, guest N at .(100+N), the outside client at .250. */
 export const guestNetAddress = (lab: Layout, last: number): string => `10.${128 + lab.index}.0.${last}`;
 /** 10.192-255.0.0/24: host N's address inside IPsec. */
 export const protectedAddress = (lab: Layout, last: number): string => `10.${192 + lab.index}.0.${last}`;

@@ -23,8 +23,9 @@ import { must, run } from './process.ts';
 interface Port {
   readonly machine: string;
   readonly underlay: string | undefined;
-  /** An address, or BRIDGED: a port of the host's bridge for guests. */
   readonly guestNet: string | undefined;
+  /** Its port of the guests' network belongs to its bridge for guests, which has the address. */
+  readonly isBridged?: boolean;
   readonly protected?: string;
   /** The machine has no namespace: its ends of the wires are taps for a QEMU in the switch's namespace. */
   readonly tap?: boolean;
@@ -33,12 +34,17 @@ interface Port {
 /** Whether hosts are namespaces or virtual machines. */
 export type HostKind = 'namespace' | 'vm';
 
-const BRIDGED = 'bridged';
-
 function ports(lab: Layout, hosts: readonly HostRecord[], kind: HostKind): Port[] {
   const tap = kind === 'vm';
   return [
-    ...hosts.map((h): Port => ({ machine: h.name, underlay: h.underlay, guestNet: BRIDGED, protected: h.protected, tap })),
+    ...hosts.map((h, index): Port => ({
+      machine: h.name,
+      underlay: h.underlay,
+      guestNet: guestNetAddress(lab, index + 1),
+      isBridged: true,
+      protected: h.protected,
+      tap,
+    })),
     { machine: 'ctl', underlay: underlayAddress(lab, CONTROLLER_LAST), guestNet: undefined },
     { machine: 'storage', underlay: underlayAddress(lab, STORAGE_LAST), guestNet: undefined },
     { machine: 'client', underlay: undefined, guestNet: guestNetAddress(lab, CLIENT_LAST) },
@@ -75,8 +81,9 @@ function machineLines(lab: Layout, port: Port, n: number, mtuBytes: number): str
     lines.push(`link set eth0 mtu ${mtuBytes} address ${mac(lab, 0, n)} up`, `addr add ${port.underlay}/24 dev eth0`);
   }
   if (port.protected !== undefined) lines.push(`addr add ${port.protected}/32 dev lo`);
-  if (port.guestNet === BRIDGED) {
-    lines.push('link add brvm type bridge mcast_snooping 0', 'link set brvm up', 'link set eth1 master brvm up');
+  if (port.guestNet !== undefined && port.isBridged === true) {
+    lines.push('link add brvm type bridge mcast_snooping 0', `addr add ${port.guestNet}/24 dev brvm`, 'link set brvm up');
+    lines.push('link set eth1 master brvm up');
   } else if (port.guestNet !== undefined) {
     lines.push(`link set eth1 address ${mac(lab, 1, n)} up`, `addr add ${port.guestNet}/24 dev eth1`);
   }

@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import { stringify } from 'yaml';
 import { LabError } from '#lab/errors.ts';
 import { QEMU_LOCKD_CONF, etcHosts, libvirtdConf, qemuConf } from '#lab/host-files.ts';
-import { AGENT_CONFIG, HOST_PKI } from '#lab/layout.ts';
+import { AGENT_CONFIG, HOST_PKI, guestNetAddress } from '#lab/layout.ts';
 import type { Layout } from '#lab/layout.ts';
 import { CONTROLLER_PORT, createToken } from '#lab/plimsoll.ts';
 import type { HostRecord, LabRecord } from '#lab/record.ts';
@@ -57,6 +57,7 @@ function addressLines(lab: Layout, record: HostRecord, n: number, mtuBytes: numb
     `addr add ${record.protected}/32 dev lo`,
     `addr add ${protectedAddress6(lab, n)}/128 dev lo nodad`,
     'link add brvm type bridge mcast_snooping 0',
+    `addr add ${guestNetAddress(lab, n)}/24 dev brvm`,
     'link set brvm up',
     'link set eth1 master brvm up',
   ].join('\n');

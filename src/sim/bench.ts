@@ -37,10 +37,7 @@ export class Bench {
     };
     this.world = new World(this.time, [hostSpec(1, hosts), hostSpec(2, hosts)], [this.guest]);
     this.world.host('host1').add(new Copy(this.guest, 'running'));
-    this.hypervisors = [
-      new SimHypervisor(this.world, this.world.host('host1')),
-      new SimHypervisor(this.world, this.world.host('host2')),
-    ];
+    this.hypervisors = [new SimHypervisor(this.world, this.world.host('host1')), new SimHypervisor(this.world, this.world.host('host2'))];
     this.world.onStage((_job, stage) => this.stages.push(stage));
   }
 

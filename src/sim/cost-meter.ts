@@ -1,6 +1,7 @@
 import type { HostCost } from '#core/model/measures.ts';
 import type { VmId } from '#core/model/vm.ts';
 import type { CostMeter } from '#core/ports.ts';
+import type { Copy } from './guest.ts';
 import type { SimHost } from './host.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
@@ -12,6 +13,7 @@ const idleCores = { libvirtd: 0.001, agent: 0.002 };
 export class SimCostMeter implements CostMeter {
   readonly #time: VirtualTime;
   readonly #host: SimHost;
+  readonly #seen = new Map<VmId, { readonly copy: Copy; readonly before: number; readonly last: number }>();
 
   constructor(time: VirtualTime, host: SimHost) {
     this.#time = time;
@@ -21,11 +23,22 @@ export class SimCostMeter implements CostMeter {
   async read(vmId: VmId, signal: AbortSignal): Promise<HostCost> {
     await this.#time.sleep(readMs, signal);
     const seconds = this.#time.elapsedMs / 1000;
-    const overhead = this.#host.copy(vmId)?.overheadCoreSeconds;
+    const overhead = this.#overhead(vmId);
     return {
-      hypervisorCpuSeconds: overhead === undefined ? null : overhead + seconds * idleCores.libvirtd,
+      hypervisorCpuSeconds: this.#host.libvirtd.alive ? overhead + seconds * idleCores.libvirtd : null,
       ipsecCpuSeconds: this.#host.charon.alive ? this.#host.ipsecCoreSeconds : null,
       agentCpuSeconds: seconds * idleCores.agent,
     };
+  }
+
+  /** As the real one: what is gone counts with what was read of it last. */
+  #overhead(vmId: VmId): number {
+    const seen = this.#seen.get(vmId);
+    const sum = seen === undefined ? 0 : seen.before + seen.last;
+    const copy = this.#host.copy(vmId);
+    if (copy === undefined) return sum;
+    const before = seen?.copy === copy ? seen.before : sum;
+    this.#seen.set(vmId, { copy, before, last: copy.overheadCoreSeconds });
+    return before + copy.overheadCoreSeconds;
   }
 }

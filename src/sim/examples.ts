@@ -13,13 +13,14 @@ export const surroundings: Surroundings = {
 
 /** Two hosts; `web` on the first, `mail` on the second; nothing moves by itself. */
 export function pairScenario(
-  options: { readonly seed?: number; readonly runForSeconds?: number; readonly events?: unknown } = {},
+  options: { readonly seed?: number; readonly runForSeconds?: number; readonly events?: unknown; readonly migration?: unknown } = {},
 ): Scenario {
   return scenarioOf(
     {
       seed: options.seed ?? 1,
       runForSeconds: options.runForSeconds ?? 60,
       mode: 'observe',
+      ...(options.migration === undefined ? {} : { migration: options.migration }),
       hosts: { host1: { cpuCores: 4, memoryGiB: 8 }, host2: { cpuCores: 4, memoryGiB: 8 } },
       vms: {
         web: { host: 'host1', vcpus: 2, memoryGiB: 1, demandCores: 0.5 },

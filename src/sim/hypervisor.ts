@@ -239,5 +239,14 @@ function isActive(copy: Copy | undefined): boolean {
 
 function viewOf(copy: Copy): VmView {
   const { vmId, name, vcpus, memoryBytes } = copy.guest;
-  return { vmId, name, state: copy.state, vcpus, memoryBytes: bytes(memoryBytes), persistent: true, jobActive: copy.jobActive, postCopy: copy.postCopy };
+  return {
+    vmId,
+    name,
+    state: copy.state,
+    vcpus,
+    memoryBytes: bytes(memoryBytes),
+    persistent: true,
+    jobActive: copy.jobActive,
+    postCopy: copy.postCopy,
+  };
 }

@@ -142,7 +142,8 @@ export class SimIncomingImages implements IncomingImages {
   async offer(vmId: VmId, signal: AbortSignal, at: string | null = null): Promise<ImageOffer> {
     const { underlay, protected: inside } = this.#host.spec.addresses;
     const address = at ?? underlay;
-    if (address !== underlay && address !== inside) throw new PlimsollError('channel-failed', `this host does not have the address ${address}`);
+    if (address !== underlay && address !== inside)
+      throw new PlimsollError('channel-failed', `this host does not have the address ${address}`);
     await this.discard(vmId, signal);
     if (this.#host.copy(vmId) !== undefined) throw new PlimsollError('destination-has-vm', 'the destination has this VM already');
     this.#stages.set(vmId, 'offered');

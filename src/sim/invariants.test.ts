@@ -80,7 +80,13 @@ describe('the invariants', () => {
     const copy = world.host('host1').copy(world.guest('web').vmId);
     if (!copy) throw new Error('web is not on host1');
     const ends = { source: world.host('host1'), destination: world.host('host2'), copy };
-    const request = { vmId: copy.guest.vmId, peerHostId: 'host2', peerAddress: '10.79.0.2', streamSecurity: 'none', isForwarded: true } as const;
+    const request = {
+      vmId: copy.guest.vmId,
+      peerHostId: 'host2',
+      peerAddress: '10.79.0.2',
+      streamSecurity: 'none',
+      isForwarded: true,
+    } as const;
     const job = new MigrationJob(world, ends, { ...request, options: { ...plainOptions, method: 'post-copy' } }, () => undefined);
     await cluster.runFor(2);
     job.change({ kind: 'post-copy' });

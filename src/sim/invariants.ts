@@ -58,7 +58,9 @@ function copies({ world, store }: Watched): readonly Breach[] {
     if (running.length > 1) return [breach('two-copies', `${guest.name} runs on ${where}`)];
     const atWork = open.has(guest.vmId) || world.jobOf(guest.vmId) !== undefined;
     const isHopeless = world.casualties.has(guest.vmId) || isOutOfReach(world, guest);
-    return running.length === 0 && !atWork && !isHopeless ? [breach('no-copy', `${guest.name} runs nowhere and nobody is at work on it`)] : [];
+    return running.length === 0 && !atWork && !isHopeless
+      ? [breach('no-copy', `${guest.name} runs nowhere and nobody is at work on it`)]
+      : [];
   });
 }
 
@@ -72,9 +74,9 @@ function isOutOfReach(world: World, guest: Guest): boolean {
 /** A post-copy has two halves until one host has all of the memory; half of it goes only with a process that died. */
 function halves({ world }: Watched): readonly Breach[] {
   return world.guests.flatMap((guest) => {
-    const copies = world.copiesOf(guest.vmId);
-    const parts = copies.filter(({ copy }) => copy.postCopy !== null);
-    const isWhole = copies.some(({ copy }) => copy.state === 'running' && copy.postCopy === null);
+    const here = world.copiesOf(guest.vmId);
+    const parts = here.filter(({ copy }) => copy.postCopy !== null);
+    const isWhole = here.some(({ copy }) => copy.state === 'running' && copy.postCopy === null);
     if (parts.length !== 1 || isWhole || world.casualties.has(guest.vmId)) return [];
     const where = parts.map(({ host }) => host.hostId).join();
     return [breach('memory-lost', `${where} has half of the memory of ${guest.name}, and the other half was destroyed`)];

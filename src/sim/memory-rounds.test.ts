@@ -55,7 +55,12 @@ describe('auto-converge', () => {
   });
 
   test('takes nothing while less is written, and looks at short rounds together', () => {
-    expect(throttles(Array.from({ length: 9 }, () => ({ seconds: 2, sent: 100 })), 49).at(-1)).toBe(0);
+    expect(
+      throttles(
+        Array.from({ length: 9 }, () => ({ seconds: 2, sent: 100 })),
+        49,
+      ).at(-1),
+    ).toBe(0);
     const short = Array.from({ length: 8 }, () => ({ seconds: 0.25, sent: 100 }));
     expect(throttles(short, 51)).toEqual([0, 0, 0, 0, 0, 0, 0, 20]);
   });

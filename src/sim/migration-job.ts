@@ -18,17 +18,7 @@ import type { SimHost } from './host.ts';
 import { type JobRequest, JobStream } from './job-stream.ts';
 import { MemoryRounds } from './memory-rounds.ts';
 import { MovingCopies } from './moving-copies.ts';
-import {
-  cleanUpMs,
-  confirmMs,
-  deadPeerSeenMs,
-  handOverMs,
-  keepAliveMs,
-  postCopyHandOverMs,
-  postCopyRefusedMs,
-  reconnectMs,
-  tickMs,
-} from './timings.ts';
+import { timings } from './timings.ts';
 import type { World } from './world.ts';
 
 export type Stage = 'transfer' | 'switch-over' | 'post-copy' | 'post-copy-failed' | 'confirm' | 'moved' | 'stayed';
@@ -123,7 +113,7 @@ export class MigrationJob {
   change(change: JobChange): void {
     if (change.kind === 'post-copy' && this.#method !== 'hybrid' && this.#method !== 'post-copy')
       throw new PlimsollError('method-unsupported', 'post-copy has to be armed when the migration begins: begin it as hybrid');
-    const isTooEarly = change.kind === 'post-copy' && this.#world.time.elapsedMs - this.#startedAtMs < postCopyRefusedMs;
+    const isTooEarly = change.kind === 'post-copy' && this.#world.time.elapsedMs - this.#startedAtMs < timings.postCopyRefusedMs;
     const fits = this.#stage === 'transfer' || (this.#stage === 'post-copy' && change.kind === 'bandwidth');
     if (isTooEarly || !fits || this.#isOver)
       throw new PlimsollError('vm-busy', `the hypervisor refuses ${change.kind}: it is too ${isTooEarly ? 'early' : 'late'} for it`);
@@ -141,7 +131,7 @@ export class MigrationJob {
     this.#world.jobs.add(this);
     this.#copies.split();
     this.#enter('post-copy');
-    this.#later(reconnectMs);
+    this.#later(timings.reconnectMs);
   }
 
   /** The destination's QEMU is gone while it receives; in post-copy half of the memory goes with it. */
@@ -191,7 +181,7 @@ export class MigrationJob {
     this.#rateBytesPerSecond = this.#stream.bytesPerSecond;
     const share = this.#stream.wireShare(this.#rounds.round);
     const { remainingBytes } = this.#rounds;
-    const seconds = Math.min(tickMs / 1000, (remainingBytes * share) / this.#rateBytesPerSecond);
+    const seconds = Math.min(timings.tickMs / 1000, (remainingBytes * share) / this.#rateBytesPerSecond);
     const memoryBytes = Math.min(remainingBytes, (this.#rateBytesPerSecond * seconds) / share);
     if (!this.#send(memoryBytes, share)) {
       this.#waitOrGiveUp();
@@ -265,13 +255,13 @@ export class MigrationJob {
     const restBytes = this.#isPostCopy ? 0 : this.#rounds.remainingBytes;
     const share = this.#stream.wireShare(this.#rounds.round);
     const restMs = Math.ceil(((restBytes * share) / this.#stream.bytesPerSecond) * 1000);
-    const needMs = restMs + (this.#isPostCopy ? postCopyHandOverMs : handOverMs);
+    const needMs = restMs + (this.#isPostCopy ? timings.postCopyHandOverMs : timings.handOverMs);
     if (atMs - this.#switchedAtMs < needMs) {
       this.#later(needMs - (atMs - this.#switchedAtMs));
       return;
     }
     if (!this.#send(restBytes, share)) {
-      this.#later(tickMs);
+      this.#later(timings.tickMs);
       return;
     }
     this.#runsAtMs = atMs;
@@ -288,7 +278,7 @@ export class MigrationJob {
   #arrive(): void {
     this.#copies.arrive();
     this.#enter('confirm');
-    this.#cancelNext = this.#world.time.after(confirmMs, () => this.#confirm());
+    this.#cancelNext = this.#world.time.after(timings.confirmMs, () => this.#confirm());
   }
 
   /**
@@ -297,7 +287,7 @@ export class MigrationJob {
    */
   #confirm(): void {
     if (!this.#stream.isConnected) {
-      if (this.#stream.silentMs < keepAliveMs) this.#cancelNext = this.#world.time.after(tickMs, () => this.#confirm());
+      if (this.#stream.silentMs < timings.keepAliveMs) this.#cancelNext = this.#world.time.after(timings.tickMs, () => this.#confirm());
       else this.#leaveBehind(new PlimsollError('hypervisor-failed', 'the connection to the destination was lost in the last step'));
       return;
     }
@@ -321,9 +311,9 @@ export class MigrationJob {
   }
 
   #waitOrGiveUp(): void {
-    if (this.#stream.silentMs < keepAliveMs) {
-      this.#rounds.pass(0, 0, tickMs / 1000, this.#copies.runsOnSource);
-      this.#later(tickMs);
+    if (this.#stream.silentMs < timings.keepAliveMs) {
+      this.#rounds.pass(0, 0, timings.tickMs / 1000, this.#copies.runsOnSource);
+      this.#later(timings.tickMs);
       return;
     }
     const why = 'the connection to the destination was lost: its keep-alive got no answer';
@@ -346,13 +336,13 @@ export class MigrationJob {
     if (this.#stage !== 'post-copy') return;
     this.#stream.break();
     this.#cancelNext();
-    this.#cancelNext = this.#world.time.after(deadPeerSeenMs, () => this.#breakApart('QEMU on the other host died'));
+    this.#cancelNext = this.#world.time.after(timings.deadPeerSeenMs, () => this.#breakApart('QEMU on the other host died'));
   }
 
   #destinationDied(why: string): void {
     if (!this.#isRevocable) return;
     this.#stream.break();
-    this.#world.time.after(deadPeerSeenMs, () => {
+    this.#world.time.after(timings.deadPeerSeenMs, () => {
       if (this.#isRevocable) this.#fail(new PlimsollError('hypervisor-failed', why));
     });
   }
@@ -362,7 +352,9 @@ export class MigrationJob {
     const why = 'libvirtd on the destination is gone';
     this.#destinationDied(why);
     if (this.#stage === 'post-copy')
-      this.#world.time.after(deadPeerSeenMs, () => this.#tell(new PlimsollError('hypervisor-failed', `${why}; the post-copy goes on`)));
+      this.#world.time.after(timings.deadPeerSeenMs, () =>
+        this.#tell(new PlimsollError('hypervisor-failed', `${why}; the post-copy goes on`)),
+      );
   }
 
   /** During the switch-over libvirt leaves the decision to "a third party": the source stays paused. */
@@ -380,7 +372,9 @@ export class MigrationJob {
     if (left !== null) this.#copies.stay(left);
     const isHeard = this.#stream.isConnected && this.source.libvirtd.alive;
     // Cut off, the destination's own keep-alive has to find out.
-    const delayMs = this.#stream.isConnected ? cleanUpMs : Math.max(cleanUpMs, keepAliveMs + 1_500 - this.#stream.silentMs);
+    const delayMs = this.#stream.isConnected
+      ? timings.cleanUpMs
+      : Math.max(timings.cleanUpMs, timings.keepAliveMs + 1_500 - this.#stream.silentMs);
     this.#world.time.after(delayMs, () => {
       this.#copies.removeDestination();
       if (isHeard) this.#end('stayed', why);

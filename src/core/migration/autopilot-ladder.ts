@@ -2,7 +2,7 @@
 import type { TransferPlan } from '#core/model/forecast.ts';
 import type { Rung, TransferOptions } from '#core/model/method.ts';
 import { amount } from './autopilot-readings.ts';
-import { decided, ended, type PilotAction, type PilotState, type PilotStep, took } from './autopilot-state.ts';
+import { decided, ended, type PilotAction, type PilotState, type PilotStep, took, wait } from './autopilot-state.ts';
 import { figures, size, span } from './autopilot-words.ts';
 
 /** A change that the hypervisor refuses (post-copy in the first second, for one) is asked for again, so often and after so long. */
@@ -15,6 +15,8 @@ export const settleMs = 5000;
 const downtimeMargin = 1.25;
 /** The last step goes to the budget. */
 const downtimeStepsMax = 4;
+/** The end of a round is looked for in so many. */
+const holdRoundsMax = 3;
 
 type RungMove = { readonly kind: 'taken'; readonly step: PilotStep } | { readonly kind: 'pass'; readonly why: string | null };
 
@@ -32,7 +34,7 @@ export function climb(from: PilotState): PilotStep {
 }
 
 export function onNextRung(state: PilotState): PilotState {
-  return { ...state, rung: state.rung + 1, steps: 0, refusals: 0 };
+  return { ...state, rung: state.rung + 1, steps: 0, refusals: 0, holdRound: null };
 }
 
 export function nameOf(rung: Rung): string {
@@ -181,19 +183,27 @@ export function askPostCopy(state: PilotState): PilotStep {
   return decided(next, action, { action: 'post-copy', reason: figures(state.readings) });
 }
 
-/** What is left as a round begins bounds what is left at any time of it: what is written again meanwhile is sent already. */
+/**
+ * QEMU sends what is left of the round first, and only then looks for what was written in it, which is no more than what was left as
+ * the round began. So the end of a round is the moment to stop the VM, and it is waited for.
+ */
 function stop(state: PilotState): RungMove {
   const { readings, policy } = state;
   const { rest, remainingBytes, bandwidthBytesPerSecond } = readings;
   if (policy.stopMsMax <= 0) return pass('the policy accepts no stop');
-  if (bandwidthBytesPerSecond === null) return pass('how long it would take is not known');
-  const bytes = Math.max(rest?.bytesMax ?? 0, remainingBytes ?? 0);
-  const stopMs = (bytes / bandwidthBytesPerSecond) * 1000;
-  if (stopMs > policy.stopMsMax) return pass(`it would take ${span(stopMs)}, the policy accepts ${span(policy.stopMsMax)}`);
+  if (bandwidthBytesPerSecond === null || rest === null) return pass('how long it would take is not known');
+  const msOf = (bytes: number): number => (bytes / bandwidthBytesPerSecond) * 1000;
+  const stopMs = msOf((remainingBytes ?? rest.bytesMax) + rest.bytesMax);
+  if (stopMs > policy.stopMsMax) {
+    const fromRound = state.holdRound ?? readings.round;
+    const canFit = msOf(rest.bytesMax) <= policy.stopMsMax && readings.round < fromRound + holdRoundsMax;
+    if (canFit) return { kind: 'taken', step: wait({ ...state, holdRound: fromRound }) };
+    return pass(`it would take ${span(stopMs)}, the policy accepts ${span(policy.stopMsMax)}`);
+  }
   const action: PilotAction = { kind: 'stop' };
   const asked = { kind: 'stop', atMs: readings.timeMs } as const;
   const next = fallingBack(took(onNextRung(state), action, { asked, tried: withTried(state, 'stop-and-copy') }), state);
-  const reason = `${figures(readings)}: about ${span(stopMs)} without the VM, the policy accepts ${span(policy.stopMsMax)}`;
+  const reason = `${figures(readings)}: at most about ${span(stopMs)} without the VM, the policy accepts ${span(policy.stopMsMax)}`;
   return taken(next, action, 'stop and copy', reason, state.refusals > 0);
 }
 

@@ -114,9 +114,10 @@ function known(value: number | null): number | null {
   return value === null || Number.isNaN(value) ? null : amount(value);
 }
 
+/** Less than one byte, page, round or millisecond is none: what is divided by it must stay a number that can be told. */
 function positive(value: number | null): number | null {
   const some = amount(value);
-  return some > 0 ? some : null;
+  return some >= 1 ? some : null;
 }
 
 /** `progress` is null when nothing new was heard; `passedMs` since the call before. Total for any numbers. */

@@ -50,6 +50,8 @@ export interface PilotState {
   readonly rung: number;
   readonly steps: number;
   readonly refusals: number;
+  /** The round from which on a good moment to stop the VM is waited for. */
+  readonly holdRound: number | null;
   /** Takes the next rung, without waiting for patience to end again, from this time of `readings` on. */
   readonly climbAtMs: number | null;
   readonly postCopy: { readonly fromLadder: boolean; readonly refusals: number; readonly notBeforeMs: number };
@@ -103,6 +105,7 @@ export function firstState(plan: TransferPlan, nowMs: number, limits: PilotLimit
 }
 
 export const freshAttempt = {
+  holdRound: null,
   climbAtMs: null,
   postCopy: { fromLadder: false, refusals: 0, notBeforeMs: 0 },
   asked: null,

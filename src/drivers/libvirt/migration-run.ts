@@ -131,7 +131,8 @@ export class MigrationRun {
 
   async #doMeanwhile(over: AbortSignal): Promise<void> {
     const { meanwhile } = this.#job;
-    while (meanwhile !== undefined && (await pause(meanwhilePauseMs, over))) {
+    if (meanwhile === undefined) return;
+    while (await pause(meanwhilePauseMs, over)) {
       const accepted = await this.#watch(over)
         .then(async (watch) => meanwhile(watch, { signal: over }))
         .then(

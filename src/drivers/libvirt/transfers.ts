@@ -55,6 +55,8 @@ export class LibvirtTransfers {
   /**
    * VIR_MIGRATE_POSTCOPY_RESUME. Where this host's QEMU has not noticed that the connection is gone, it is told
    * (VIR_DOMAIN_ABORT_JOB_POSTCOPY, which destroys nothing); the peer's needs a moment to notice too, so it is asked again for a while.
+   * A peer whose QEMU has nothing to send does not notice when only this side's socket was reset: libvirt 9.0 then refuses each time
+   * ("QEMU reports migration is still running") until the peer's end of that TCP connection is gone too.
    */
   async recover(request: ThroughRequest, onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<JobOutcome> {
     return this.#counted(async () => {

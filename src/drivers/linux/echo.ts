@@ -68,15 +68,7 @@ export class FpingEcho implements Echo {
   constructor(options: EchoOptions, signal: AbortSignal) {
     this.#options = options;
     this.#tally = new EchoTally(options.intervalMs, options.requestsMax ?? requestsMax);
-    const abort = (): void => {
-      this.#stopping = true;
-      this.#process?.kill('SIGKILL');
-    };
-    signal.addEventListener('abort', abort, { once: true });
-    this.ended = this.#runAll().then(() => {
-      this.#hasEnded = true;
-      signal.removeEventListener('abort', abort);
-    });
+    this.ended = this.#runAll(signal);
   }
 
   async started(): Promise<void> {
@@ -111,13 +103,20 @@ export class FpingEcho implements Echo {
     return this.report();
   }
 
-  async #runAll(): Promise<void> {
+  async #runAll(signal: AbortSignal): Promise<void> {
+    const abort = (): void => {
+      this.#stopping = true;
+      this.#process?.kill('SIGKILL');
+    };
+    signal.addEventListener('abort', abort, { once: true });
     for (;;) {
       const startedAtMs = performance.now();
       await this.#run();
-      if (this.#stopping || performance.now() - startedAtMs < startMsMax) return;
+      if (this.#stopping || performance.now() - startedAtMs < startMsMax) break;
       this.#tally.begin();
     }
+    signal.removeEventListener('abort', abort);
+    this.#hasEnded = true;
   }
 
   /** One process, to its end. */

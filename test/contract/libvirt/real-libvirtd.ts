@@ -203,6 +203,9 @@ function writeConfiguration(folder: string, options: RealLibvirtdOptions): void 
     'namespaces = []',
     'stdio_handler = "file"',
     'max_core = 0',
+    // Of the connection to a peer's daemon: a lost link is noticed after 4 s and not after 30.
+    'keepalive_interval = 1',
+    'keepalive_count = 3',
     ...(options.tlsAddress === undefined ? [] : [`migration_host = "${options.tlsAddress}"`]),
     ...(options.pki === undefined ? [] : [`migrate_tls_x509_cert_dir = "${options.pki}"`, 'migrate_tls_x509_verify = 1']),
   ];

@@ -43,7 +43,7 @@ export const plainOptions: TransferOptions = {
 export interface Site {
   readonly source: Daemon;
   readonly destination: Daemon;
-  /** Every connection to the destination breaks, and no new one is made until `joinLink`. */
+  /** Nothing comes through between the two until `joinLink`. */
   loseLink(): void;
   joinLink(): void;
   stop(): Promise<void>;
@@ -120,9 +120,9 @@ export async function startRealSite(): Promise<Site> {
   return {
     source: realDaemon(source, addresses.source, pki),
     destination: realDaemon(destination, addresses.destination, pki),
-    // Both directions of what is connected to the destination's address are answered with a reset, the resets themselves pass.
+    // A black hole, as a cut cable is: nobody is told, and libvirt's keep-alive finds out.
     loseLink: () => {
-      const rule = (way: string) => `add rule inet lost out ip ${way} ${addresses.destination} tcp flags & rst == 0 reject with tcp reset`;
+      const rule = (way: string) => `add rule inet lost out ip ${way} ${addresses.destination} drop`;
       const chain = 'add table inet lost; add chain inet lost out { type filter hook output priority 0; }';
       source.run('nft', `${chain}; ${rule('daddr')}; ${rule('saddr')}`);
     },

@@ -158,7 +158,6 @@ describe.runIf(missing === null)(`the witness${missing === null ? '' : ` (${miss
         expect(gaps[index]?.fromMs).toBeLessThanOrEqual(toldMs + 2 * intervalMs + busyMs);
       }
       const errorsMs = gaps.map((gap) => errorMs(gap, 300)).toSorted((one, other) => one - other);
-      if (process.env['SHOW']) console.log('ERR', errorsMs.map((e) => e.toFixed(1)).join(' '));
       expect(errorsMs[1]).toBeLessThanOrEqual(2 * intervalMs);
       expect(errorsMs[2]).toBeLessThanOrEqual(2 * intervalMs + busyMs);
       expect(report.sent - report.answered).toBeGreaterThanOrEqual(3 * 50);
@@ -204,6 +203,8 @@ describe.runIf(missing === null)(`the witness${missing === null ? '' : ` (${miss
     away(1500);
     await silence(echo, 200);
     expect((await echo.stop()).gaps.at(-1)).toMatchObject({ untilMs: null });
+    // The next test finds it back.
+    await watch(addresses.IPv4);
   });
 
   it('goes on over the end of one fping and the start of the next', async () => {
@@ -216,7 +217,7 @@ describe.runIf(missing === null)(`the witness${missing === null ? '' : ` (${miss
     await until('it is back', () => echo.report().gaps.some(({ fromMs, untilMs }) => (untilMs ?? 0) - fromMs > 100));
     const report = await echo.stop();
     expect(longGaps(report)).toHaveLength(1);
-    expect(report.sent - report.answered).toBeLessThan(150);
+    expect(report.sent - report.answered).toBeLessThan(100);
   });
 
   it('blames nobody for the time in which it was stopped itself', async () => {
