@@ -34,7 +34,7 @@ const AuditSchema = Type.Array(AuditEntrySchema);
 /** A little more than the controller gives itself, so that its own reason arrives. */
 const deadlinesMs = { prove: 160_000, tune: 250_000, reset: 40_000, renew: 130_000, checkVm: 65_000, migrate: 95_000 } as const;
 
-/** What is left out does not restrict. Times are Unix milliseconds, both ends included. */
+/** What is left out does not restrict. Times are Unix milliseconds; `until` itself does not belong to it. */
 export interface MigrationQuery {
   /** `ended`: closed, with a receipt. */
   readonly state?: 'open' | 'ended';

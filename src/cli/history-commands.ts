@@ -37,7 +37,7 @@ export function addHistoryCommand(program: Command): void {
     .option('--host <host>', 'only from or to this host')
     .addOption(new Option('--outcome <outcome>', 'only these; unclear: a person had to look').choices(outcomes))
     .option('--since <time>', 'asked for at or after, such as 24h or 2026-11-01', sinceArgument)
-    .option('--until <time>', 'asked for at or before', untilArgument)
+    .option('--until <time>', 'asked for before; a date includes its day', untilArgument)
     .option('--limit <count>', 'at most this many, the newest', limitArgument, 100)
     .addHelpText('after', examples)
     .action(async (options: HistoryOptions, command: Command) => {
@@ -51,8 +51,8 @@ export function addHistoryCommand(program: Command): void {
 }
 
 function queryOf({ vm, host, outcome, since, until, limit }: HistoryOptions): MigrationQuery {
-  if (since !== undefined && until !== undefined && since > until)
-    throw new CliError('usage', 'nothing lies between --since and --until: --since is the later one');
+  if (since !== undefined && until !== undefined && since >= until)
+    throw new CliError('usage', 'nothing lies between --since and --until: --since must be the earlier one');
   return {
     state: 'ended',
     ...(vm === undefined ? {} : { vm }),

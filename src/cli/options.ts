@@ -97,9 +97,9 @@ export function sinceArgument(text: string): number {
   return momentOf(text).firstMs;
 }
 
-/** Argument parser of the last moment wanted: a date means its whole day. */
+/** Argument parser of the first moment no longer wanted: a date means the end of its day. */
 export function untilArgument(text: string): number {
-  return momentOf(text).lastMs;
+  return momentOf(text).endMs;
 }
 
 function momentOf(text: string): Moment {

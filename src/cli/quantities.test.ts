@@ -21,17 +21,17 @@ test('a rate without a unit, with another one, or that is no figure is none', ()
 });
 
 test('a length of time is so long ago', () => {
-  expect(parseMoment('24h', nowMs)).toEqual({ firstMs: nowMs - 86_400_000, lastMs: nowMs - 86_400_000 });
-  expect(parseMoment('90000d', nowMs)).toEqual({ firstMs: 0, lastMs: 0 });
+  expect(parseMoment('24h', nowMs)).toEqual({ firstMs: nowMs - 86_400_000, endMs: nowMs - 86_400_000 });
+  expect(parseMoment('90000d', nowMs)).toEqual({ firstMs: 0, endMs: 0 });
 });
 
 test('a date is all of its day, a time all of its minute or second, in UTC unless it says otherwise', () => {
   const day = Date.UTC(2026, 10, 1);
-  expect(parseMoment('2026-11-01', nowMs)).toEqual({ firstMs: day, lastMs: day + 86_400_000 - 1 });
+  expect(parseMoment('2026-11-01', nowMs)).toEqual({ firstMs: day, endMs: day + 86_400_000 });
   const minute = Date.UTC(2026, 10, 1, 14, 5);
   for (const text of ['2026-11-01T14:05', '2026-11-01 14:05', '2026-11-01T14:05Z', '2026-11-01T15:05+01:00'])
-    expect(parseMoment(text, nowMs), text).toEqual({ firstMs: minute, lastMs: minute + 59_999 });
-  expect(parseMoment('2026-11-01 14:05:09Z', nowMs)).toEqual({ firstMs: minute + 9000, lastMs: minute + 9999 });
+    expect(parseMoment(text, nowMs), text).toEqual({ firstMs: minute, endMs: minute + 60_000 });
+  expect(parseMoment('2026-11-01 14:05:09Z', nowMs)).toEqual({ firstMs: minute + 9000, endMs: minute + 10_000 });
 });
 
 test('what is no time is none', () => {

@@ -23,10 +23,11 @@ export function parseRate(text: string): number | null {
   return match === null || unit === undefined ? null : Math.round(Number(match[1]) * unit);
 }
 
-/** All of the time that was named: a day, a minute, a second, or one moment. Both ends belong to it. */
+/** All of the time that was named: a day, a minute, a second, or nothing but its first moment. */
 export interface Moment {
   readonly firstMs: number;
-  readonly lastMs: number;
+  /** The first millisecond after it. */
+  readonly endMs: number;
 }
 
 const momentPattern = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?(Z|[+-]\d{2}:\d{2})?)?$/;
@@ -34,13 +35,13 @@ const momentPattern = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?(Z|[+-]\
 /** So long ago (`24h`), or a date with or without a time: `2026-11-01`, `2026-11-01T14:05`, `2026-11-01 14:05:09Z`, `…+01:00`. UTC unless it says otherwise. */
 export function parseMoment(text: string, nowMs: number): Moment | null {
   const agoMs = parseDuration(text);
-  if (agoMs !== null) return { firstMs: Math.max(0, nowMs - agoMs), lastMs: Math.max(0, nowMs - agoMs) };
+  if (agoMs !== null) return { firstMs: Math.max(0, nowMs - agoMs), endMs: Math.max(0, nowMs - agoMs) };
   const match = momentPattern.exec(text);
   if (match === null) return null;
   const [, date = '', minute, second, zone = 'Z'] = match;
   const firstMs = Date.parse(`${date}T${minute ?? '00:00'}${second ?? ':00'}${zone}`);
   if (!Number.isFinite(firstMs) || firstMs < 0 || !isDate(date)) return null;
-  return { firstMs, lastMs: firstMs + lengthMs(minute, second) - 1 };
+  return { firstMs, endMs: firstMs + lengthMs(minute, second) };
 }
 
 function lengthMs(minute: string | undefined, second: string | undefined): number {

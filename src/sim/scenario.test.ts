@@ -27,10 +27,20 @@ describe('a scenario from files', () => {
 
   test('is refused with the place and the fault of a wrong cluster', () => {
     expect(fault({ mode: 'automagic' })).toMatch(/^cluster.yaml is not valid: \/mode/);
+    expect(fault({ migration: { preset: 'rude' } })).toMatch(/\/migration\/preset/);
+    expect(fault({ hosts: { host1: { ...cluster.hosts.host1, cpu: 'odd' } } })).toMatch(/\/hosts\/host1\/cpu/);
     expect(fault({ policy: { coolDown: 3 } })).toMatch(/\/policy has unknown keys: coolDown/);
     expect(fault({ vms: { web: { ...cluster.vms.web, host: 'host9' } } })).toBe(
       'cluster.yaml: VM web is on host9, which is not among the hosts',
     );
+  });
+
+  test('may say what a host offers, and how a VM is to be moved', () => {
+    const hosts = { host1: { ...cluster.hosts.host1, machines: ['pc-q35-6.2'], cpu: 'incompatible', networks: [] } };
+    const wish = { method: 'hybrid', streams: 1 };
+    expect(fault({ hosts, migration: { preset: 'must-move' } }, [{ at: 1, do: 'migrate', vm: 'web', wish }])).toBe('accepted');
+    expect(fault({}, [{ at: { vm: 'web', reaches: 'post-copy' }, do: 'kill-source-qemu', vm: 'web' }])).toBe('accepted');
+    expect(fault({}, [{ at: 1, do: 'migrate', vm: 'web', wish: { method: 'magic' } }])).toMatch(/event 1 \(migrate\) is not valid: .*wish/);
   });
 
   test('is refused with the number of the wrong event', () => {

@@ -22,7 +22,7 @@ const ListQuerySchema = Type.Object(
       }),
     ),
     since: Type.Optional(Type.Integer({ minimum: 0, description: 'Asked for then or later: milliseconds since the Unix epoch' })),
-    until: Type.Optional(Type.Integer({ minimum: 0, description: 'Asked for then or earlier: milliseconds since the Unix epoch' })),
+    until: Type.Optional(Type.Integer({ minimum: 0, description: 'Asked for before: milliseconds since the Unix epoch' })),
     limit: Type.Optional(
       Type.Integer({ minimum: 1, maximum: listLimitMax, description: `At most this many, the newest (default: ${listLimitDefault})` }),
     ),

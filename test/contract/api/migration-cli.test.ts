@@ -77,7 +77,7 @@ describe('history', () => {
           hostId: 'host-b',
           outcome: 'stayed',
           sinceMs: Date.UTC(2026, 10, 1),
-          untilMs: Date.UTC(2026, 11, 1) - 1,
+          untilMs: Date.UTC(2026, 11, 1),
           limit: 7,
         },
       ],

@@ -48,10 +48,12 @@ for (const kind of kinds) {
     let source: Hypervisor;
     let destination: Hypervisor;
     const signal = AbortSignal.timeout(300_000);
-    const folder = mkdtempSync(join(tmpdir(), 'plimsoll-ballast-'));
-    const ballast = join(folder, 'ballast');
+    let folder: string;
+    let ballast: string;
 
     beforeAll(async () => {
+      folder = mkdtempSync(join(tmpdir(), 'plimsoll-ballast-'));
+      ballast = join(folder, 'ballast');
       // Random, because pages of zeroes cost nothing to send.
       writeFileSync(ballast, randomBytes(24 * 2 ** 20));
       site = await kind.start();
