@@ -1,5 +1,6 @@
 import { findCgroupRoots, unifiedGroup } from './cgroup.ts';
 import type { CgroupRoots } from './cgroup.ts';
+import { changeRate } from './network.ts';
 import { placementOf } from './placement.ts';
 import { startCapture } from './capture.ts';
 import type { Capture } from './capture.ts';
@@ -217,6 +218,11 @@ export class Lab {
       this.guests.map((g) => g.marker),
       signal,
     );
+  }
+
+  /** Another speed for each link between the hosts from now on, such as `100mbit`. */
+  setRate(rate: string): Promise<void> {
+    return changeRate(this.#layout, this.record.hosts, rate);
   }
 
   down(): Promise<void> {

@@ -93,7 +93,7 @@ function machineLines(lab: Layout, port: Port, n: number, mtuBytes: number): str
 /** Both directions of every underlay port, as a switch with slow ports would do it. */
 async function limitRate(lab: Layout, all: readonly Port[], rate: string, signal?: AbortSignal): Promise<void> {
   const shaped = all.filter((p) => p.underlay !== undefined);
-  const line = (device: string): string => `qdisc add dev ${device} root tbf rate ${rate} burst 128kb latency 20ms`;
+  const line = (device: string): string => `qdisc replace dev ${device} root tbf rate ${rate} burst 128kb latency 20ms`;
   const batch = (machine: string, lines: string[]): Promise<string> =>
     must(['tc', '-n', netNamespace(lab, machine), '-batch', '-'], { input: `${lines.join('\n')}\n`, signal, timeoutMs: 10_000 });
   await batch(
@@ -101,6 +101,11 @@ async function limitRate(lab: Layout, all: readonly Port[], rate: string, signal
     shaped.map((p) => line(`u-${p.machine}`)),
   );
   await Promise.all(shaped.filter((p) => p.tap !== true).map((p) => batch(p.machine, [line('eth0')])));
+}
+
+/** Gives the links between the hosts of a lab that is up another speed, such as `100mbit`. */
+export async function changeRate(lab: Layout, hosts: readonly HostRecord[], rate: string): Promise<void> {
+  await limitRate(lab, ports(lab, hosts, 'namespace'), rate);
 }
 
 export async function offloadsOff(lab: Layout, machine: string, interfaces: readonly string[], signal?: AbortSignal): Promise<void> {

@@ -1,13 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { PlimsollError } from '#core/model/result.ts';
 import { type CommandTable, commandTable } from './commands.ts';
-import { peer, runningVm, settings, signed, startArgs, ticketOf, vmId } from './examples.ts';
+import { peer, runningVm, settings, signed, startArgs, ticketOf, vmDefinition, vmId, vmMac } from './examples.ts';
 import { type FakeWorld, fakeWorld } from './fakes.ts';
 import { Remembered } from './remembered.ts';
 import { type AgentRooms, openRooms } from './rooms.ts';
 
 const going = new AbortController().signal;
-const gibibyte = 2 ** 30;
 
 beforeEach(() => void vi.useFakeTimers({ now: 10 }));
 afterEach(() => void vi.useRealTimers());
@@ -15,7 +14,7 @@ afterEach(() => void vi.useRealTimers());
 async function newTable(): Promise<FakeWorld & AgentRooms & { readonly table: CommandTable }> {
   const world = fakeWorld();
   const rooms = openRooms(world.parts, settings, await Remembered.load(world.memory), 'boot1');
-  return { ...world, ...rooms, table: commandTable(world.parts, rooms) };
+  return { ...world, ...rooms, table: commandTable(world.parts, rooms, settings.hostId) };
 }
 
 describe('a command', () => {
@@ -41,7 +40,13 @@ describe('a command', () => {
       { peer: { ...peer, profile: { ...peer.profile, ikeProposals: ['a;b c'] } } },
     ],
     ['has a channel of no kind', 'transfer.start', { ...startArgs, channelKind: 'telnet' }],
-    ['has a bandwidth that is none', 'transfer.start', { ...startArgs, bandwidthBytesPerSecond: null }],
+    [
+      'has a bandwidth that is none',
+      'transfer.start',
+      { ...startArgs, plan: { ...startArgs.plan, options: { ...startArgs.plan.options, bandwidthBytesPerSecond: null } } },
+    ],
+    ['asks for more methods than anybody has', 'vm.method-faults', { options: Array.from({ length: 33 }, () => startArgs.plan.options) }],
+    ['watches somebody at full speed', 'witness.start', { watchId: 'w1', address: '10.9.0.5', intervalMs: 0 }],
   ];
 
   it.each(malformed)('that %s is refused and touches nothing', async (_story, name, args) => {
@@ -63,45 +68,30 @@ describe('a command', () => {
   });
 });
 
-describe('a destination', () => {
-  const check = (memoryBytes = gibibyte) => ['vm.check-destination', { vmId, memoryBytes }, going] as const;
-
-  it('with room that does not have the VM takes it', async () => {
-    const { table, hypervisor, sampler } = await newTable();
-    hypervisor.vm = null;
-    await sampler.take(going);
-    expect(await table.run(...check(3 * gibibyte))).toEqual({ refusal: null, hypervisor: 'fake 1.0' });
+describe('what a host is asked before a VM comes to it, or leaves it', () => {
+  it('is answered in the words of the protocol', async () => {
+    const { table, hypervisor } = await newTable();
+    hypervisor.faultOf = ({ streams }) => (streams > 1 ? { code: 'method-unsupported', message: 'one stream only' } : null);
+    const { options } = startArgs.plan;
+    const asked = await table.run('vm.method-faults', { options: [options, { ...options, streams: 4 }] }, going);
+    expect(asked).toEqual({ faults: [null, { code: 'method-unsupported', message: 'one stream only' }] });
+    expect(await table.run('vm.describe', { vmId }, going)).toEqual({ definition: vmDefinition, text: '<domain/>' });
+    const offer = await table.run('vm.offer', { definition: vmDefinition, text: '<domain/>' }, going);
+    expect(offer).toMatchObject({ offer: { hostId: 'a', ownCopy: 'running', cpu: 'identical' } });
+    expect(await table.run('vm.measure', { vmId, durationMs: 1000 }, going)).toMatchObject({ activity: { measuredForMs: 1000 } });
+    expect(await table.run('vm.cost', { vmId }, going)).toEqual({
+      cost: { hypervisorCpuSeconds: 1, ipsecCpuSeconds: null, agentCpuSeconds: 0.5 },
+    });
   });
 
-  it('without room says how much there is', async () => {
-    const { table, hypervisor, sampler } = await newTable();
-    hypervisor.vm = null;
-    await sampler.take(going);
-    const answer = await table.run(...check(3 * gibibyte + 1));
-    expect(answer).toMatchObject({ refusal: { code: 'no-memory', message: expect.stringContaining('3.00 GiB free') } });
-  });
-
-  it.each(['running', 'paused', 'incoming', 'crashed'] as const)('that has the VM already, %s, refuses it', async (state) => {
-    const { table, hypervisor, sampler } = await newTable();
-    hypervisor.vm = runningVm({ state });
-    await sampler.take(going);
-    expect(await table.run(...check())).toMatchObject({ refusal: { code: 'destination-has-vm' } });
-  });
-
-  it('with a definition that an earlier migration left behind, shut off, takes it', async () => {
-    const { table, hypervisor, sampler } = await newTable();
-    hypervisor.vm = runningVm({ state: 'shut-off' });
-    await sampler.take(going);
-    expect(await table.run(...check())).toMatchObject({ refusal: null });
-  });
-
-  it('that has not measured itself, or not for long, refuses it', async () => {
-    const { table, hypervisor, sampler } = await newTable();
-    hypervisor.vm = null;
-    expect(await table.run(...check())).toMatchObject({ refusal: { code: 'host-down' } });
-    await sampler.take(going);
-    await vi.advanceTimersByTimeAsync(60_001);
-    expect(await table.run(...check())).toMatchObject({ refusal: { code: 'host-down' } });
+  it('about what witnesses see is answered too', async () => {
+    const { table } = await newTable();
+    const watch = { watchId: 'w1', address: '10.9.0.5', intervalMs: 5 };
+    expect(await table.run('witness.look', { mac: vmMac }, going)).toEqual({ addresses: ['10.9.0.5'], place: 'local' });
+    expect(await table.run('witness.start', watch, going)).toEqual({ watching: true });
+    expect(await table.run('witness.report', { watchId: 'w1' }, going)).toMatchObject({ report: { answered: 3 } });
+    expect(await table.run('witness.stop', { watchId: 'w1' }, going)).toMatchObject({ report: { answered: 3 } });
+    expect(await table.run('witness.report', { watchId: 'w1' }, going)).toEqual({ report: null });
   });
 });
 
@@ -116,11 +106,15 @@ describe('an order to put a copy right', () => {
     expect(hypervisor.done).toEqual(['resume', 'destroy']);
   });
 
-  it('never destroys a copy that runs or has a job at work on it, and has nothing to do where there is none', async () => {
+  it('never destroys a copy that runs, has a job at work on it or is half of a VM, and has nothing to do where there is none', async () => {
     const { table, hypervisor } = await newTable();
     await expect(table.run(...order('vm.destroy-copy', 1))).rejects.toMatchObject({ code: 'vm-busy' });
     hypervisor.vm = runningVm({ state: 'incoming', jobActive: true });
     await expect(table.run(...order('vm.destroy-copy', 1))).rejects.toMatchObject({ code: 'vm-busy' });
+    for (const postCopy of ['active', 'failed'] as const) {
+      hypervisor.vm = runningVm({ state: 'paused', postCopy });
+      await expect(table.run(...order('vm.destroy-copy', 1))).rejects.toMatchObject({ code: 'vm-busy' });
+    }
     hypervisor.vm = null;
     expect(await table.run(...order('vm.destroy-copy', 1))).toEqual({});
     expect(hypervisor.done).toEqual([]);

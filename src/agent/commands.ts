@@ -22,6 +22,7 @@ export function commandTable(parts: AgentParts, rooms: AgentRooms, hostId: HostI
     ...witnessHandlers(rooms),
     ...channelHandlers(parts, rooms),
     ...transferHandlers(rooms),
+    ...leaseHandlers(rooms),
     ...imageHandlers(rooms),
   };
   return { run: (name, args, signal) => dispatch(handlers, name, args, signal) };
@@ -29,7 +30,7 @@ export function commandTable(parts: AgentParts, rooms: AgentRooms, hostId: HostI
 
 type HandlersOf<Family extends string> = Pick<Handlers, Extract<CommandName, `${Family}.${string}`>>;
 
-function vmHandlers(parts: AgentParts, { gate, sampler, images }: AgentRooms, hostId: HostId): HandlersOf<'vm' | 'ticket'> {
+function vmHandlers(parts: AgentParts, { gate, sampler, images, lease }: AgentRooms, hostId: HostId): HandlersOf<'vm' | 'ticket'> {
   const { hypervisor, clock } = parts;
   return {
     'vm.find': async ({ vmId }, signal) => {
@@ -43,6 +44,7 @@ function vmHandlers(parts: AgentParts, { gate, sampler, images }: AgentRooms, ho
     }),
     'vm.measure': async ({ vmId, durationMs }, signal) => ({ activity: await hypervisor.measureMemory(vmId, durationMs, signal) }),
     'vm.cost': async ({ vmId }, signal) => ({ cost: await parts.costMeter.read(vmId, signal) }),
+    'vm.start': (args, signal) => done(lease.start(args, signal)),
     'vm.resume': ({ vmId, vmEpoch }, signal) => {
       gate.admitVmOrder(vmId, vmEpoch);
       return done(hypervisor.resume(vmId, signal));
@@ -53,6 +55,7 @@ function vmHandlers(parts: AgentParts, { gate, sampler, images }: AgentRooms, ho
     },
     'ticket.accept': async ({ ticket }, signal) => {
       const { vmId } = await gate.accept(ticket, clock.nowMs());
+      await lease.mustLetRun(vmId);
       return done(images.makeWay(vmId, signal));
     },
   };
@@ -112,6 +115,13 @@ function transferHandlers({ gate, transfers, inherited }: AgentRooms): HandlersO
       return {};
     },
     'transfer.abort': ({ migrationId, vmId }, signal) => done(transfers.abort(migrationId, vmId, signal)),
+  };
+}
+
+function leaseHandlers({ lease }: AgentRooms): HandlersOf<'lease'> {
+  return {
+    'lease.renew': (args, signal) => lease.renew(args, signal),
+    'lease.look': ({ vmId }, signal) => lease.look(vmId, signal),
   };
 }
 

@@ -4,9 +4,11 @@ import { preAuthenticationEncoding, ticketPayloadType } from '#core/access/envel
 import type { ChannelProfile, SecurityAssociation } from '#core/model/channel.ts';
 import { defaultProfile, pilotPolicyOf } from '#core/model/policy.ts';
 import type { TransferPlan } from '#core/model/forecast.ts';
+import type { Progress } from '#core/model/migration.ts';
 import type { SignedTicket, Ticket } from '#core/model/ticket.ts';
 import { bytes } from '#core/model/units.ts';
 import type { VmView } from '#core/model/vm.ts';
+import type { Hypervisor } from '#core/ports.ts';
 import type { CommandArgs, Peer } from '#wire/agent-protocol.ts';
 import type { AgentSettings } from './parts.ts';
 
@@ -40,6 +42,57 @@ export const startArgs: CommandArgs<'transfer.start'> = {
   plan,
   noProgressMsMax: 150_000,
 };
+
+export const vmMac = '52:54:00:00:00:01';
+
+export const vmDefinition: CommandArgs<'vm.offer'>['definition'] = {
+  vmId,
+  name: 'web1',
+  type: 'kvm',
+  architecture: 'x86_64',
+  machine: 'pc-q35-7.2',
+  emulator: '/usr/bin/qemu-system-x86_64',
+  vcpus: 1,
+  memoryBytes: bytes(2 ** 30),
+  cpuMode: 'host-model',
+  cpuModel: null,
+  interfaces: [{ kind: 'bridge', source: 'br0', mac: vmMac }],
+  disks: [],
+  leases: [],
+  hostOnly: [],
+  persistent: true,
+};
+
+/** What a hypervisor offers that has all that the VM needs. */
+export const hypervisorOffer: Awaited<ReturnType<Hypervisor['offerFor']>> = {
+  libvirtVersion: 9_000_000,
+  qemuVersion: 7_002_022,
+  machines: ['pc-q35-7.2'],
+  cpu: 'identical',
+  cpuDetail: null,
+  emulatorPresent: true,
+  networks: ['br0'],
+  disks: [],
+  leasesMissing: [],
+};
+
+/** In the first pass over one gibibyte, half of it sent. */
+export function progressOf(changes: Partial<Progress> = {}): Progress {
+  return {
+    elapsedMs: 1000,
+    memoryTotalBytes: 2 ** 30,
+    memoryRemainingBytes: 2 ** 29,
+    memorySentBytes: 2 ** 29,
+    bandwidthBytesPerSecond: 2 ** 27,
+    dirtyPagesPerSecond: 0,
+    pageSizeBytes: 4096,
+    iteration: 1,
+    expectedDowntimeMs: null,
+    stage: 'copying',
+    throttlePercent: null,
+    ...changes,
+  };
+}
 
 export function association(changes: Partial<SecurityAssociation> = {}): SecurityAssociation {
   return {
@@ -110,4 +163,24 @@ export function fakeSha256(data: Uint8Array): string {
     .join('')
     .padEnd(64, '0')
     .slice(0, 64);
+}
+
+/** Rounds of one second in which as much is written as is sent: a pre-copy that never comes to an end. Four readings a second. */
+export function stalledRounds(): { next(): Progress } {
+  const [roundBytes, quarters] = [2 ** 28, 4];
+  let tick = 0;
+  return {
+    next() {
+      const [round, quarter] = [Math.floor(tick / quarters), tick % quarters];
+      tick += 1;
+      return progressOf({
+        elapsedMs: tick * 250,
+        iteration: round + 1,
+        memorySentBytes: (tick * roundBytes) / quarters,
+        memoryRemainingBytes: roundBytes - (quarter * roundBytes) / quarters,
+        bandwidthBytesPerSecond: roundBytes,
+        dirtyPagesPerSecond: roundBytes / 4096,
+      });
+    },
+  };
 }

@@ -1,10 +1,8 @@
 /** Hand-written ports for the agent's own tests: a host whose parts can be broken one by one. */
 import { emptyMemory } from '#core/access/ticket-gate.ts';
 import type { GuardState, IpsecErrors, PeerTuning, SecurityAssociation, WayFacts } from '#core/model/channel.ts';
-import type { JobOutcome, Progress } from '#core/model/migration.ts';
-import { PlimsollError } from '#core/model/result.ts';
+import type { PlimsollError } from '#core/model/result.ts';
 import { bytes, cores } from '#core/model/units.ts';
-import type { VmView } from '#core/model/vm.ts';
 import type {
   AgentMemory,
   AgentMemoryState,
@@ -12,18 +10,19 @@ import type {
   Clock,
   Guard,
   HostIdentity,
-  Hypervisor,
   IdentityKeeper,
   Ipsec,
   Line,
-  MigrateRequest,
   Network,
   Prober,
   TrustUpdate,
   Verifier,
 } from '#core/ports.ts';
+import { association, checksum, controllerKey, fakeSha256, pemOf, rekeyed } from './examples.ts';
+import { FakeHypervisor } from './fake-hypervisor.ts';
+import { FakeCostMeter, FakeWitness } from './fake-meters.ts';
 import { FakeTransports } from './fake-transports.ts';
-import { association, checksum, controllerKey, fakeSha256, pemOf, rekeyed, runningVm } from './examples.ts';
+import { FakeLeaseBook } from './fake-lease-book.ts';
 import type { AgentParts } from './parts.ts';
 
 /** On vitest's fake timers. */
@@ -64,48 +63,6 @@ export class FakeMemory implements AgentMemory {
     if (this.fault) throw this.fault;
     this.saved = state;
   }
-}
-
-export class FakeHypervisor implements Hypervisor {
-  vm: VmView | null = runningVm();
-  fault: PlimsollError | null = null;
-  /** What was asked for with an effect, in order. */
-  readonly done: string[] = [];
-  readonly migrations: MigrateRequest[] = [];
-  /** Ends the migration under way. */
-  complete: (outcome: JobOutcome) => void = ignored;
-  progress: (progress: Progress) => void = ignored;
-
-  version = () => Promise.resolve('fake 1.0');
-  listVms = async () => {
-    if (this.fault) throw this.fault;
-    return this.vm ? [this.vm] : [];
-  };
-  sampleVms = async () => {
-    if (this.fault) throw this.fault;
-    return [];
-  };
-  findVm = async () => {
-    if (this.fault) throw this.fault;
-    return this.vm;
-  };
-  migrate = (request: MigrateRequest, onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<JobOutcome> => {
-    this.migrations.push(request);
-    this.progress = onProgress;
-    return new Promise((resolve, reject) => {
-      this.complete = resolve;
-      signal.addEventListener('abort', () => reject(new PlimsollError('aborted', 'aborted; the VM runs here')), { once: true });
-    });
-  };
-  abortJob = async () => void this.done.push('abort-job');
-  resume = async () => void this.done.push('resume');
-  destroy = async () => void this.done.push('destroy');
-  reloadCertificates = async () => {
-    if (this.fault) throw this.fault;
-    this.done.push('reload-certificates');
-  };
-  onEvent = () => ignored;
-  close = () => Promise.resolve();
 }
 
 export class FakeIpsec implements Ipsec {
@@ -156,9 +113,15 @@ export class FakeIpsec implements Ipsec {
 export class FakeGuard implements Guard {
   installed = true;
   droppedOutPackets = 0;
+  /** Whoever takes it away does so again and again. */
+  isFoughtOver = false;
+  installs = 0;
   readonly exemptPeers: string[] = [];
 
-  install = () => Promise.resolve();
+  install = async () => {
+    this.installs += 1;
+    if (!this.isFoughtOver) this.installed = true;
+  };
   inspect = (): Promise<GuardState> => {
     const { installed, droppedOutPackets, exemptPeers } = this;
     return Promise.resolve({ installed, droppedInPackets: 0, droppedOutPackets, droppedProbePackets: 0, exemptPeers: [...exemptPeers] });
@@ -234,6 +197,8 @@ export interface FakeWorld {
   readonly guard: FakeGuard;
   readonly network: FakeNetwork;
   readonly transports: FakeTransports;
+  readonly costMeter: FakeCostMeter;
+  readonly witness: FakeWitness;
   readonly identity: FakeIdentity;
   readonly memory: FakeMemory;
   /** Lines that the agent has dialled. */
@@ -249,6 +214,8 @@ export function fakeWorld(): FakeWorld {
   const guard = new FakeGuard();
   const network = new FakeNetwork();
   const transports = new FakeTransports(hypervisor, timerClock);
+  const costMeter = new FakeCostMeter();
+  const witness = new FakeWitness();
   const identity = new FakeIdentity();
   const memory = new FakeMemory();
   const lines: FakeLine[] = [];
@@ -273,6 +240,8 @@ export function fakeWorld(): FakeWorld {
         pressure: null,
       }),
     },
+    costMeter,
+    witness,
     dialer: {
       dial: async () => {
         const line = new FakeLine();
@@ -281,11 +250,12 @@ export function fakeWorld(): FakeWorld {
       },
     },
     memory,
+    leaseBook: new FakeLeaseBook(),
     identity,
     sha256: fakeSha256,
     ticketVerifier,
   };
-  return { parts, hypervisor, ipsec, guard, network, transports, identity, memory, lines, logged, heardNonces };
+  return { parts, hypervisor, ipsec, guard, network, transports, costMeter, witness, identity, memory, lines, logged, heardNonces };
 }
 
 /** Probes and streams go through whatever SAs there are; nonces that are listened for come and go in `heardNonces`. */

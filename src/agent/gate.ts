@@ -1,6 +1,6 @@
 import { preAuthenticationEncoding, ticketPayloadType } from '#core/access/envelope.ts';
 import { decodeBase64 } from '#core/access/base64.ts';
-import { acceptTicket, checkControllerEpoch, checkVmEpoch, type TicketRole } from '#core/access/ticket-gate.ts';
+import { acceptTicket, checkControllerEpoch, checkVmEpoch, raiseVmEpoch, type TicketRole } from '#core/access/ticket-gate.ts';
 import { PlimsollError, type Refusal } from '#core/model/result.ts';
 import type { SignedTicket, Ticket } from '#core/model/ticket.ts';
 import type { Verifier } from '#core/ports.ts';
@@ -43,6 +43,16 @@ export class Gate {
   /** Throws `stale-epoch` for an order about a VM that a newer migration has overtaken. */
   admitVmOrder(vmId: string, epoch: number): void {
     throwIfRefused(checkVmEpoch(vmId, epoch, this.#remembered.state));
+  }
+
+  /** Throws `stale-epoch` unless the VM is to be started under a new epoch; from here on it is used up, durably. */
+  async admitStart(vmId: string, epoch: number): Promise<void> {
+    throwIfRefused(
+      await this.#remembered.update((state) => {
+        const { refusal, memory } = raiseVmEpoch(vmId, epoch, state);
+        return { state: refusal === null ? memory : null, outcome: refusal };
+      }),
+    );
   }
 
   /** Checks signature, expiry, single use and epochs; from here on the ticket is used up, durably. */

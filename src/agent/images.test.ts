@@ -28,7 +28,7 @@ afterEach(async () => {
 /** One process of an agent, with its ticket; `world` is what outlives it. */
 async function newHost(world = fakeWorld(), ticket: Parameters<typeof ticketOf>[0] | null = {}): Promise<Host> {
   const rooms = openRooms(world.parts, settings, await Remembered.load(world.memory), 'boot1');
-  const host = { ...world, ...rooms, table: commandTable(world.parts, rooms) };
+  const host = { ...world, ...rooms, table: commandTable(world.parts, rooms, settings.hostId) };
   if (ticket !== null) await host.table.run('ticket.accept', { ticket: signed(ticketOf(ticket)) }, going);
   return host;
 }
@@ -64,7 +64,7 @@ describe('the source of a sealed image', () => {
 
   it('asks through the status of its transfer, one thing after the other, and ends with the last answer', async () => {
     const host = await sending();
-    expect(askOf(host)).toEqual({ askId: 'm1-1', call: { kind: 'offer' } });
+    expect(askOf(host)).toEqual({ askId: 'm1-1', call: { kind: 'offer', at: null } });
     expect(host.transports.log).toEqual([]);
     await answer(host, offered);
     expect(askOf(host)).toEqual({ askId: 'm1-2', call: { kind: 'open', sent: imageDigest } });
@@ -140,6 +140,13 @@ describe('the source of a sealed image', () => {
   });
 });
 
+const imageCalls: Readonly<Record<ImageCall['kind'], ImageCall>> = {
+  offer: { kind: 'offer', at: null },
+  open: { kind: 'open', sent: imageDigest },
+  restore: { kind: 'restore' },
+  discard: { kind: 'discard' },
+};
+
 describe('the destination of a sealed image', () => {
   const call = (kind: ImageCall['kind'], changes: object = {}): CommandArgs<'image.call'> => ({
     migrationId: 'm1',
@@ -147,7 +154,7 @@ describe('the destination of a sealed image', () => {
     vmEpoch: 3,
     peerHostId: 'b',
     askId: `ask-${kind}`,
-    call: kind === 'open' ? { kind, sent: imageDigest } : { kind },
+    call: imageCalls[kind],
     ...changes,
   });
   const put = (host: Host, ...args: Parameters<typeof call>) => host.table.run('image.call', call(...args), going);
@@ -303,6 +310,31 @@ describe('an agent that starts', () => {
     expect(world.lines).toHaveLength(1);
     expect([...world.transports.notes]).toEqual([[other, 'given']]);
     expect(world.transports.held).toBeNull();
+  });
+
+  it('ends a save that an earlier process began and nobody wants any more, so that the VM runs on', async () => {
+    const world = fakeWorld();
+    world.hypervisor.vm = runningVm({ state: 'paused', jobActive: true });
+    world.transports.notes.set(vmId, 'kept');
+    world.transports.failing.set('take-back', new PlimsollError('vm-busy', 'libvirt still works on it'));
+    await started(world);
+    expect(world.hypervisor.done).toEqual(['abort-job']);
+    world.hypervisor.vm = runningVm();
+    world.transports.failing.clear();
+    await wait(6000);
+    expect([world.transports.notes.size, world.hypervisor.done]).toEqual([0, ['abort-job']]);
+  });
+
+  it('waits for a save that does not end, and complains of it once', async () => {
+    const world = fakeWorld();
+    world.hypervisor.vm = runningVm({ state: 'paused', jobActive: true });
+    world.transports.notes.set(vmId, 'kept');
+    world.transports.failing.set('take-back', new PlimsollError('vm-busy', 'libvirt still works on it'));
+    world.hypervisor.abortJob = () => Promise.reject(new PlimsollError('hypervisor-failed', 'cannot abort'));
+    await started(world);
+    await wait(60_000);
+    expect(world.logged.filter((line) => line.includes('cannot be ended'))).toHaveLength(1);
+    expect(world.transports.notes.get(vmId)).toBe('kept');
   });
 
   it('dials after ten seconds when that takes longer, and tries again what has failed until it is done', async () => {

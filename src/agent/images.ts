@@ -116,7 +116,23 @@ export class Images {
         await this.#parts.transports.kept.forget(vmId, signal);
         return true;
       }
+      if (error instanceof PlimsollError && error.code === 'vm-busy' && (await this.#endSave(vmId, signal))) return false;
       this.#complain(`VM ${vmId} is saved on this host and cannot be started again, it is tried again`, error, signal);
+      return false;
+    }
+  }
+
+  /** An earlier process died while it saved the VM: nobody wants that image any more, and without it the VM runs on at once. */
+  async #endSave(vmId: VmId, signal: AbortSignal): Promise<boolean> {
+    const { hypervisor, log } = this.#parts;
+    try {
+      const vm = await hypervisor.findVm(vmId, signal);
+      if (vm === null || !vm.jobActive || vm.postCopy !== null) return false;
+      await hypervisor.abortJob(vmId, signal);
+      log.warn('the save of a VM that an earlier process began is ended', { vm: vm.name, vmId });
+      return true;
+    } catch (error) {
+      this.#complain(`the save of VM ${vmId} that an earlier process began cannot be ended, it is waited for`, error, signal);
       return false;
     }
   }

@@ -94,6 +94,100 @@ describe('a migration that an earlier process of the agent began', () => {
   });
 });
 
+describe('a switch-over that an earlier process of the agent began', () => {
+  const halted = runningVm({ state: 'paused', jobActive: true });
+
+  it('and that stands still for ten seconds is cancelled, so that the VM runs on here', async () => {
+    const { hypervisor, logged } = await restarted();
+    await vi.advanceTimersByTimeAsync(60_000);
+    hypervisor.vm = halted;
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(hypervisor.done).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(hypervisor.done[0]).toBe('abort-job');
+    hypervisor.vm = runningVm();
+    const asked = hypervisor.done.length;
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(hypervisor.done).toHaveLength(asked);
+    expect(logged.filter((line) => line.includes('has stalled'))).toHaveLength(1);
+  });
+
+  it('is cancelled also when it stood still already as the agent came, and is asked to again until it ends', async () => {
+    const { hypervisor } = await restarted((world) => (world.hypervisor.vm = halted));
+    await vi.advanceTimersByTimeAsync(9000);
+    expect(hypervisor.done.length).toBeGreaterThan(1);
+  });
+
+  it('is left alone when its VM runs in between, or it arrives in time', async () => {
+    const { hypervisor } = await restarted();
+    for (let time = 0; time < 5; time += 1) {
+      hypervisor.vm = halted;
+      await vi.advanceTimersByTimeAsync(8000);
+      hypervisor.vm = moving;
+      await vi.advanceTimersByTimeAsync(1000);
+    }
+    hypervisor.vm = halted;
+    await vi.advanceTimersByTimeAsync(8000);
+    hypervisor.vm = null;
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(hypervisor.done).toEqual([]);
+  });
+
+  it('is cancelled although neither guard nor charon answers', async () => {
+    const { hypervisor, guard } = await restarted(({ hypervisor: one }) => (one.vm = halted));
+    guard.inspect = () => new Promise(() => undefined);
+    await vi.advanceTimersByTimeAsync(12_000);
+    expect(hypervisor.done).toContain('abort-job');
+  });
+
+  it.each(['kept', 'given'] as const)('is not seen in a VM that is an image here, %s', async (note) => {
+    const { hypervisor } = await restarted((world) => {
+      world.hypervisor.vm = halted;
+      world.transports.notes.set(halted.vmId, note);
+    });
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(hypervisor.done).toEqual([]);
+  });
+
+  it.each(['incoming', 'paused'] as const)('is not seen in a VM that comes in, or is halted without a job (%s)', async (state) => {
+    const { hypervisor } = await restarted(({ hypervisor: one }) => (one.vm = runningVm({ state, jobActive: state === 'incoming' })));
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(hypervisor.done).toEqual([]);
+  });
+});
+
+describe('a post-copy that an earlier process of the agent began', () => {
+  const halves = [
+    ['on its source', runningVm({ state: 'paused', jobActive: true, postCopy: 'active' })],
+    ['on its source, failed', runningVm({ state: 'paused', jobActive: true, postCopy: 'failed' })],
+    ['on its destination', runningVm({ state: 'running', jobActive: true, postCopy: 'active' })],
+  ] as const;
+
+  it.each(halves)('is never aborted %s, however long it stands still and whatever is lost', async (_story, half) => {
+    const { hypervisor, ipsec, guard, logged } = await restarted((world) => (world.hypervisor.vm = half));
+    await vi.advanceTimersByTimeAsync(60_000);
+    ipsec.sas = [];
+    guard.droppedOutPackets += 1;
+    await vi.advanceTimersByTimeAsync(10_000);
+    guard.installed = false;
+    await vi.advanceTimersByTimeAsync(500);
+    expect(guard.installed).toBe(true);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(hypervisor.done).toEqual([]);
+    expect(logged.filter((line) => line.includes('nothing is aborted'))).toHaveLength(1);
+  });
+
+  it('is not aborted when its job went into post-copy only after its channel was lost', async () => {
+    const { hypervisor, guard } = await restarted();
+    guard.droppedOutPackets += 1;
+    await vi.advanceTimersByTimeAsync(500);
+    expect(hypervisor.done).toEqual(['abort-job']);
+    hypervisor.vm = halves[0][1];
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(hypervisor.done).toEqual(['abort-job']);
+  });
+});
+
 describe('a job of the hypervisor', () => {
   it('that comes in, or that this process began, is nobody else’s', async () => {
     const incoming = await restarted(({ hypervisor }) => (hypervisor.vm = runningVm({ state: 'incoming', jobActive: true })));

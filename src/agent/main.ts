@@ -13,6 +13,7 @@ import { NftGuard } from '#drivers/linux/guard.ts';
 import { LinuxCostMeter } from '#drivers/linux/cost-meter.ts';
 import { LinuxHostMeter } from '#drivers/linux/host-meter.ts';
 import { LinuxInterfaces } from '#drivers/linux/interfaces.ts';
+import { FileLeaseBook } from '#drivers/linux/lease-book.ts';
 import { JsonLog } from '#drivers/linux/json-log.ts';
 import { LinuxNetwork } from '#drivers/linux/network.ts';
 import { LinuxProber } from '#drivers/linux/prober.ts';
@@ -40,7 +41,7 @@ const imageArrivalMsMax = 15 * 60_000;
 const imageSilenceMsMax = 30_000;
 const sshConnectMsMax = 10_000;
 const interfacesMsMax = 5_000;
-/** Of sockets, whose paths are short. */
+/** Of sockets, whose paths are short, and of what ends with the machine. */
 const runFolder = '/run/plimsoll';
 
 export interface JoinOrder {
@@ -114,6 +115,7 @@ async function partsOf(config: AgentConfig): Promise<AgentParts> {
       isRevoked: ({ crlPems }, certificate) => revocationCheck(crlPems)(certificate),
     }),
     memory: new FileAgentMemory(join(config.stateDir, 'agent-memory.json')),
+    leaseBook: new FileLeaseBook(join(runFolder, 'lease.json')),
     identity,
     sha256: (data) => createHash('sha256').update(data).digest('hex'),
     ticketVerifier: verifierFor(ticketKeyPem),

@@ -9,6 +9,7 @@ import type {
   Hypervisor,
   IdentityKeeper,
   Ipsec,
+  LeaseBook,
   Log,
   Network,
   Prober,
@@ -35,6 +36,7 @@ export interface AgentParts {
   readonly witness: Witness;
   readonly dialer: Dialer;
   readonly memory: AgentMemory;
+  readonly leaseBook: LeaseBook;
   readonly identity: IdentityKeeper;
   /** SHA-256 of the data, lower-case hex. */
   readonly sha256: (data: Uint8Array) => string;

@@ -4,6 +4,7 @@ import { Gate } from './gate.ts';
 import { ImageDesk } from './image-desk.ts';
 import { Images } from './images.ts';
 import { InheritedJobs } from './inherited-jobs.ts';
+import { Lease } from './lease.ts';
 import type { AgentParts, AgentSettings } from './parts.ts';
 import { Paths } from './paths.ts';
 import { Proofs } from './proofs.ts';
@@ -20,6 +21,7 @@ export interface AgentRooms extends ChannelRooms {
   readonly inherited: InheritedJobs;
   readonly images: Images;
   readonly imageDesk: ImageDesk;
+  readonly lease: Lease;
   readonly trust: Trust;
   readonly sampler: Sampler;
   readonly witnesses: Witnesses;
@@ -30,13 +32,15 @@ export function openRooms(parts: AgentParts, settings: AgentSettings, remembered
   const channels = new Channels(parts, settings);
   const channelRooms = { channels, proofs: new Proofs(parts, settings, channels), paths: new Paths(parts, channels) };
   const transfers = new Transfers(parts, { ...channelRooms, gate }, settings.channelWatch);
+  const images = new Images(parts, transfers);
   return {
     ...channelRooms,
     gate,
     transfers,
-    inherited: new InheritedJobs(parts, transfers, settings.channelWatch),
-    images: new Images(parts, transfers),
+    inherited: new InheritedJobs(parts, { transfers, images, channels }, settings.channelWatch),
+    images,
     imageDesk: new ImageDesk(parts.clock, parts.transports.incoming),
+    lease: new Lease(parts, gate, bootId),
     trust: new Trust(parts, channelRooms, transfers),
     sampler: new Sampler(parts, settings, bootId),
     witnesses: new Witnesses(parts.clock, parts.witness),

@@ -1,7 +1,21 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { TransferOptions } from '#core/model/method.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import { closeChannel } from './closing.ts';
-import { association, otherPeer, peer, profile, rekeyed, settings, signed, startArgs, ticketOf, vmId } from './examples.ts';
+import {
+  association,
+  otherPeer,
+  peer,
+  plan,
+  profile,
+  rekeyed,
+  settings,
+  signed,
+  stalledRounds,
+  startArgs,
+  ticketOf,
+  vmId,
+} from './examples.ts';
 import { type FakeWorld, fakeWorld } from './fakes.ts';
 import { Remembered } from './remembered.ts';
 import { type AgentRooms, openRooms } from './rooms.ts';
@@ -36,6 +50,42 @@ describe('the start of a transfer', () => {
     source.hypervisor.complete(outcome);
     await vi.advanceTimersByTimeAsync(1000);
     expect(source.transfers.status('m1')).toMatchObject({ kind: 'completed', outcome, channel: { sa: { spiOut: 'aa' } } });
+  });
+
+  it('asks the hypervisor first which rungs it cannot take, and does not take those', async () => {
+    const source = await readySource();
+    const asked: TransferOptions[] = [];
+    source.hypervisor.faultOf = (options) => {
+      asked.push(options);
+      return options.compression === 'none' ? null : { code: 'method-unsupported', message: 'no compression here' };
+    };
+    const ladder = [{ kind: 'compress', compression: 'xbzrle' } as const, { kind: 'streams', streams: 2 } as const];
+    await source.transfers.start({ ...startArgs, plan: { ...plan, pilot: { ...plan.pilot, ladder } } }, going);
+    expect(asked.map(({ streams, compression }) => [streams, compression])).toEqual([
+      [1, 'xbzrle'],
+      [2, 'none'],
+    ]);
+    const rounds = stalledRounds();
+    for (let tick = 0; tick < 480 && source.hypervisor.migrations.length < 2; tick += 1) {
+      source.hypervisor.progress(rounds.next());
+      await vi.advanceTimersByTimeAsync(250);
+    }
+    expect(source.hypervisor.migrations.map(({ options }) => options)).toMatchObject([plan.options, { streams: 2, compression: 'none' }]);
+    const status = source.transfers.status('m1');
+    expect(status).toMatchObject({ kind: 'running', attempts: 2 });
+    expect(JSON.stringify(status)).toContain('no compression here');
+  });
+
+  it('sends nothing when the hypervisor does not answer that question', async () => {
+    const source = await readySource();
+    const { methodFault } = source.hypervisor;
+    source.hypervisor.methodFault = () => Promise.reject(new PlimsollError('hypervisor-unavailable', 'away'));
+    await expect(source.transfers.start(startArgs, going)).rejects.toMatchObject({ code: 'hypervisor-unavailable' });
+    expect(source.hypervisor.migrations).toEqual([]);
+    source.hypervisor.methodFault = methodFault;
+    // Neither ticket nor proof was spent.
+    await source.transfers.start(startArgs, going);
+    expect(source.hypervisor.migrations).toHaveLength(1);
   });
 
   const broken: readonly (readonly [story: string, spoil: (source: Source) => unknown, code: string])[] = [
@@ -270,7 +320,36 @@ describe('a transfer under way', () => {
     await vi.advanceTimersByTimeAsync(1999);
     expect(unknown.transfers.status('m1')).toMatchObject({ kind: 'running' });
     await vi.advanceTimersByTimeAsync(1);
-    expect(unknown.transfers.status('m1')).toEqual({ kind: 'completed', outcome, channel: null });
+    expect(unknown.transfers.status('m1')).toMatchObject({ kind: 'completed', outcome, channel: null });
+  });
+
+  it('tells at its end what it cost, how often it began and what was decided', async () => {
+    const source = await startedSource();
+    source.hypervisor.complete(outcome);
+    await vi.advanceTimersByTimeAsync(0);
+    const sourceCost = { hypervisorCpuSeconds: 1, ipsecCpuSeconds: null, agentCpuSeconds: 0.5 };
+    expect(source.transfers.status('m1')).toMatchObject({
+      attempts: 1,
+      decisions: [],
+      outcome: { ...outcome, attempts: 1, sourceCost },
+    });
+  });
+
+  it('is not held up by a meter that hangs for longer than one reading may take', async () => {
+    const source = await readySource();
+    source.costMeter.hangs = true;
+    await source.transfers.start(startArgs, going);
+    source.hypervisor.complete(outcome);
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(source.transfers.status('m1')).toMatchObject({ kind: 'completed', outcome: { sourceCost: null } });
+  });
+
+  it('keeps another one of the same VM away', async () => {
+    const source = await startedSource();
+    await source.gate.accept(signed(ticketOf({ ticketId: 't2', migrationId: 'm2', vmEpoch: 4 })), 10);
+    await source.proofs.probe(peer, 'n2', going);
+    await expect(source.transfers.start({ ...startArgs, migrationId: 'm2' }, going)).rejects.toMatchObject({ code: 'vm-busy' });
+    expect(source.hypervisor.migrations).toHaveLength(1);
   });
 
   it('ends with a sentence that fits the wire, however long the hypervisor complains', async () => {

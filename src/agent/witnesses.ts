@@ -16,6 +16,7 @@ export class Witnesses {
   readonly #clock: Clock;
   readonly #witness: Witness;
   readonly #watches = new Map<string, Watch>();
+  #beginning = 0;
 
   constructor(clock: Clock, witness: Witness) {
     this.#clock = clock;
@@ -27,15 +28,24 @@ export class Witnesses {
     return { addresses: [...addresses], place };
   }
 
-  /** False where this host cannot reach the address directly. Throws `migration-limit`. */
+  /** False where this host cannot reach the address directly. A later start of the same watch takes its place. Throws `migration-limit`. */
   async start(watchId: string, address: string, intervalMs: number, signal: AbortSignal): Promise<boolean> {
     await this.stop(watchId);
-    if (this.#watches.size >= watchesMax) throw new PlimsollError('migration-limit', 'this host watches too many VMs: try again later');
-    const over = new AbortController();
-    const echo = await this.#witness.watch(address, intervalMs, signal);
+    if (this.#watches.size + this.#beginning >= watchesMax)
+      throw new PlimsollError('migration-limit', 'this host watches too many VMs: try again later');
+    const echo = await this.#begin(address, intervalMs, signal);
     if (echo === null) return false;
+    if (signal.aborted) {
+      // Whoever asked has been told by now that nobody watches.
+      await echo.stop();
+      signal.throwIfAborted();
+    }
+    const over = new AbortController();
+    const former = this.#watches.get(watchId);
     this.#watches.set(watchId, { echo, over });
     void this.#stopInTime(watchId, over.signal);
+    former?.over.abort();
+    await former?.echo.stop();
     return true;
   }
 
@@ -51,7 +61,17 @@ export class Witnesses {
     return watch.echo.stop();
   }
 
+  async #begin(address: string, intervalMs: number, signal: AbortSignal): Promise<Echo | null> {
+    this.#beginning += 1;
+    try {
+      return await this.#witness.watch(address, intervalMs, signal);
+    } finally {
+      this.#beginning -= 1;
+    }
+  }
+
   async #stopInTime(watchId: string, over: AbortSignal): Promise<void> {
-    if (await pause(this.#clock, watchMsMax, over)) await this.stop(watchId);
+    // Nobody waits for what it saw, or is told that it does not stop.
+    if (await pause(this.#clock, watchMsMax, over)) await this.stop(watchId).catch(() => undefined);
   }
 }

@@ -112,7 +112,9 @@ function sentenceTable(rows: readonly Row[]): readonly string[] {
     { title: 'HOST', value: ({ hostIds }) => (hostIds.length === rows.length ? `all ${rows.length}` : hostIds.join(', ')) },
     { title: 'WHY', value: ({ finding }) => sentenceOf(finding) },
   ];
-  const sorted = gravest.flatMap((verdict) => [...sentences.values()].filter(({ finding }) => finding.verdict === verdict));
+  const checks = rows.flatMap(({ findings }) => findings.map(({ check }) => check));
+  const inOrder = [...sentences.values()].toSorted((one, other) => checks.indexOf(one.finding.check) - checks.indexOf(other.finding.check));
+  const sorted = gravest.flatMap((verdict) => inOrder.filter(({ finding }) => finding.verdict === verdict));
   return sorted.length === 0 ? [] : [table(columns, sorted, '')];
 }
 
@@ -124,6 +126,8 @@ function countOf(findings: readonly Finding[], verdict: Verdict): number {
 export function printCheck(check: MigrateCheck): string {
   const { plan, decisions, refusal } = check;
   const prediction = plan?.prediction ?? null;
+  const others = decisions.filter(({ reason }) => reason !== refusal?.message);
+  const decided = printDecisions(others, plan);
   return [
     `${printable(check.vmName)}: ${check.fromHostId} -> ${check.toHostId}\n  ${printable(check.reason)}`,
     ...(check.row === null ? [] : [checksSection(check.row)]),
@@ -131,8 +135,10 @@ export function printCheck(check: MigrateCheck): string {
     ...(prediction === null
       ? []
       : [`What that would cost (about 9 of 10 lie in the range):\n${printPrediction(prediction, null)}\n  ${predictionBasis(prediction)}`]),
-    ...(plan !== null && prediction === null ? ['What that would cost is not known: it could not be measured.'] : []),
-    ...(decisions.length === 0 ? [] : [`How that was chosen:\n${printDecisions(decisions)}`]),
+    ...(plan !== null && prediction === null
+      ? ['What that would cost is not known now. It is measured again when a migration begins.']
+      : []),
+    ...(decided === null ? [] : [`How that was chosen:\n${decided}`]),
     refusal === null
       ? `Nothing speaks against it${warnedNote(check.row)}. Nothing was moved.`
       : `It would be refused: ${refusalText(check.row, refusal)}`,
@@ -141,7 +147,7 @@ export function printCheck(check: MigrateCheck): string {
 
 /** A sentence that stands among the checks above is not said again. */
 function refusalText(row: Row | null, { code, message }: NonNullable<MigrateCheck['refusal']>): string {
-  const isSaid = row?.findings.some((finding) => finding.code === code && finding.sentence === message) ?? false;
+  const isSaid = row?.findings.some((finding) => finding.code === code && finding.sentence.includes(message)) ?? false;
   return isSaid ? `${code}, see above. Nothing was moved.` : `${code}: ${printable(message)}`;
 }
 

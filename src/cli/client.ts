@@ -12,6 +12,8 @@ import {
   TokenSchema,
   VmCheckSchema,
   VmSchema,
+  type VmSettingsBody,
+  VmSettingsSchema,
 } from '#wire/api.ts';
 import { ChannelSchema, type ProveBody, ProveSchema, ResetSchema, type TuneBody, TuneSchema } from '#wire/channel-api.ts';
 import { AuditEntrySchema, CertificateSchema, type GrantBody, GrantSchema, RenewalSchema, RevocationSchema } from '#wire/security-api.ts';
@@ -80,6 +82,14 @@ export class ControllerClient {
 
   vm(reference: string) {
     return this.#get(`/v1/vms/${encodeURIComponent(reference)}`, VmSchema);
+  }
+
+  vmSettings(reference: string) {
+    return this.#get(`/v1/vms/${encodeURIComponent(reference)}/settings`, VmSettingsSchema);
+  }
+
+  setVm(reference: string, body: VmSettingsBody) {
+    return this.#send('PUT', `/v1/vms/${encodeURIComponent(reference)}/settings`, body, VmSettingsSchema);
   }
 
   checkVm(reference: string, toHostId: string | null) {

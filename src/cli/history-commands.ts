@@ -3,7 +3,7 @@ import type { MigrationQuery } from './client.ts';
 import { CliError } from './errors.ts';
 import { historyCsv, printHistory } from './history-printer.ts';
 import { callOf, limitArgument, sinceArgument, untilArgument, withController } from './options.ts';
-import { show, writeLine } from './output.ts';
+import { show } from './output.ts';
 
 const outcomes = ['moved', 'stayed', 'unclear'] as const;
 
@@ -19,7 +19,11 @@ interface HistoryOptions {
 
 const examples = `
 Times are those at which a migration was asked for: dates in UTC, or how long ago. --until with a date includes that day.
-OFF BY: how far the prediction was off, in percent of what happened; + too much was predicted.
+
+  OFF BY   how far the prediction was off, in percent of what happened; + too much was predicted
+  OUTSIDE  the downtime as another host saw it
+
+A narrow terminal shows fewer columns; csv and json have all.
 
 Examples:
   plimsoll history --since 24h
@@ -46,7 +50,10 @@ export function addHistoryCommand(program: Command): void {
       const migrations = await client.migrations(query);
       if (options.output === 'csv') process.stdout.write(historyCsv(migrations));
       else if (options.output === 'json') show(migrations, 'json', String);
-      else writeLine(printHistory(migrations, await client.predictionErrors(), options.limit));
+      else {
+        const errors = await client.predictionErrors();
+        show(migrations, 'table', (found, _nowMs, columns) => printHistory(found, errors, options.limit, columns));
+      }
     });
 }
 

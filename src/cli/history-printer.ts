@@ -14,22 +14,27 @@ const columns: readonly Column<MigrationResource>[] = [
   { title: 'VM', value: ({ request }) => request.vmName },
   { title: 'FROM', value: ({ request }) => request.fromHostId },
   { title: 'TO', value: ({ request }) => request.toHostId },
-  { title: 'METHOD', value: methodOf },
+  { title: 'METHOD', value: methodOf, rank: 4 },
   { title: 'OUTCOME', value: outcomeText },
   { title: 'TOTAL', align: 'right', value: (migration) => formatDuration(happened(migration).totalMs) },
-  { title: 'OFF BY', align: 'right', value: (migration) => formatErrorPercent(errorsOf(migration).totalPercent) },
+  { title: 'OFF BY', align: 'right', value: (migration) => formatErrorPercent(errorsOf(migration).totalPercent), rank: 6 },
   { title: 'DOWNTIME', align: 'right', value: (migration) => formatDuration(happened(migration).downtimeMs) },
-  { title: 'OFF BY', align: 'right', value: (migration) => formatErrorPercent(errorsOf(migration).downtimePercent) },
-  { title: 'OUTSIDE', align: 'right', value: ({ measures }) => formatDuration(measures?.outside?.downtimeMs ?? null) },
-  { title: 'SENT', align: 'right', value: (migration) => formatBytes(happened(migration).bytes) },
-  { title: 'ROUNDS', align: 'right', value: (migration) => happened(migration).rounds?.toString() ?? unknown },
+  { title: 'OFF BY', align: 'right', value: (migration) => formatErrorPercent(errorsOf(migration).downtimePercent), rank: 5 },
+  { title: 'OUTSIDE', align: 'right', value: ({ measures }) => formatDuration(measures?.outside?.downtimeMs ?? null), rank: 3 },
+  { title: 'SENT', align: 'right', value: (migration) => formatBytes(happened(migration).bytes), rank: 7 },
+  { title: 'ROUNDS', align: 'right', value: (migration) => happened(migration).rounds?.toString() ?? unknown, rank: 8 },
 ];
 
 /** Ended migrations, how they ended, and how far predictions were off. */
-export function printHistory(migrations: readonly MigrationResource[], errors: PredictionErrorsResource, limit: number): string {
+export function printHistory(
+  migrations: readonly MigrationResource[],
+  errors: PredictionErrorsResource,
+  limit: number,
+  width?: number,
+): string {
   const oldest = migrations.at(-1);
   return [
-    table(columns, migrations, 'No migration that ended is like that.'),
+    table(columns, migrations, 'No migration that ended is like that.', width),
     '',
     ...(oldest === undefined ? [] : [countsLine(migrations)]),
     ...(oldest !== undefined && migrations.length >= limit

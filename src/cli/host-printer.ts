@@ -3,21 +3,21 @@ import { formatAge, formatBytes, formatCores, formatDuration, formatPercent, for
 import { type Column, fields, table } from './table.ts';
 
 /** All hosts, one line each. */
-export function printHosts(hosts: readonly HostResource[], nowMs: number): string {
+export function printHosts(hosts: readonly HostResource[], nowMs: number, width?: number): string {
   const columns: readonly Column<HostResource>[] = [
     { title: 'HOST', value: (host) => host.hostId },
     { title: 'STATUS', value: (host) => host.status },
     { title: 'CPU', align: 'right', value: (host) => formatPercent(host.cpuPercent) },
-    { title: 'CORES', align: 'right', value: coresOf },
+    { title: 'CORES', align: 'right', value: coresOf, rank: 4 },
     { title: 'MEMORY', align: 'right', value: (host) => formatPercent(host.memoryPercent) },
-    { title: 'USED', align: 'right', value: memoryOf },
-    { title: 'PRESSURE', align: 'right', value: (host) => formatPercent(host.pressure?.cpuSomePercent ?? null) },
+    { title: 'USED', align: 'right', value: memoryOf, rank: 3 },
+    { title: 'PRESSURE', align: 'right', value: (host) => formatPercent(host.pressure?.cpuSomePercent ?? null), rank: 1 },
     { title: 'VMS', align: 'right', value: (host) => String(host.vms) },
     { title: 'LINE', value: lineOf },
-    { title: 'CERTIFICATE', value: (host) => certificateOf(host, nowMs) },
-    { title: 'SAMPLE', value: (host) => formatAge(host.lastSampleAtMs, nowMs) },
+    { title: 'CERTIFICATE', value: (host) => certificateOf(host, nowMs), rank: 5 },
+    { title: 'SAMPLE', value: (host) => formatAge(host.lastSampleAtMs, nowMs), rank: 2 },
   ];
-  return table(columns, hosts, "No host has joined yet: 'plimsoll host token HOST' makes a token for one.");
+  return table(columns, hosts, "No host has joined yet: 'plimsoll host token HOST' makes a token for one.", width);
 }
 
 /** One host with everything the controller knows of it. */

@@ -30,17 +30,25 @@ type ChannelKind = (typeof channelKinds)[number];
 
 const migrateExamples = `
 What is not given is chosen from the policy and from a prediction; --dry-run says what, and why.
-Methods: pre-copy (the VM runs on while its memory is sent in rounds), hybrid (pre-copy that may end as post-copy), post-copy (runs on the
-destination first, is LOST if either host dies meanwhile: the policy must allow it), stop-and-copy, save-restore (both stop it).
-Presets, what may be done for a copy that does not come to an end: gentle (a longer downtime, else it stays), balanced (also compression,
-and slowing the VM down), must-move (also stopping it, and post-copy where allowed).
+
+Methods:
+  pre-copy       the VM runs on while its memory is sent in rounds
+  hybrid         pre-copy that may end as post-copy
+  post-copy      runs on the destination first; LOST if either host dies meanwhile, so the policy must allow it
+  stop-and-copy  stopped while its memory is sent once
+  save-restore   stopped, saved to a file, sent, started from it
+
+Presets, what may be done for a copy that does not come to an end:
+  gentle         a longer downtime, else it stays
+  balanced       also compression, and slowing the VM down
+  must-move      a longer downtime, slowing it down, post-copy where allowed, stopping it
 
 Exit code: 0 started (with --watch: done), 1 refused or failed, 130 no longer watched (Ctrl-C; the migration goes on).
 
 Examples:
-  plimsoll migrate web1 host2 --dry-run                      checks, method, predicted cost; nothing moves
-  plimsoll migrate web1 host2 --watch                        move it and follow it
-  plimsoll migrate web1                                      to the least loaded host that fits
+  plimsoll migrate web1 host2 --dry-run   checks, method, cost; nothing moves
+  plimsoll migrate web1 host2 --watch     move it and follow it
+  plimsoll migrate web1                   to the least loaded host that fits
   plimsoll migrate web1 host2 --downtime 100ms --bandwidth 50MiB
   plimsoll migrate db host2 --preset must-move --watch`;
 
@@ -79,7 +87,7 @@ export function addMigrateCommand(program: Command): void {
 const migrationExamples = `
 Examples:
   plimsoll migration list --open --watch
-  plimsoll migration show 4256c4771255      plan, decisions, prediction against outcome, what was measured
+  plimsoll migration show 4256c4771255      plan, decisions, prediction, outcome
   plimsoll migration abort 4256c4771255     the VM stays where it runs
   plimsoll history --since 24h              those that ended`;
 

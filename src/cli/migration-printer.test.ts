@@ -23,7 +23,7 @@ const done: MigrationResource = {
   phaseSinceMs: 5000,
   proof: null,
   progress: null,
-  leastRemaining: null,
+  lastMoved: null,
   outcome: null,
   plan: null,
   decisions: [],

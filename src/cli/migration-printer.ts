@@ -20,21 +20,21 @@ import { predictionBasis, printDecisions, printPlanOf, wishText } from './transf
 export { isOver, progressLine } from './migration-progress.ts';
 
 /** All given migrations, one line each. */
-export function printMigrations(migrations: readonly MigrationResource[], nowMs: number): string {
+export function printMigrations(migrations: readonly MigrationResource[], nowMs: number, width?: number): string {
   const columns: readonly Column<MigrationResource>[] = [
     { title: 'MIGRATION', value: (migration) => migration.request.migrationId },
     { title: 'VM', value: (migration) => migration.request.vmName },
     { title: 'FROM', value: (migration) => migration.request.fromHostId },
     { title: 'TO', value: (migration) => migration.request.toHostId },
-    { title: 'METHOD', value: methodOf },
+    { title: 'METHOD', value: methodOf, rank: 2 },
     { title: 'PHASE', value: phaseOf },
-    { title: 'DONE', align: 'right', value: (migration) => formatPercent(donePercent(migration)) },
+    { title: 'DONE', align: 'right', value: (migration) => formatPercent(donePercent(migration)), rank: 1 },
     { title: 'TOOK', align: 'right', value: (migration) => formatDuration(elapsedMs(migration, nowMs)) },
     { title: 'DOWNTIME', align: 'right', value: (migration) => formatDuration(happened(migration).downtimeMs) },
-    { title: 'ASKED BY', value: (migration) => migration.request.askedBy },
-    { title: 'ASKED', value: (migration) => formatAge(migration.request.askedAtMs, nowMs) },
+    { title: 'ASKED BY', value: (migration) => migration.request.askedBy, rank: 4 },
+    { title: 'ASKED', value: (migration) => formatAge(migration.request.askedAtMs, nowMs), rank: 3 },
   ];
-  return table(columns, migrations, 'No migrations.');
+  return table(columns, migrations, 'No migrations.', width);
 }
 
 /** How it was moved, is being moved, or is to be moved; not known of one that ended before that was chosen. */
@@ -71,10 +71,11 @@ function sectionsOf(migration: MigrationResource): readonly string[] {
   const { plan, decisions, measures, request } = migration;
   const prediction = plan?.prediction ?? null;
   const arrival = measures?.arrival ?? null;
+  const decided = printDecisions(decisions, plan);
   return [
     ...(plan === null ? [] : [`Plan:\n${printPlanOf(plan)}`]),
     ...(prediction === null ? [] : [predictionSection(migration, prediction)]),
-    ...(decisions.length === 0 ? [] : [`Decisions:\n${printDecisions(decisions)}`]),
+    ...(decided === null ? [] : [`Decisions:\n${decided}`]),
     ...(measures === null ? [] : [`Measured:\n${printMeasures(measures, request)}`]),
     ...(arrival === null ? [] : [`After its arrival on ${request.toHostId}:\n${printArrival(arrival)}`]),
   ];

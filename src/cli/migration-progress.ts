@@ -41,7 +41,9 @@ export function donePercent(migration: MigrationResource): number | null {
   return Math.max(0, (1 - progress.memoryRemainingBytes / progress.memoryTotalBytes) * 100);
 }
 
-export function dirtyBytesPerSecond({ dirtyPagesPerSecond, pageSizeBytes }: Progress): number | null {
+/** Null in the first round too: QEMU says 0 until it has looked for the first time, and knows of no downtime but the limit. */
+export function dirtyBytesPerSecond({ dirtyPagesPerSecond, pageSizeBytes, iteration }: Progress): number | null {
+  if (dirtyPagesPerSecond === 0 && iteration !== null && iteration <= 1) return null;
   return dirtyPagesPerSecond === null || pageSizeBytes === null ? null : dirtyPagesPerSecond * pageSizeBytes;
 }
 
@@ -75,8 +77,15 @@ export function progressLine(migration: MigrationResource, nowMs: number, column
 
 function copyingParts(migration: MigrationResource, progress: Progress, nowMs: number): readonly Part[] {
   const dirty = dirtyBytesPerSecond(progress);
-  const downtimeMs = progress.expectedDowntimeMs ?? migration.plan?.prediction?.downtimeMs.expected ?? null;
+  const predictedMs = migration.plan?.prediction?.downtimeMs.expected ?? null;
+  const downtimeMs = dirty === null ? (predictedMs ?? progress.expectedDowntimeMs) : (progress.expectedDowntimeMs ?? predictedMs);
   const end = endText(migration, nowMs);
+  const last: readonly Part[] = [
+    ...(end === null ? [] : [{ rank: 2, text: end }]),
+    ...(downtimeMs === null || progress.stage !== 'copying' ? [] : [downtimePart(downtimeMs)]),
+  ];
+  // The hypervisor has not begun to count.
+  if (progress.memoryTotalBytes <= 0) return last;
   return [
     { rank: 5, text: formatPercent(donePercent(migration)) },
     {
@@ -86,8 +95,7 @@ function copyingParts(migration: MigrationResource, progress: Progress, nowMs: n
     },
     { rank: 3, text: `${formatRate(progress.bandwidthBytesPerSecond)}${dirty === null ? '' : `, dirtied ${formatRate(dirty)}`}` },
     ...(isThrottled(progress) ? [{ rank: 4, text: `slowed by ${formatPercent(progress.throttlePercent)}` }] : []),
-    ...(end === null ? [] : [{ rank: 2, text: end }]),
-    ...(downtimeMs === null || progress.stage !== 'copying' ? [] : [downtimePart(downtimeMs)]),
+    ...last,
   ];
 }
 

@@ -2,10 +2,9 @@ import type { MigrationResource } from '#wire/api.ts';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { ControllerClient } from './client.ts';
 import { CliError } from './errors.ts';
-import { printable } from './format.ts';
 import { isOver, progressLine } from './migration-progress.ts';
 import { isPassing, LiveLine } from './output.ts';
-import { type Decision, decisionLine, optionsText, predictionLine, type TransferPlan } from './transfer-printer.ts';
+import { type Decision, decisionLine, planLine, predictionLine, type TransferPlan } from './transfer-printer.ts';
 
 const pollIntervalMs = 500;
 /** A controller that comes back within this time is waited for: the migration goes on without it. */
@@ -68,7 +67,7 @@ class News {
 
   #tellPlan(plan: TransferPlan): void {
     this.#planTold = true;
-    this.#line.note(`  ${optionsText(plan.options)}: ${printable(plan.reason)}`);
+    this.#line.note(`  ${planLine(plan)}`);
     if (plan.prediction !== null) this.#line.note(`  ${predictionLine(plan.prediction)}`);
   }
 }

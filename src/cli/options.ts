@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { isIP } from 'node:net';
 import { controllerSocket } from './address.ts';
 import type { ControllerClient } from './client.ts';
 import { parseDuration } from './format.ts';
@@ -90,6 +91,20 @@ export function rateArgument(text: string): number {
   if (bytesPerSecond === null || (bytesPerSecond === 0 && text !== 'none'))
     throw new InvalidArgumentError('Write bytes or bits per second with a unit such as 100MiB, 12.5MB or 800Mbit, or none for no cap.');
   return bytesPerSecond;
+}
+
+/** Argument parser of where a VM is reached: an address, or `none`. */
+export function addressArgument(text: string): string {
+  // The zone of a link-local address means something on one machine only.
+  if (text !== 'none' && (isIP(text) === 0 || text.includes('%')))
+    throw new InvalidArgumentError('Write an IP address such as 192.0.2.7, or none.');
+  return text;
+}
+
+/** Argument parser of yes and no. */
+export function yesNoArgument(text: string): boolean {
+  if (text !== 'yes' && text !== 'no') throw new InvalidArgumentError('Write yes or no.');
+  return text === 'yes';
 }
 
 /** Argument parser of the first moment wanted. */

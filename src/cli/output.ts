@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { CliError } from './errors.ts';
+import { fold } from './fold.ts';
 
 export type OutputForm = 'table' | 'json';
 
@@ -10,8 +11,11 @@ const clearLine = '\r\u001b[2K';
 /** What a command shows: a REST resource, and how a person reads it. */
 export interface View<Resource> {
   readonly read: () => Promise<Resource>;
-  readonly print: (resource: Resource, nowMs: number) => string;
+  readonly print: Print<Resource>;
 }
+
+/** `columns`: what of a table may be left out where it is too wide; lines are broken afterwards. No limit where no terminal shows it. */
+export type Print<Resource> = (resource: Resource, nowMs: number, columns: number) => string;
 
 export function writeLine(text: string): void {
   process.stdout.write(`${text}\n`);
@@ -22,8 +26,13 @@ export function writeNote(text: string): void {
 }
 
 /** Shows a resource: the printed form, or the resource itself as JSON. */
-export function show<Resource>(resource: Resource, form: OutputForm, print: (resource: Resource, nowMs: number) => string): void {
-  writeLine(form === 'json' ? JSON.stringify(resource, null, 2) : print(resource, Date.now()));
+export function show<Resource>(resource: Resource, form: OutputForm, print: Print<Resource>): void {
+  writeLine(form === 'json' ? JSON.stringify(resource, null, 2) : printed(resource, print));
+}
+
+function printed<Resource>(resource: Resource, print: Print<Resource>): string {
+  const columns = terminalColumns();
+  return fold(print(resource, Date.now(), columns), columns);
 }
 
 /** Shows a view once, or again every 2 s until interrupted: on a terminal in place, as JSON one line each time. */
@@ -43,7 +52,7 @@ export async function showView<Resource>(
 async function watchedText<Resource>(view: View<Resource>, form: OutputForm, first: boolean): Promise<string | null> {
   try {
     const resource = await view.read();
-    return form === 'json' ? JSON.stringify(resource) : view.print(resource, Date.now());
+    return form === 'json' ? JSON.stringify(resource) : printed(resource, view.print);
   } catch (error) {
     if (first || !isPassing(error)) throw error;
     if (form === 'table') return `plimsoll: ${error.code}: ${error.message}`;
@@ -63,6 +72,11 @@ async function repeat(signal: AbortSignal, turn: (first: boolean) => Promise<unk
     // Ctrl-C is how a watch ends.
     if (!signal.aborted) throw error;
   }
+}
+
+/** Width of what is written to: no limit where it is no terminal. */
+export function terminalColumns(): number {
+  return process.stdout.isTTY ? columnsOf(process.stdout) : Number.POSITIVE_INFINITY;
 }
 
 /** Width of a terminal. */
@@ -101,7 +115,7 @@ export class LiveLine {
 
   /** Writes a line that stays, above the one that changes: that one comes back with its next update. */
   note(text: string): void {
-    writeNote(this.#open ? `${clearLine}${text}` : text);
+    writeNote(`${this.#open ? clearLine : ''}${fold(text, this.columns)}`);
     this.#open = false;
   }
 

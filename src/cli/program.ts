@@ -3,14 +3,17 @@ import { readFileSync } from 'node:fs';
 import { findPackageJSON } from 'node:module';
 import { addChannelCommands } from './channel-commands.ts';
 import { addAuditCommands, addGrantCommands } from './grant-commands.ts';
+import { fold } from './fold.ts';
 import { addHistoryCommand } from './history-commands.ts';
 import { addHostCommands } from './host-commands.ts';
-import { addStatusCommands, addVmCommands } from './inventory-commands.ts';
 import { addMigrateCommand, addMigrationCommands } from './migration-commands.ts';
 import { controllerOption } from './options.ts';
+import { terminalColumns } from './output.ts';
 import { addPlanCommands } from './plan-commands.ts';
 import { addReceiptCommands } from './receipt-commands.ts';
 import { addAgentCommands, addControllerCommands, addLabCommand } from './process-commands.ts';
+import { addStatusCommands } from './status-commands.ts';
+import { addVmCommands } from './vm-commands.ts';
 
 const examples = `
 Examples:
@@ -33,7 +36,7 @@ export function createProgram(output: OutputConfiguration = {}): Command {
     .addOption(controllerOption())
     .enablePositionalOptions()
     .exitOverride()
-    .configureOutput({ ...output, outputError: (text, write) => write(usageMessage(text)) })
+    .configureOutput({ writeOut: writeFolded, ...output, outputError: (text, write) => write(usageMessage(text)) })
     .addHelpText('after', examples);
   addStatusCommands(program);
   addHostCommands(program);
@@ -50,6 +53,11 @@ export function createProgram(output: OutputConfiguration = {}): Command {
   addAgentCommands(program);
   addLabCommand(program);
   return program;
+}
+
+/** The library breaks its own lines only, not those of the examples. */
+function writeFolded(text: string): void {
+  process.stdout.write(fold(text, terminalColumns()));
 }
 
 /** `plimsoll: usage: unknown command 'hots' (Did you mean host?)` */

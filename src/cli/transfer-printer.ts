@@ -91,12 +91,15 @@ export function predictionBasis({ activity, bandwidth, correctedBy, converges }:
   return sentences.join(' ');
 }
 
-/** Decisions in their order, each with its reason; indented by two. */
-export function printDecisions(decisions: readonly Decision[]): string {
+/**
+ * Decisions in their order, each with its reason; indented by two. A reason that the plan has given is not said again; null when the plan
+ * has said it all.
+ */
+export function printDecisions(decisions: readonly Decision[], plan: TransferPlan | null): string | null {
+  if (decisions.every(({ reason }) => reason === plan?.reason)) return null;
   const columns: readonly Column<Decision>[] = [
     { title: 'WHEN', value: ({ by, elapsedMs }) => (by === 'choice' ? 'before' : `+${formatDuration(elapsedMs)}`) },
-    { title: 'DECISION', value: ({ action }) => action },
-    { title: 'REASON', value: ({ reason }) => reason },
+    { title: 'DECISION', value: ({ action, reason }) => (reason === plan?.reason ? action : `${action}: ${reason}`) },
   ];
   return indented(table(columns, decisions, ''));
 }
@@ -104,6 +107,14 @@ export function printDecisions(decisions: readonly Decision[]): string {
 /** One line while it happens. */
 export function decisionLine({ elapsedMs, action, reason }: Decision): string {
   return `  +${formatDuration(elapsedMs)} autopilot: ${printable(action)}: ${printable(reason)}`;
+}
+
+/** Options and reason in one line; reasons often begin with the options, or with the method. */
+export function planLine({ options, reason }: TransferPlan): string {
+  const how = optionsText(options);
+  const head = reason.slice(0, Math.max(0, reason.indexOf(': ')));
+  const isNamed = head === options.method || (head.startsWith(`${options.method}, `) && head.includes('downtime limit'));
+  return `${how}: ${printable(isNamed ? reason.slice(head.length + 2) : reason)}`;
 }
 
 /** Method, options, and the ladder. */

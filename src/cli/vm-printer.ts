@@ -1,4 +1,4 @@
-import type { VmResource } from '#wire/api.ts';
+import type { VmResource, VmSettingsResource } from '#wire/api.ts';
 import { formatBytes, formatCores, unknown } from './format.ts';
 import { type Column, fields, table } from './table.ts';
 
@@ -6,20 +6,25 @@ const columns: readonly Column<VmResource>[] = [
   { title: 'VM', value: (vm) => vm.name },
   { title: 'HOST', value: (vm) => vm.hostId },
   { title: 'STATE', value: (vm) => vm.state },
-  { title: 'VCPUS', align: 'right', value: (vm) => String(vm.vcpus) },
+  { title: 'VCPUS', align: 'right', value: (vm) => String(vm.vcpus), rank: 2 },
   { title: 'CORES USED', align: 'right', value: (vm) => formatCores(vm.cpuUsedCores) },
   { title: 'MEMORY', align: 'right', value: (vm) => formatBytes(vm.memoryBytes) },
-  { title: 'MIGRATION', value: (vm) => vm.migrationId ?? unknown },
-  { title: 'UUID', value: (vm) => vm.vmId },
+  { title: 'MIGRATION', value: (vm) => vm.migrationId ?? unknown, rank: 1 },
+  { title: 'UUID', value: (vm) => vm.vmId, rank: 3 },
 ];
 
 /** All VMs, one line each. */
-export function printVms(vms: readonly VmResource[]): string {
-  return table(columns, vms, 'No VM is known: no host has reported one yet.');
+export function printVms(vms: readonly VmResource[], _nowMs?: number, width?: number): string {
+  return table(columns, vms, 'No VM is known: no host has reported one yet.', width);
+}
+
+/** A VM, and what operators want for it. */
+export interface VmWithSettings extends VmResource {
+  readonly settings: VmSettingsResource;
 }
 
 /** One VM. */
-export function printVm(vm: VmResource): string {
+export function printVm(vm: VmWithSettings): string {
   return fields([
     ['VM', vm.name],
     ['UUID', vm.vmId],
@@ -29,5 +34,18 @@ export function printVm(vm: VmResource): string {
     ['cores used', formatCores(vm.cpuUsedCores)],
     ['memory', formatBytes(vm.memoryBytes)],
     ['migration', vm.migrationId ?? 'none under way'],
+    ...settingsFields(vm.settings),
   ]);
+}
+
+/** What operators want for one VM. */
+export function printVmSettings(reference: string, settings: VmSettingsResource): string {
+  return fields([['VM', reference], ...settingsFields(settings)]);
+}
+
+function settingsFields({ address, restartable }: VmSettingsResource): readonly (readonly [string, string])[] {
+  return [
+    ['address', address ?? 'not set: looked up among the neighbours of the hosts'],
+    ['restartable', restartable ? 'yes: it may be started elsewhere when its host has died' : 'no'],
+  ];
 }

@@ -2,10 +2,7 @@
 import type { VmDefinition } from '#core/model/definition.ts';
 import type { Arrival } from '#core/model/measures.ts';
 import type { VmView } from '#core/model/vm.ts';
-import type { EchoReport } from '#core/ports.ts';
 import type { CommandReply } from '#wire/agent-protocol.ts';
-
-const answerAgeMsMax = 2_000;
 
 export interface ArrivalFacts {
   readonly before: VmDefinition | null;
@@ -14,16 +11,15 @@ export interface ArrivalFacts {
   readonly destination: VmView | null;
   /** Behind which port the source's bridges have seen the VM's MAC address last. */
   readonly placeAtSource: 'local' | 'elsewhere' | null;
-  readonly echo: EchoReport | null;
-  readonly nowMs: number;
+  /** Whether it has answered from its new place; null where nobody looks, or where it has never answered. */
+  readonly answers: boolean | null;
 }
 
 export function judgeArrival(facts: ArrivalFacts): Arrival {
-  const { before, after, source, echo, nowMs, placeAtSource } = facts;
+  const { before, after, source, answers, placeAtSource } = facts;
   const differences = before === null || after === null ? null : differencesOf(before, after, facts.destination);
   const sourceClean = source && (source.vm === null || source.vm.state === 'shut-off') && source.image === null;
-  const announced = placeAtSource === null ? null : placeAtSource === 'elsewhere';
-  const answers = echo && nowMs - (echo.lastAnswerAtMs ?? 0) <= answerAgeMsMax;
+  const announced = placeAtSource && placeAtSource === 'elsewhere';
   const troubles = [
     ...(differences ?? []),
     ...(sourceClean === false ? ['the source still has something of the VM'] : []),
@@ -43,7 +39,9 @@ function differencesOf(before: VmDefinition, after: VmDefinition, view: VmView |
     ['the disks', before.disks, after.disks],
     ['the leases', before.leases, after.leases],
   ];
-  const differing = parts.filter(([, one, other]) => JSON.stringify(one) !== JSON.stringify(other)).map(([name]) => `${name} differs`);
+  const differing = parts
+    .filter(([, one, other]) => JSON.stringify(one) !== JSON.stringify(other))
+    .map(([name]) => `the destination's definition differs in ${name}`);
   const isLost = before.persistent && view !== null && !view.persistent;
   return isLost ? [...differing, 'the definition is not kept on the destination'] : differing;
 }

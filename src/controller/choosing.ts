@@ -1,13 +1,13 @@
-import { candidateOptions, choosePlan, faultsFrom, type StreamLimit } from '#core/migration/choice.ts';
+import { candidateOptions, type Choice, choosePlan, faultsFrom, type StreamLimit } from '#core/migration/choice.ts';
 import { type PastTransfer, pastTransferOf } from '#core/migration/calibration.ts';
 import type { ChannelProfile } from '#core/model/channel.ts';
-import type { MeasuredBandwidth, MemoryActivity, TransferPlan } from '#core/model/forecast.ts';
-import type { Decision } from '#core/model/method.ts';
-import type { MigrationRequest } from '#core/model/migration.ts';
+import type { MeasuredBandwidth, MemoryActivity } from '#core/model/forecast.ts';
+import type { Migration, MigrationRequest } from '#core/model/migration.ts';
 import type { Policy } from '#core/model/policy.ts';
-import { PlimsollError, type Refusal, refusalOf } from '#core/model/result.ts';
+import { PlimsollError, type Refusal, refusalOf, type Result } from '#core/model/result.ts';
 import type { CommandArgs, CommandName, CommandReply } from '#wire/agent-protocol.ts';
 import type { AgentLines } from './agent-lines.ts';
+import { pairKey } from './busy-pairs.ts';
 import type { ControllerParts } from './parts.ts';
 import type { Ends } from './securing.ts';
 import type { StreamMeter } from './stream-meter.ts';
@@ -20,6 +20,8 @@ const streamMs = 500;
 const bandwidthAgeMsMax = 600_000;
 const pairsKeptMax = 10_000;
 const historyRead = 500;
+/** In one command; a ladder has to be odd to want more. */
+const methodsAskedMax = 32;
 const kernelStreams: StreamLimit = { max: 16, reason: 'more streams than that help no link' };
 /** Measured: a multifd migration over one userspace ESP process did not converge. */
 const userspaceStreams: StreamLimit = {
@@ -34,17 +36,20 @@ export interface ChoosingRooms {
   readonly streams: StreamMeter;
 }
 
-export interface Chosen {
-  readonly plan: TransferPlan;
-  readonly decisions: readonly Decision[];
+/** What takes long, and is found out while the channel is made. */
+interface Groundwork {
+  readonly activity: Promise<MemoryActivity | null>;
+  readonly streams: Promise<Found<StreamLimit>>;
 }
+
+type Found<Value> = Result<{ readonly value: Value }, { readonly refusal: Refusal }>;
 
 /** Finds out what a transfer will cost, and how it is made best. */
 export class Choosing {
   readonly #rooms: ChoosingRooms;
   readonly #signal: AbortSignal;
-  /** Measured while the channel is made; each is taken once. */
-  readonly #activities = new Map<string, Promise<MemoryActivity | null>>();
+  /** Of migrations whose channel is being made. */
+  readonly #groundworks = new Map<string, Groundwork>();
   readonly #bandwidths = new Map<string, MeasuredBandwidth>();
 
   constructor(rooms: ChoosingRooms, signal: AbortSignal) {
@@ -52,47 +57,57 @@ export class Choosing {
     this.#signal = signal;
   }
 
-  /** Begins to watch the VM's memory, which takes seconds that the channel takes too. */
-  begin({ migrationId, fromHostId, vmId }: MigrationRequest): void {
-    this.#activities.set(migrationId, this.#measureMemory(fromHostId, vmId));
+  /** Begins to watch the VM's memory, which takes seconds that the channel takes too. `choose` or `forget` follows. */
+  begin(request: MigrationRequest): void {
+    this.#groundworks.set(request.migrationId, this.#layGround(request));
+  }
+
+  /** Of a migration that did not come so far. */
+  forget(migrationId: string): void {
+    this.#groundworks.delete(migrationId);
   }
 
   /** What the channel carries now. That it cannot be measured is no reason not to migrate. */
   async measureChannel(ends: Ends, profile: ChannelProfile): Promise<void> {
     const stream = await this.#rooms.streams.measure(ends, profile, streamMs);
     if (stream === null) return;
-    if (this.#bandwidths.size >= pairsKeptMax) this.#bandwidths.clear();
-    const { clock } = this.#rooms.parts;
-    this.#bandwidths.set(keyOf(ends), { bytesPerSecond: stream.bytesPerSecond, measuredAtMs: clock.nowMs(), by: 'stream' });
+    const measuredAtMs = this.#rooms.parts.clock.nowMs();
+    for (const [pair, known] of this.#bandwidths)
+      if (!this.#isFresh(known) || this.#bandwidths.size >= pairsKeptMax) this.#bandwidths.delete(pair);
+    this.#bandwidths.set(pairKey(ends.fromHostId, ends.toHostId), { bytesPerSecond: stream.bytesPerSecond, measuredAtMs, by: 'stream' });
   }
 
-  /** Throws the refusal of a transfer that would not come to an end as the policy wants it. */
-  async choose(request: MigrationRequest): Promise<Chosen> {
-    const activity = this.#activities.get(request.migrationId) ?? this.#measureMemory(request.fromHostId, request.vmId);
-    this.#activities.delete(request.migrationId);
+  /** Refuses a transfer that would not come to an end as the policy wants it. Throws where a host does not tell what must be known. */
+  async choose(request: MigrationRequest): Promise<Choice> {
+    const { activity, streams: limit } = this.#groundworks.get(request.migrationId) ?? this.#layGround(request);
+    this.#groundworks.delete(request.migrationId);
     const { parts, policy } = this.#rooms;
     const { fromHostId, toHostId, vmId, wish } = request;
-    const streams = await this.#streamLimit(request);
+    const streams = valueOf(await limit);
     const asked = { wish, policy, streams };
     const candidates = candidateOptions(asked);
     const [memory, { vm }, { faults }, history] = await Promise.all([
       activity,
       this.#command(fromHostId, 'vm.find', { vmId }),
-      this.#command(fromHostId, 'vm.method-faults', { options: candidates.map((options) => ({ ...options })) }),
+      this.#command(fromHostId, 'vm.method-faults', { options: candidates.slice(0, methodsAskedMax).map((options) => ({ ...options })) }),
       this.#history(),
     ]);
     const bandwidth = this.#bandwidthOf(request);
     const facts = memory && bandwidth && vm && { memoryBytes: vm.memoryBytes, activity: memory, bandwidth };
-    const choice = choosePlan({
+    return choosePlan({
       ...asked,
-      methodFault: faultsFrom(candidates.map((options, index) => ({ options, fault: index < faults.length ? (faults[index] ?? null) : notAsked }))),
+      methodFault: faultsFrom(
+        candidates.map((options, index) => ({ options, fault: index < faults.length ? (faults[index] ?? null) : notAsked })),
+      ),
       facts,
       pair: { fromHostId, toHostId },
       history,
       nowMs: parts.clock.nowMs(),
     });
-    if (!choice.ok) throw new PlimsollError(choice.refusal.code, choice.refusal.message);
-    return { plan: choice.plan, decisions: choice.decisions };
+  }
+
+  #layGround(request: MigrationRequest): Groundwork {
+    return { activity: this.#measureMemory(request.fromHostId, request.vmId), streams: foundBy(this.#streamLimit(request)) };
   }
 
   async #measureMemory(fromHostId: string, vmId: string): Promise<MemoryActivity | null> {
@@ -106,9 +121,14 @@ export class Choosing {
     }
   }
 
-  #bandwidthOf(ends: Ends): MeasuredBandwidth | null {
-    const known = this.#bandwidths.get(keyOf(ends)) ?? null;
-    return known !== null && this.#rooms.parts.clock.nowMs() - known.measuredAtMs <= bandwidthAgeMsMax ? known : null;
+  /** Only of IPsec: what other channels carry was not measured. */
+  #bandwidthOf({ channelKind, fromHostId, toHostId }: MigrationRequest): MeasuredBandwidth | null {
+    const known = channelKind === 'ipsec' ? this.#bandwidths.get(pairKey(fromHostId, toHostId)) : undefined;
+    return known !== undefined && this.#isFresh(known) ? known : null;
+  }
+
+  #isFresh({ measuredAtMs }: MeasuredBandwidth): boolean {
+    return this.#rooms.parts.clock.nowMs() - measuredAtMs <= bandwidthAgeMsMax;
   }
 
   async #streamLimit({ channelKind, fromHostId, toHostId }: MigrationRequest): Promise<StreamLimit> {
@@ -118,8 +138,7 @@ export class Choosing {
   }
 
   async #history(): Promise<readonly PastTransfer[]> {
-    const ended = await this.#rooms.parts.store.migrations({ open: false, outcome: 'moved', limit: historyRead });
-    return ended.flatMap((migration) => pastTransferOf(migration) ?? []);
+    return pastTransfersOf(await this.#rooms.parts.store.migrations({ open: false, outcome: 'moved', limit: historyRead }));
   }
 
   #command<Name extends CommandName>(
@@ -134,10 +153,23 @@ export class Choosing {
 
 const notAsked: Refusal = {
   code: 'method-unsupported',
-  message: "the hypervisor did not say whether it can do this: update the source's agent",
+  message: "the hypervisor did not say whether it can do this: update the source's agent, or take rungs out of the ladder",
 };
 
-/** A channel carries the two directions alike. */
-function keyOf({ fromHostId, toHostId }: Ends): string {
-  return [fromHostId, toHostId].toSorted().join(' ');
+/** What migrations teach that have ended; one whose end nobody saw teaches nothing. */
+export function pastTransfersOf(migrations: readonly Migration[]): readonly PastTransfer[] {
+  return migrations.flatMap((migration) => (migration.outcome === null ? [] : (pastTransferOf(migration) ?? [])));
+}
+
+/** A failure waits with the value until somebody asks for it. */
+function foundBy<Value>(work: Promise<Value>): Promise<Found<Value>> {
+  return work.then(
+    (value) => ({ ok: true, value }),
+    (error: unknown) => ({ ok: false, refusal: refusalOf(error) }),
+  );
+}
+
+function valueOf<Value>(found: Found<Value>): Value {
+  if (found.ok) return found.value;
+  throw new PlimsollError(found.refusal.code, found.refusal.message);
 }

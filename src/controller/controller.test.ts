@@ -12,16 +12,17 @@ import {
   sampleOf,
   settings,
   tokens,
+  vmId,
   vmSample,
 } from './fakes.ts';
 
 let stop: AbortController;
 let controller: Controller;
 let parts: FakeParts;
-let agents: Readonly<Record<'a' | 'b', FakeAgent>>;
+let agents: Record<'a' | 'b', FakeAgent>;
 
 /** What an agent may be asked without anything changing, and what each is told as it dials in. */
-const looks: readonly string[] = ['vm.find', 'vm.check-destination', 'channel.list', 'trust.update'];
+const looks: readonly string[] = ['vm.find', 'vm.describe', 'vm.offer', 'channel.list', 'trust.update'];
 
 const refusal = (code: string) => expect.objectContaining({ code, message: expect.stringMatching(/.{10,}/) });
 
@@ -82,7 +83,7 @@ describe('what is asked of the controller', () => {
   });
 
   it('as a dry run names the refusal of the hosts and touches nothing', async () => {
-    agents.b.answers['vm.check-destination'] = () => ({ refusal: { code: 'no-memory', message: 'full' }, hypervisor: 'fake' });
+    agents.b.offered = { memoryFreeBytes: bytes(0) };
     expect(await controller.checkMigrate({ vm: 'web1', toHostId: 'b' })).toMatchObject({ refusal: { code: 'no-memory' } });
     agents.a.answers['vm.find'] = refuse('hypervisor-unavailable');
     expect(await controller.checkMigrate({ vm: 'web1', toHostId: 'b' })).toMatchObject({ refusal: { code: 'hypervisor-unavailable' } });
@@ -97,5 +98,112 @@ describe('what is asked of the controller', () => {
     await vi.advanceTimersByTimeAsync(1000);
     agents.b.line.deliver({ type: 'sample', sample: sampleOf('b', 2) });
     expect(await controller.host('b')).toMatchObject({ status: 'up' });
+  });
+});
+
+describe('a dry run', () => {
+  /** In MiB per second. */
+  function writes(dirty: number): void {
+    const activity = {
+      measuredAtMs: Date.now(),
+      measuredForMs: 3000,
+      usedBytes: 2 ** 26,
+      dirtyBytesPerSecond: dirty * 2 ** 20,
+      workingSetBytes: dirty * 2 ** 20,
+    };
+    agents.a.answers['vm.measure'] = () => ({ activity });
+  }
+
+  /** After it the channel between the two is known. */
+  async function migrateOnce(): Promise<void> {
+    const { request } = await controller.migrate({ vm: 'web1', toHostId: 'b' }, 'anna');
+    await vi.advanceTimersByTimeAsync(1000);
+    const aborted = { code: 'aborted', message: 'aborted' };
+    agents.a.answers['transfer.status'] = () => ({
+      status: { kind: 'failed', refusal: aborted, channel: null, decisions: [], attempts: 1 },
+    });
+    while ((await controller.migration(request.migrationId)).endedAtMs === null) await vi.advanceTimersByTimeAsync(1000);
+    agents.a.line.deliver({ type: 'sample', sample: sampleOf('a', 2, [vmSample()]) });
+    agents.b.line.deliver({ type: 'sample', sample: sampleOf('b', 2) });
+  }
+
+  const finding = (check: string, fields: object) => expect.arrayContaining([expect.objectContaining({ check, ...fields })]);
+
+  it('measures by itself, and says how the VM would be moved and what that costs', async () => {
+    await migrateOnce();
+    const before = { a: agents.a.asked.length, b: agents.b.asked.length };
+    writes(0);
+    const check = await controller.checkMigrate({ vm: 'web1', toHostId: 'b' });
+    expect(check).toMatchObject({ refusal: null, plan: { prediction: { converges: true, bandwidth: { by: 'stream' } } } });
+    expect(check.row?.findings).toEqual(finding('downtime', { verdict: 'pass' }));
+    expect(check.decisions.at(-1)).toMatchObject({ by: 'choice', reason: check.plan?.reason });
+    const asked = [...agents.a.asked.slice(before.a), ...agents.b.asked.slice(before.b)];
+    expect(asked.filter((name) => !looks.includes(name)).toSorted()).toEqual(['vm.measure', 'vm.method-faults']);
+  });
+
+  it('of a VM that writes too fast says so in the row, with what was considered', async () => {
+    await migrateOnce();
+    writes(500);
+    const check = await controller.checkMigrate({ vm: 'web1', toHostId: 'b' });
+    expect(check).toMatchObject({ refusal: { code: 'not-converging' }, plan: null, row: { possible: false } });
+    expect(check.row?.findings).toEqual(finding('downtime', { verdict: 'refuse', code: 'not-converging' }));
+    expect(check.decisions.at(-1)).toMatchObject({ action: 'refuse' });
+    expect(check.decisions.length).toBeGreaterThan(1);
+  });
+
+  it('says that a certificate would end before the migration does, as the migration itself is refused', async () => {
+    await migrateOnce();
+    agents.b = new FakeAgent(parts, 'b', null, 310_000);
+    agents.b.line.deliver({ type: 'sample', sample: sampleOf('b', 3) });
+    agents.a.answers['vm.find'] = () => ({ vm: runningVm({ memoryBytes: bytes(2 ** 30) }), image: null });
+    writes(0);
+    const usedBytes = 2 ** 30;
+    const activity = { measuredAtMs: 0, measuredForMs: 3000, usedBytes, dirtyBytesPerSecond: 0, workingSetBytes: 0 };
+    agents.a.answers['vm.measure'] = () => ({ activity });
+    const check = await controller.checkMigrate({ vm: 'web1', toHostId: 'b' });
+    expect(check).toMatchObject({ refusal: { code: 'certificate-expired', message: expect.stringContaining('may take') }, plan: null });
+    expect(check.row?.findings).toEqual(finding('certificate', { verdict: 'refuse' }));
+  });
+
+  it('is refused where a host does not tell what a migration needs to know', async () => {
+    agents.b.answers['vm.offer'] = refuse('hypervisor-unavailable');
+    expect(await controller.checkMigrate({ vm: 'web1', toHostId: 'b' })).toMatchObject({
+      refusal: { code: 'hypervisor-unavailable' },
+      row: { possible: true },
+      plan: null,
+    });
+  });
+});
+
+describe('the settings of a VM', () => {
+  it('are the defaults, then what somebody said, in the audit and for the next controller', async () => {
+    expect(await controller.vmSettings('web1')).toMatchObject({ vmId, address: null, restartable: false });
+    expect(await controller.setVm('web1', { address: '192.0.2.7' }, 'anna')).toMatchObject({ address: '192.0.2.7', restartable: false });
+    expect(parts.store.audited.at(-1)).toMatchObject({ who: 'anna', verb: 'vm.set', subject: vmId, detail: '{"address":"192.0.2.7"}' });
+    expect(await parts.store.vmSettings()).toMatchObject([{ vmId, address: '192.0.2.7' }]);
+    await expect(controller.setVm('web1', { address: 'nowhere' }, 'anna')).rejects.toMatchObject({ code: 'input-invalid' });
+  });
+
+  it('are not given to a VM that nobody knows, and can be taken back from one that is no more', async () => {
+    await expect(controller.setVm(otherVmId.replace('2', '9'), { restartable: true }, 'anna')).rejects.toMatchObject({
+      code: 'vm-unknown',
+    });
+    await controller.setVm('web1', { restartable: true }, 'anna');
+    await vi.advanceTimersByTimeAsync(1000);
+    agents.a.line.deliver({ type: 'sample', sample: sampleOf('a', 2) });
+    await expect(controller.vm('web1')).rejects.toMatchObject({ code: 'vm-unknown' });
+    expect(await controller.setVm(vmId, { restartable: false }, 'anna')).toMatchObject({ restartable: false });
+  });
+
+  it('tell where the VM is looked at from outside while it is migrated', async () => {
+    await controller.setVm('web1', { address: '192.0.2.7' }, 'anna');
+    const started: unknown[] = [];
+    agents.b.answers['witness.start'] = ({ address }) => {
+      started.push(address);
+      return { watching: true };
+    };
+    await controller.migrate({ vm: 'web1', toHostId: 'b' }, 'anna');
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(started).toEqual(['192.0.2.7']);
   });
 });

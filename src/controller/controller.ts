@@ -1,15 +1,14 @@
 /** The controller: takes in samples, plans, executes, keeps the ledger. Everything from the world comes as a part. */
 import { needsGrant } from '#core/channel/weaker.ts';
 import { firstRefusal } from '#core/checks/preflight.ts';
-import { pastTransferOf, predictionErrors } from '#core/migration/calibration.ts';
-import type { CheckRow } from '#core/model/definition.ts';
+import { predictionErrors } from '#core/migration/calibration.ts';
 import type { HostId } from '#core/model/host.ts';
 import type { MigrationRequest } from '#core/model/migration.ts';
 import type { Mode } from '#core/model/policy.ts';
 import { PlimsollError, refusalOf } from '#core/model/result.ts';
 import type { SnapshotVm } from '#core/model/snapshot.ts';
 import type { TrustUpdate } from '#core/ports.ts';
-import type { HistoryPoint } from '#core/store.ts';
+import type { HistoryPoint, VmSettings } from '#core/store.ts';
 import type {
   HostResource,
   MigrateBody,
@@ -32,6 +31,7 @@ import type {
   RenewalResource,
   RevocationResource,
 } from '#wire/security-api.ts';
+import { pastTransfersOf } from './choosing.ts';
 import type { HostView } from './cluster-view.ts';
 import type { MigrationWish } from './executor.ts';
 import type { JoinRequest, TokenMaker } from './join.ts';
@@ -39,6 +39,7 @@ import type { ControllerParts, ControllerSettings } from './parts.ts';
 import { hostResource, vmResource } from './resources.ts';
 import { openRooms, type Rooms } from './rooms.ts';
 import type { ControllerService, MigrationFilter } from './service.ts';
+import type { VmChange } from './vm-settings.ts';
 
 /** Of the newest migrations, for how far predictions were off. */
 const errorsRead = 1000;
@@ -51,10 +52,10 @@ export async function startController(
   signal: AbortSignal,
 ): Promise<Controller> {
   const rooms = await openRooms(parts, settings, tokens, signal);
-  const { executor, planning, history, certificates, watch, view, epoch } = rooms;
+  const { executor, planning, history, certificates, watch, recoveries, view, epoch } = rooms;
   await executor.takeUp();
   parts.log.info('controller started', { epoch, mode: planning.mode, hosts: view.hosts().length });
-  const loops = Promise.all([planning.run(signal), history.run(signal), certificates.run(), watch.run(signal)]);
+  const loops = Promise.all([planning.run(signal), history.run(signal), certificates.run(), watch.run(signal), recoveries.run(signal)]);
   return new Controller(
     rooms,
     loops.then(() => executor.settle()),
@@ -190,6 +191,20 @@ export class Controller implements ControllerService {
     return { vmId: vm.vmId, vmName: vm.name, hostId: vm.hostId, rows: [...rows] };
   }
 
+  async vmSettings(reference: string): Promise<VmSettings> {
+    const { wishes, vmSettings } = this.#rooms;
+    return vmSettings.of(wishes.vmIdOf(reference));
+  }
+
+  async setVm(reference: string, change: VmChange, askedBy: string): Promise<VmSettings> {
+    const { wishes, vmSettings, audit } = this.#rooms;
+    // Settings can be taken back from a VM that is no more, not given to one.
+    const vmId = vmSettings.isKept(reference) ? reference : wishes.findVm(reference).vmId;
+    const settings = await vmSettings.set(vmId, change);
+    await audit.note(askedBy, 'vm.set', vmId, JSON.stringify(change));
+    return settings;
+  }
+
   async migrations(filter: MigrationFilter): Promise<readonly MigrationResource[]> {
     const { wishes, parts, executor } = this.#rooms;
     const { vm, ...rest } = filter;
@@ -199,7 +214,7 @@ export class Controller implements ControllerService {
 
   async predictionErrors(): Promise<PredictionErrorsResource> {
     const moved = await this.#rooms.parts.store.migrations({ open: false, outcome: 'moved', limit: errorsRead });
-    return predictionErrors(moved.flatMap((one) => pastTransferOf(one) ?? []));
+    return predictionErrors(pastTransfersOf(moved));
   }
 
   async migration(migrationId: string): Promise<MigrationResource> {
@@ -218,15 +233,21 @@ export class Controller implements ControllerService {
   async #foresee(wish: MigrationWish): Promise<Pick<MigrateCheck, 'refusal' | 'row' | 'plan' | 'decisions'>> {
     const { preflight, choosing } = this.#rooms;
     const request = this.#dryRun(wish);
-    let row: CheckRow | null = null;
+    const refused = { plan: null, decisions: [] };
+    let row: MigrateCheck['row'] = null;
     try {
-      ({ row } = await preflight.inspect(request));
-      const refusal = firstRefusal(row);
-      if (refusal !== null) return { refusal, row, plan: null, decisions: [] };
-      const { plan, decisions } = await choosing.choose(request);
-      return { refusal: null, row, plan, decisions: [...decisions] };
+      const inspection = await preflight.inspect(request);
+      row = inspection.row;
+      // A host that does not tell what must be known would stop the migration too.
+      const early = firstRefusal(row) ?? inspection.blind;
+      if (early !== null) return { refusal: early, row, ...refused };
+      const choice = await choosing.choose(request);
+      row = preflight.judgeAgain(inspection, choice);
+      const decisions = [...choice.decisions];
+      const refusal = choice.ok ? firstRefusal(row) : choice.refusal;
+      return { refusal, row, plan: choice.ok && refusal === null ? choice.plan : null, decisions };
     } catch (error) {
-      return { refusal: refusalOf(error), row, plan: null, decisions: [] };
+      return { refusal: refusalOf(error), row, ...refused };
     }
   }
 

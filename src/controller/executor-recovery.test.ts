@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { begin } from '#core/migration/step.ts';
 import type { Migration, Phase } from '#core/model/migration.ts';
-import { FakeAgent, fakeParts, ipsec, MemoryStore, runningVm, settings, silence, tokens, vmId } from './fakes.ts';
+import { FakeAgent, fakeParts, ipsec, MemoryStore, plan, runningVm, settings, silence, tokens, vmId } from './fakes.ts';
 import { openRooms } from './rooms.ts';
 
 let stop: AbortController;
@@ -17,7 +17,8 @@ afterEach(() => {
 
 const wish = { vmId, vmName: 'web1', fromHostId: 'a', toHostId: 'b', cause: 'operator', askedBy: 'anna', ...ipsec, planId: null } as const;
 const request = { ...wish, migrationId: 'm1', vmEpoch: 3, askedAtMs: 900_000 };
-const completed = { kind: 'completed', outcome: { totalMs: 900, downtimeMs: 50, memorySentBytes: 1000, iterations: 2 }, channel: null };
+const ended = { channel: null, decisions: [], attempts: 1 };
+const completed = { kind: 'completed', ...ended, outcome: { totalMs: 900, downtimeMs: 50, memorySentBytes: 1000, iterations: 2 } };
 
 async function newController(store = new MemoryStore()) {
   const parts = fakeParts(store);
@@ -34,7 +35,7 @@ async function newController(store = new MemoryStore()) {
 /** What a controller that died in this phase left behind. */
 function leftIn(phase: Phase): MemoryStore {
   const store = new MemoryStore();
-  const migration: Migration = { ...begin(request).migration, phase };
+  const migration: Migration = { ...begin(request).migration, phase, plan: phase === 'asked' || phase === 'checked' ? null : plan };
   store.records.set('m1', migration);
   return store;
 }
@@ -46,6 +47,17 @@ describe('a migration that another controller left open', () => {
     expect(await end('m1')).toMatchObject({ phase: 'failed', failure: { code: 'controller-restarted' } });
     expect(store.ledger).toMatchObject([{ outcome: 'stayed' }]);
     expect(source.asked).not.toContain('transfer.start');
+  });
+
+  it('when secured, and it was not chosen how to send it, is given up: nothing was sent', async () => {
+    const store = leftIn('secured');
+    store.records.set('m1', { ...begin(request).migration, phase: 'secured' });
+    const { executor, source, destination, end } = await newController(store);
+    await executor.takeUp();
+    expect(await end('m1')).toMatchObject({ phase: 'failed', plan: null, failure: { code: 'controller-restarted' } });
+    expect(store.ledger).toMatchObject([{ outcome: 'stayed' }]);
+    expect(source.asked).not.toContain('transfer.start');
+    expect([source.asked.at(-1), destination.asked.at(-1)]).not.toContain('vm.find');
   });
 
   it.each(['secured', 'copying', 'resolving'] as const)('when %s counts as stayed if the VM runs on its source', async (phase) => {
@@ -80,6 +92,7 @@ describe('a migration that another controller left open', () => {
   it('whose receipt and ledger entry were written already is closed without second ones', async () => {
     const store = leftIn('verifying');
     const first = await newController(store);
+    [first.source.vm, first.destination.vm] = [null, runningVm()];
     store.failing.add('saveMigration');
     await first.executor.takeUp();
     await vi.advanceTimersByTimeAsync(2000);
@@ -87,6 +100,7 @@ describe('a migration that another controller left open', () => {
     expect(await first.end('m1')).toMatchObject({ phase: 'done' });
     store.records.set('m1', { ...begin(request).migration, phase: 'verifying' });
     const second = await newController(store);
+    [second.source.vm, second.destination.vm] = [null, runningVm()];
     await second.executor.takeUp();
     expect(await second.end('m1')).toMatchObject({ phase: 'done' });
     expect([store.receipts.length, store.ledger.length]).toEqual([1, 1]);
@@ -123,7 +137,7 @@ describe('an abort', () => {
     const { executor, source, end } = await newController();
     source.answers['transfer.abort'] = () => {
       source.answers['transfer.status'] = () => ({
-        status: { kind: 'failed', refusal: { code: 'aborted', message: 'aborted' }, channel: null },
+        status: { kind: 'failed', refusal: { code: 'aborted', message: 'aborted' }, ...ended },
       });
       return {};
     };

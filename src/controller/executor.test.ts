@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Policy } from '#core/model/policy.ts';
+import { bytes } from '#core/model/units.ts';
 import {
   FakeAgent,
   fakeParts,
@@ -44,7 +45,7 @@ async function newExecutor(options: { readonly store?: MemoryStore; readonly cha
   const started = async () => (await executor.start(wish)).request.migrationId;
   const arrive = () => {
     [source.vm, destination.vm] = [null, runningVm()];
-    source.answers['transfer.status'] = () => ({ status: { kind: 'completed', outcome, channel: null } });
+    source.answers['transfer.status'] = () => ({ status: { kind: 'completed', outcome, channel: null, decisions: [], attempts: 1 } });
   };
   return { parts, executor, receipts, source, destination, end, started, arrive };
 }
@@ -69,8 +70,8 @@ describe('a migration', () => {
     ['the source does not have the VM', ({ source }) => (source.vm = null), 'vm-unknown'],
     ['the VM is not running', ({ source }) => (source.vm = runningVm({ state: 'paused' })), 'vm-not-running'],
     ['the hypervisor is at work on the VM', ({ source }) => (source.vm = runningVm({ jobActive: true })), 'vm-busy'],
-    ['the destination has no room', ({ destination }) => refuseDestination(destination, 'no-memory'), 'no-memory'],
-    ['the destination has the VM', ({ destination }) => refuseDestination(destination, 'destination-has-vm'), 'destination-has-vm'],
+    ['the destination has no room', ({ destination }) => (destination.offered = { memoryFreeBytes: bytes(0) }), 'no-memory'],
+    ['the destination has the VM', ({ destination }) => (destination.offered = { ownCopy: 'running' }), 'destination-has-vm'],
     ['the ticket is refused', ({ destination }) => (destination.answers['ticket.accept'] = refuse('stale-epoch')), 'stale-epoch'],
     ['charon is away', ({ source }) => (source.answers['channel.establish'] = refuse('ipsec-unavailable')), 'ipsec-unavailable'],
     ['the source lies about its proof', ({ source }) => (source.answers['channel.probe'] = () => ({ facts: 'fine' })), 'message-invalid'],
@@ -115,10 +116,6 @@ describe('a migration', () => {
   });
 });
 
-function refuseDestination(agent: FakeAgent, code: string): void {
-  agent.answers['vm.check-destination'] = () => ({ refusal: { code, message: 'no' }, hypervisor: 'fake' });
-}
-
 /** The proof is good and on record; then the line goes. */
 function loseAfterProof({ parts: { store }, destination }: Awaited<ReturnType<typeof newExecutor>>): void {
   const { saveMigration } = store;
@@ -147,7 +144,7 @@ describe('the limits', () => {
     await expect(executor.start({ ...other, vmId: 'x', fromHostId: 'd', toHostId: 'e' })).rejects.toMatchObject({
       code: 'migration-limit',
     });
-    await expect(executor.check({ ...other, vmId: 'x' })).rejects.toMatchObject({ code: 'migration-limit' });
+    expect(() => executor.mustBeFree({ ...other, vmId: 'x' })).toThrow(expect.objectContaining({ code: 'migration-limit' }));
   });
 
   it('hold per host', async () => {

@@ -110,6 +110,7 @@ export class Executor {
     for (const migration of open) {
       this.#parts.log.warn('taking up a migration after a restart', { migrationId: migration.request.migrationId, phase: migration.phase });
       const running: Running = { migration, done: Promise.resolve(), saved: Promise.resolve() };
+      this.#effects.inherit(migration.request);
       this.#launch(running, async () => {
         await this.#awaitHosts(migration.request);
         return recover(migration, this.#parts.clock.nowMs());
@@ -276,10 +277,8 @@ export class Executor {
   /** The record is closed last: a crash in here repeats it, and each part is done once. */
   async #finish(migration: Migration): Promise<void> {
     const { request } = migration;
-    if (migration.phase === 'done' || migration.proof !== null || migration.phaseSinceMs > request.askedAtMs) {
-      await this.#effects.closeChannel(request);
-    }
-    await this.#effects.forget(request);
+    const mayBeOpen = migration.phase === 'done' || migration.proof !== null || migration.phaseSinceMs > request.askedAtMs;
+    await Promise.all([mayBeOpen ? this.#effects.closeChannel(request) : null, this.#effects.forget(request)]);
     await this.#durably(() => this.#receipts.write(migration));
     const entry: LedgerEntry = {
       migrationId: request.migrationId,

@@ -4,6 +4,7 @@ import type { LedgerEntry } from '#core/model/ledger.ts';
 import type { Migration } from '#core/model/migration.ts';
 import type { Plan } from '#core/model/plan.ts';
 import type { Mode } from '#core/model/policy.ts';
+import type { Recovery } from '#core/model/recovery.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import type { Sample } from '#core/model/sample.ts';
 import { historyPointOf, isLongEnded, wantedMigrations } from '#core/store-rules.ts';
@@ -37,6 +38,7 @@ export class MemoryStore implements Store {
   readonly granted = new Map<string, Grant>();
   readonly tuned: StoredTuning[] = [];
   readonly settings = new Map<string, VmSettings>();
+  readonly recovering = new Map<string, Recovery>();
   kept: Mode | null = null;
   #controllerEpoch = 0;
   readonly #vmEpochs = new Map<string, number>();
@@ -57,6 +59,9 @@ export class MemoryStore implements Store {
   migrations = (query: MigrationQuery) => this.#do('migrations', () => wantedMigrations(this.records.values(), query));
   saveVmSettings = (settings: VmSettings) => this.#do('saveVmSettings', () => void this.settings.set(settings.vmId, settings));
   vmSettings = () => this.#do('vmSettings', (): readonly VmSettings[] => inOrder([...this.settings.values()], ({ vmId }) => vmId));
+  saveRecovery = (recovery: Recovery) => this.#do('saveRecovery', () => void this.recovering.set(recovery.vmId, recovery));
+  removeRecovery = (vmId: string) => this.#do('removeRecovery', () => void this.recovering.delete(vmId));
+  recoveries = () => this.#do('recoveries', (): readonly Recovery[] => inOrder([...this.recovering.values()], ({ vmId }) => vmId));
   appendLedger = (entry: LedgerEntry) => this.#do('appendLedger', () => this.#appendLedger(entry));
   ledgerSince = (sinceMs: number) => this.#do('ledgerSince', () => this.#ledgerSince(sinceMs));
   savePlan = (plan: Plan) => this.#do('savePlan', () => this.#savePlan(plan));

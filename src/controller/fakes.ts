@@ -1,6 +1,7 @@
 /** Hand-written ports for the controller's own tests: a store and agents that can be made to fail. */
 import type { ChannelReading, GuardState, ProofFacts, SecurityAssociation } from '#core/model/channel.ts';
 import type { HostOffer, VmDefinition } from '#core/model/definition.ts';
+import type { TransferPlan } from '#core/model/forecast.ts';
 import type { HostId } from '#core/model/host.ts';
 import type { ImageStanding } from '#core/model/migration.ts';
 import { defaultPolicy, type Policy } from '#core/model/policy.ts';
@@ -32,13 +33,28 @@ export const settings: ControllerSettings = {
 };
 
 /** What most migrations are. */
-export const ipsec = { approvedBy: null, channelKind: 'ipsec', grantId: null } as const;
+export const ipsec = { approvedBy: null, channelKind: 'ipsec', grantId: null, wish: { method: 'auto' } } as const;
 
 export const tokens: TokenMaker = {
   createToken: () => ({ token: 't', tokenHash: 'h' }),
   hashToken: () => 'h',
   caFingerprint: 'ab',
   controllerUrl: 'https://x:1',
+};
+
+/** How a transfer is made when nothing could be measured. */
+export const plan: TransferPlan = {
+  options: {
+    method: 'pre-copy',
+    autoConverge: null,
+    streams: 1,
+    compression: 'none',
+    bandwidthBytesPerSecond: 0,
+    downtimeMsMax: 300,
+  },
+  pilot: policy.migration.pilot,
+  reason: 'pre-copy, watched by the autopilot',
+  prediction: null,
 };
 
 /** On vitest's fake timers. */
@@ -160,9 +176,19 @@ export function runningVm(changes: Partial<VmView> = {}): VmView {
 }
 
 /** Nothing that would bind it to a host. */
-function definition(): VmDefinition {
+export function definition(changes: Partial<VmDefinition> = {}): VmDefinition {
   const rest = { interfaces: [], disks: [], leases: [], hostOnly: [], cpuMode: null, cpuModel: null, emulator: null, machine: null };
-  return { vmId, name: 'web1', type: 'kvm', architecture: 'x86_64', vcpus: 1, memoryBytes: bytes(gibibyte), persistent: true, ...rest };
+  return {
+    vmId,
+    name: 'web1',
+    type: 'kvm',
+    architecture: 'x86_64',
+    vcpus: 1,
+    memoryBytes: bytes(gibibyte),
+    persistent: true,
+    ...rest,
+    ...changes,
+  };
 }
 
 const offer: Omit<HostOffer, 'hostId' | 'ownCopy'> = {
@@ -184,6 +210,9 @@ export class FakeAgent {
   vm: VmView | null;
   /** What the host has of the VM as an image. */
   image: ImageStanding | null = null;
+  definition = definition();
+  /** What it offers otherwise than most hosts do. */
+  offered: Partial<HostOffer> = {};
   line = new FakeLine();
   /** Names of the commands that came, in order. */
   readonly asked: CommandName[] = [];
@@ -231,14 +260,17 @@ export class FakeAgent {
   usual(name: CommandName): Answer {
     const usual: Partial<Record<CommandName, Answer>> = {
       'vm.find': () => ({ vm: this.vm, image: this.image }),
-      'vm.describe': () => ({ definition: definition(), text: '<domain/>' }),
-      'vm.offer': () => ({ offer: { ...offer, hostId: this.hostId, ownCopy: this.vm?.state ?? null } }),
+      'vm.describe': () => ({ definition: this.definition, text: '<domain/>' }),
+      'vm.offer': () => ({ offer: { ...offer, hostId: this.hostId, ownCopy: this.vm?.state ?? null, ...this.offered } }),
       'vm.method-faults': ({ options }) => ({ faults: Array.isArray(options) ? options.map(() => null) : [] }),
       'vm.measure': () => ({
         activity: { measuredAtMs: 0, measuredForMs: 3000, usedBytes: null, dirtyBytesPerSecond: 0, workingSetBytes: 0 },
       }),
       'vm.cost': () => ({ cost: { hypervisorCpuSeconds: 1, ipsecCpuSeconds: 1, agentCpuSeconds: 1 } }),
       'witness.look': () => ({ addresses: [], place: null }),
+      'witness.start': () => ({ watching: false }),
+      'witness.report': () => ({ report: null }),
+      'witness.stop': () => ({ report: null }),
       'channel.prepare': ({ secrets }) => this.#prepare(secrets),
       'channel.establish': () => ({ sa: association('b', 0) }),
       'channel.state': () => ({ reading: reading(association('b', 5000)) }),

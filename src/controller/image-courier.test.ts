@@ -19,7 +19,7 @@ const token = 'ab'.repeat(32);
 const recipient = `age1${'q'.repeat(58)}`;
 const offered: ImageAnswer = { kind: 'offered', offer: { address: '10.0.0.2', port: 49_220, token, recipient } };
 const done: ImageAnswer = { kind: 'done' };
-const offer: ImageAsk = { askId: 'ask-1', call: { kind: 'offer' } };
+const offer: ImageAsk = { askId: 'ask-1', call: { kind: 'offer', at: null } };
 const restore: ImageAsk = { askId: 'ask-2', call: { kind: 'restore' } };
 
 async function newCluster() {
@@ -32,7 +32,7 @@ async function newCluster() {
   /** As the source has it: the ask that is open, and the answers that came. */
   const answers: unknown[] = [];
   let ask: ImageAsk | null = offer;
-  source.answers['transfer.status'] = () => ({ status: { kind: 'running', progress: null, ask } });
+  source.answers['transfer.status'] = () => ({ status: { kind: 'running', progress: null, ask, decisions: [], attempts: 1 } });
   source.answers['transfer.answer'] = ({ askId, answer }) => {
     if (askId === ask?.askId) [ask] = [null, answers.push(answer)];
     return {};
@@ -68,7 +68,14 @@ describe('what the source of an image asks', () => {
     const { destination, answers, start } = await newCluster();
     destination.answers['image.call'] = () => ({ answer: offered });
     const migrationId = await start();
-    expect(calls(destination)[0]).toEqual({ migrationId, vmId, vmEpoch: 1, peerHostId: 'a', askId: 'ask-1', call: { kind: 'offer' } });
+    expect(calls(destination)[0]).toEqual({
+      migrationId,
+      vmId,
+      vmEpoch: 1,
+      peerHostId: 'a',
+      askId: 'ask-1',
+      call: { kind: 'offer', at: null },
+    });
     expect(answers).toEqual([offered]);
   });
 
@@ -122,7 +129,7 @@ describe('what the source of an image asks', () => {
     expect(answers).toEqual([offered]);
     [source.vm, destination.vm] = [null, runningVm()];
     const outcome = { totalMs: 900, downtimeMs: 800, memorySentBytes: 1000, iterations: null, cipher: 'age' };
-    source.answers['transfer.status'] = () => ({ status: { kind: 'completed', outcome, channel: null } });
+    source.answers['transfer.status'] = () => ({ status: { kind: 'completed', outcome, channel: null, decisions: [], attempts: 1 } });
     for (let tries = 0; tries < 50 && rooms.executor.current(migrationId); tries += 1) await vi.advanceTimersByTimeAsync(1000);
     expect(parts.store.records.get(migrationId)).toMatchObject({ phase: 'done', outcome });
     const elsewhere = JSON.stringify([parts.logged, [...parts.store.records.values()], parts.store.receipts, parts.store.audited]);

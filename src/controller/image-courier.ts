@@ -19,8 +19,8 @@ export class ImageCourier {
   readonly #lines: AgentLines;
   readonly #isRevoked: (hostId: HostId) => boolean;
   readonly #signal: AbortSignal;
-  /** Asks whose destination is silent, and since when. */
-  readonly #silentSinceMs = new Map<string, number>();
+  /** Of migrations whose destination is silent: to which ask, and since when. */
+  readonly #silences = new Map<string, { readonly askId: string; readonly sinceMs: number }>();
 
   constructor(parts: ControllerParts, lines: AgentLines, isRevoked: (hostId: HostId) => boolean, signal: AbortSignal) {
     this.#parts = parts;
@@ -33,9 +33,14 @@ export class ImageCourier {
   async carry(request: MigrationRequest, ask: ImageAsk): Promise<void> {
     const answer = await this.#answerTo(request, ask);
     if (answer === null) return;
-    this.#silentSinceMs.delete(ask.askId);
     const { migrationId, fromHostId } = request;
+    this.forget(migrationId);
     await this.#lines.command(fromHostId, 'transfer.answer', { migrationId, askId: ask.askId, answer }, quickMs, this.#signal);
+  }
+
+  /** The destination has answered, or the migration has ended. */
+  forget(migrationId: string): void {
+    this.#silences.delete(migrationId);
   }
 
   async #answerTo(request: MigrationRequest, { askId, call }: ImageAsk): Promise<ImageAnswer | null> {
@@ -44,20 +49,21 @@ export class ImageCourier {
     const args = { migrationId, vmId, vmEpoch, peerHostId, askId, call };
     try {
       const { answer } = await this.#lines.command(toHostId, 'image.call', args, quickMs, this.#signal);
-      this.#silentSinceMs.delete(askId);
+      this.forget(migrationId);
       return answer;
     } catch (error) {
       this.#signal.throwIfAborted();
       const refusal = refusalOf(error);
-      return isSilence(refusal) && this.#mayStillCome(askId) ? null : refused(refusal);
+      return isSilence(refusal) && this.#mayStillCome(migrationId, askId) ? null : refused(refusal);
     }
   }
 
-  #mayStillCome(askId: string): boolean {
+  #mayStillCome(migrationId: string, askId: string): boolean {
     const nowMs = this.#parts.clock.monotonicMs();
-    const sinceMs = this.#silentSinceMs.get(askId) ?? nowMs;
-    this.#silentSinceMs.set(askId, sinceMs);
-    return nowMs - sinceMs < silentMsMax;
+    const known = this.#silences.get(migrationId);
+    const silence = known?.askId === askId ? known : { askId, sinceMs: nowMs };
+    this.#silences.set(migrationId, silence);
+    return nowMs - silence.sinceMs < silentMsMax;
   }
 }
 

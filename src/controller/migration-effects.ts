@@ -1,9 +1,11 @@
 /** Performs the effects of one migration's state machine by commands to the two agents. Chooses nothing. */
 import { goesPastGuard } from '#core/channel/weaker.ts';
+import { firstRefusal } from '#core/checks/preflight.ts';
 import type { ChannelReading } from '#core/model/channel.ts';
 import type { HostId } from '#core/model/host.ts';
+import type { Measures } from '#core/model/measures.ts';
 import type { Migration, MigrationRequest, VmTruth } from '#core/model/migration.ts';
-import { PlimsollError, refusalOf } from '#core/model/result.ts';
+import { PlimsollError, type Refusal, refusalOf } from '#core/model/result.ts';
 import type { Policy } from '#core/model/policy.ts';
 import type { MigrationEffect, MigrationEvent } from '#core/migration/step.ts';
 import type { Correction } from '#core/migration/truth.ts';
@@ -15,7 +17,7 @@ import { ImageCourier } from './image-courier.ts';
 import type { Membership } from './membership.ts';
 import type { Outcomes } from './outcomes.ts';
 import type { ControllerParts } from './parts.ts';
-import type { Preflight } from './preflight.ts';
+import type { Inspection, Preflight } from './preflight.ts';
 import type { Fit, Securing } from './securing.ts';
 import { issueTicket, ticketLifetimeMs } from './tickets.ts';
 
@@ -83,6 +85,8 @@ export class MigrationEffects {
   readonly #signal: AbortSignal;
   /** Hosts that did not answer when last asked: said once, not once a second. */
   readonly #silent = new Set<HostId>();
+  /** What the checks of each migration found, until it has ended. */
+  readonly #inspected = new Map<string, Inspection>();
 
   constructor(rooms: EffectRooms, signal: AbortSignal) {
     this.#rooms = rooms;
@@ -96,7 +100,7 @@ export class MigrationEffects {
     const { request } = migration;
     switch (effect.kind) {
       case 'check':
-        return this.#orRefused(() => this.check(request));
+        return this.#orRefused(() => this.#check(request));
       case 'secure':
         return this.#orRefused(() => this.#secure(request));
       case 'choose':
@@ -137,16 +141,23 @@ export class MigrationEffects {
     return { kind: 'corrected' };
   }
 
-  /** All checks before anything is touched; also the dry run. Throws the refusal. */
-  async check(request: MigrationRequest): Promise<MigrationEvent> {
-    const { definition } = await this.#rooms.preflight.check(request);
-    this.#rooms.outcomes.prepare(request, definition);
-    return { kind: 'checked' };
+  /** What a controller before this one has begun for a migration is ended with it. */
+  inherit(request: MigrationRequest): void {
+    this.#rooms.outcomes.inherit(request);
   }
 
-  /** Ends what looks at the VM from outside. */
-  forget({ migrationId }: MigrationRequest): Promise<void> {
-    return this.#rooms.outcomes.end(migrationId);
+  /** Nothing of a migration that has ended is kept, and nobody looks at its VM from outside any more. */
+  async forget({ migrationId }: MigrationRequest): Promise<void> {
+    this.#inspected.delete(migrationId);
+    this.#rooms.choosing.forget(migrationId);
+    this.#courier.forget(migrationId);
+    await this.#rooms.outcomes.end(migrationId);
+  }
+
+  /** All checks before anything is touched. Throws the refusal. */
+  async #check(request: MigrationRequest): Promise<MigrationEvent> {
+    this.#inspected.set(request.migrationId, await this.#rooms.preflight.check(request));
+    return { kind: 'checked' };
   }
 
   /** Takes down what protected the migration, or what let it go unprotected. */
@@ -157,11 +168,12 @@ export class MigrationEffects {
   }
 
   async #secure(request: MigrationRequest): Promise<MigrationEvent> {
-    const { securing, fit, policy, preflight, choosing } = this.#rooms;
+    const { securing, fit, policy, preflight, choosing, outcomes } = this.#rooms;
     const ticket = issueTicket(this.#parts, request, this.#rooms.epoch);
     await this.#command(request.toHostId, 'ticket.accept', { ticket }, quickMs);
     await this.#command(request.fromHostId, 'ticket.accept', { ticket }, quickMs);
     choosing.begin(request);
+    outcomes.prepare(request, this.#inspected.get(request.migrationId)?.definition ?? null);
     if (request.channelKind === 'ipsec') {
       const fitAndMeasure: Fit = async (ends, profile) => {
         const tuning = await fit(ends, profile);
@@ -177,11 +189,15 @@ export class MigrationEffects {
     return { kind: 'secured', proof: null, tuning: null };
   }
 
+  /** The proof ages meanwhile, so what tells costs only gets a part of the time that the choice takes anyway. */
   async #choose(request: MigrationRequest): Promise<MigrationEvent> {
-    const { choosing, outcomes } = this.#rooms;
-    const chosen = await choosing.choose(request);
-    await outcomes.begin(request);
-    return { kind: 'chosen', ...chosen };
+    const { choosing, outcomes, preflight } = this.#rooms;
+    const [choice] = await Promise.all([choosing.choose(request), outcomes.begin(request)]);
+    if (!choice.ok) throw errorOf(choice.refusal);
+    const inspected = this.#inspected.get(request.migrationId);
+    const refusal = inspected === undefined ? null : firstRefusal(preflight.judgeAgain(inspected, choice));
+    if (refusal !== null) throw errorOf(refusal);
+    return { kind: 'chosen', plan: choice.plan, decisions: choice.decisions };
   }
 
   async #startTransfer({ request, plan }: Migration): Promise<MigrationEvent> {
@@ -224,8 +240,20 @@ export class MigrationEffects {
   }
 
   async #verify(migration: Migration): Promise<MigrationEvent> {
-    const reading = await this.#readingOf(migration.request);
-    return { kind: 'verified', reading, measures: await this.#rooms.outcomes.measure(migration, reading) };
+    const reading = this.#readingOf(migration.request);
+    const measures = await this.#measures(migration, reading);
+    return { kind: 'verified', reading: await reading, measures };
+  }
+
+  /** The VM has moved, whatever can be said of that. */
+  async #measures(migration: Migration, reading: Promise<ChannelReading | null>): Promise<Measures | null> {
+    try {
+      return await this.#rooms.outcomes.measure(migration, reading);
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      this.#parts.log.error('what a migration cost is not known', { migrationId: migration.request.migrationId, ...refusalOf(error) });
+      return null;
+    }
   }
 
   /** Waits a moment and asks the source; gives up on its word when it stays silent or has restarted. */
@@ -317,6 +345,10 @@ function eventOf(status: CommandReply<'transfer.status'>['status']): MigrationEv
     default:
       return status satisfies never;
   }
+}
+
+function errorOf({ code, message }: Refusal): PlimsollError {
+  return new PlimsollError(code, message);
 }
 
 /** Whether the guards would drop its packets. */

@@ -4,142 +4,180 @@ import { outsideView } from '#core/migration/outside.ts';
 import type { ChannelReading } from '#core/model/channel.ts';
 import type { VmDefinition } from '#core/model/definition.ts';
 import type { HostId } from '#core/model/host.ts';
-import type { Arrival, HostCost, Measures, OutsideView } from '#core/model/measures.ts';
+import type { HostCost, Measures, OutsideView } from '#core/model/measures.ts';
 import type { Method } from '#core/model/method.ts';
 import type { Migration, MigrationRequest } from '#core/model/migration.ts';
 import { refusalOf } from '#core/model/result.ts';
 import type { EchoReport } from '#core/ports.ts';
-import { pause } from '#core/time.ts';
+import { pause, withDeadline } from '#core/time.ts';
 import type { CommandArgs, CommandName, CommandReply } from '#wire/agent-protocol.ts';
 import type { AgentLines } from './agent-lines.ts';
 import { judgeArrival } from './arrival.ts';
-import type { OutsideWatch, Watched } from './outside-watch.ts';
+import type { OutsideWatch } from './outside-watch.ts';
 import type { ControllerParts } from './parts.ts';
 
 const quickMs = 5_000;
+/** The proof of the channel is fresh for a short time only, so figures get no more of it than this. */
+const beginMsMax = 1_000;
 /** Announcements of the VM's new place are sent for about this long (QEMU: five in half a second); then its clients know. */
 const answerMsMax = 3_000;
 const answerPollMs = 100;
-/** Commands and polls that tell the controller of the times take no longer than this. */
+/** Commands and polls that tell the controller of the times take no longer than this, the difference of the clocks left aside. */
 const uncertaintyMs = 1_000;
 
-interface Begun {
+/** What is kept of one migration from the checks to its end. */
+interface Kept {
   readonly definition: VmDefinition | null;
-  readonly destinationCost: HostCost | null;
+  /** Resolves when it is settled whether anybody looks from outside. */
+  readonly watching: Promise<void>;
+  begunAtMs: number | null;
+  destinationCost: HostCost | null;
 }
 
-/** What each migration cost, and how the VM arrived: seen from both hosts, and from one outside. Forgotten with the controller. */
-export class Outcomes {
-  readonly #parts: ControllerParts;
-  readonly #lines: AgentLines;
-  readonly #outside: OutsideWatch;
-  readonly #signal: AbortSignal;
-  readonly #definitions = new Map<string, VmDefinition | null>();
-  readonly #begun = new Map<string, Begun>();
+interface Heard {
+  readonly report: EchoReport | null;
+  readonly answers: boolean | null;
+}
 
-  constructor(parts: ControllerParts, lines: AgentLines, outside: OutsideWatch, signal: AbortSignal) {
-    this.#parts = parts;
-    this.#lines = lines;
-    this.#outside = outside;
+export interface OutcomeRooms {
+  readonly parts: ControllerParts;
+  readonly lines: AgentLines;
+  readonly outside: OutsideWatch;
+  /** Milliseconds that a host's clock is ahead; null where it has not told its time. */
+  readonly skewOf: (hostId: HostId) => number | null;
+}
+
+/**
+ * What each migration cost, and how the VM arrived: seen from both hosts, and from one outside. What was noted before the transfer is
+ * lost with the controller: the next one says null of it.
+ */
+export class Outcomes {
+  readonly #rooms: OutcomeRooms;
+  readonly #signal: AbortSignal;
+  readonly #kept = new Map<string, Kept>();
+
+  constructor(rooms: OutcomeRooms, signal: AbortSignal) {
+    this.#rooms = rooms;
     this.#signal = signal;
   }
 
-  /** The definition that the checks have found. */
-  prepare({ migrationId }: MigrationRequest, definition: VmDefinition | null): void {
-    this.#definitions.set(migrationId, definition);
+  /** Begins to look from outside while the channel is made, so that the transfer need not wait for it. */
+  prepare(request: MigrationRequest, definition: VmDefinition | null): void {
+    const watching = this.#rooms.outside.begin(request, definition);
+    this.#kept.set(request.migrationId, { definition, watching, begunAtMs: null, destinationCost: null });
   }
 
-  /** Just before the first byte. */
-  async begin(request: MigrationRequest): Promise<void> {
-    const { migrationId, toHostId, vmId } = request;
-    const definition = this.#definitions.get(migrationId) ?? null;
-    const [cost] = await Promise.all([this.#try(toHostId, 'vm.cost', { vmId }), this.#outside.begin(request, definition)]);
-    this.#begun.set(migrationId, { definition, destinationCost: cost?.cost ?? null });
+  /** Just before the first byte: what has not come after a second is done without. */
+  async begin({ migrationId, toHostId, vmId }: MigrationRequest): Promise<void> {
+    const kept = this.#kept.get(migrationId);
+    if (!kept) return;
+    const [cost] = await Promise.all([this.#try(toHostId, 'vm.cost', { vmId }, beginMsMax), this.#inTime(kept.watching)]);
+    kept.destinationCost = cost?.cost ?? null;
+    kept.begunAtMs = this.#rooms.parts.clock.nowMs();
   }
 
-  /** When the VM runs on its destination. */
-  async measure(migration: Migration, reading: ChannelReading | null): Promise<Measures> {
-    const { request, outcome, plan, channelBefore } = migration;
-    const { migrationId, toHostId, vmId } = request;
-    const begun = this.#begun.get(migrationId) ?? null;
-    const watched = this.#outside.watched(migrationId);
-    const report = await this.#answered(migration, watched);
-    const cost = await this.#try(toHostId, 'vm.cost', { vmId });
+  /** When the VM runs on its destination. `ownReading`: the source's end of the channel, for a transfer whose end did not tell it. */
+  async measure(migration: Migration, ownReading: Promise<ChannelReading | null>): Promise<Measures> {
+    const { request, outcome, progress, channelBefore } = migration;
+    const { fromHostId, toHostId, vmId } = request;
+    const kept = this.#kept.get(request.migrationId) ?? null;
+    const [reading, cost, described, source, destination, { report, answers, placeAtSource }] = await Promise.all([
+      ownReading,
+      this.#try(toHostId, 'vm.cost', { vmId }),
+      this.#try(toHostId, 'vm.describe', { vmId }),
+      this.#try(fromHostId, 'vm.find', { vmId }),
+      this.#try(toHostId, 'vm.find', { vmId }),
+      this.#fromOutside(request, kept?.definition ?? null),
+    ]);
     const after = migration.channelAfter?.sa ?? reading?.sa ?? null;
     const carried = channelBefore?.sa && after ? carriedBetween(channelBefore.sa, after) : null;
+    const definitions = { before: kept?.definition ?? null, after: described?.definition ?? null };
     return {
       method: methodOf(migration),
       attempts: outcome?.attempts ?? 1,
-      totalMs: outcome?.totalMs ?? 0,
+      // Of a transfer whose end nobody saw, what was seen last.
+      totalMs: outcome?.totalMs ?? progress?.elapsedMs ?? 0,
       hypervisorDowntimeMs: outcome?.downtimeMs ?? null,
-      outside: watched && report && this.#view(watched, report, migration),
-      memorySentBytes: outcome?.memorySentBytes ?? 0,
-      rounds: outcome?.iterations ?? null,
+      outside: report && this.#view(report, migration, kept),
+      memorySentBytes: outcome?.memorySentBytes ?? progress?.memorySentBytes ?? 0,
+      rounds: outcome?.iterations ?? progress?.iteration ?? null,
       espBytes: carried?.bytesOut ?? null,
       espPackets: carried?.packetsOut ?? null,
       source: outcome?.sourceCost ?? null,
-      destination: cost && begun?.destinationCost ? costBetween(begun.destinationCost, cost.cost) : null,
-      arrival: plan === null ? null : await this.#arrival(migration, begun?.definition ?? null, report),
+      destination: cost && kept?.destinationCost ? costBetween(kept.destinationCost, cost.cost) : null,
+      arrival: judgeArrival({ ...definitions, source, destination: destination?.vm ?? null, placeAtSource, answers }),
     };
+  }
+
+  /** What a controller before this one began is not known any more, and is stopped all the same. */
+  inherit(request: MigrationRequest): void {
+    this.#rooms.outside.inherit(request);
   }
 
   /** Whatever the end was. */
   async end(migrationId: string): Promise<void> {
-    this.#definitions.delete(migrationId);
-    this.#begun.delete(migrationId);
-    await this.#outside.end(migrationId);
+    this.#kept.delete(migrationId);
+    await this.#rooms.outside.end(migrationId);
   }
 
-  /** Waits a little for an answer of the VM from its new place. */
-  async #answered({ request }: Migration, watched: Watched | null): Promise<EchoReport | null> {
-    if (watched === null) return null;
-    const { clock } = this.#parts;
-    const [sinceMs, fromMs] = [clock.monotonicMs(), clock.nowMs()];
-    for (;;) {
-      const report = await this.#outside.report(request.migrationId);
-      const hasAnswered = report !== null && (report.lastAnswerAtMs ?? 0) >= fromMs - answerPollMs;
-      if (report === null || hasAnswered || clock.monotonicMs() - sinceMs > answerMsMax) return report;
-      if (!(await pause(clock, answerPollMs, this.#signal))) return report;
+  /** The announcements have been sent when the VM has answered, or the wait for it is over. */
+  async #fromOutside(
+    request: MigrationRequest,
+    definition: VmDefinition | null,
+  ): Promise<Heard & { readonly placeAtSource: 'local' | 'elsewhere' | null }> {
+    const heard = await this.#answered(request);
+    const mac = definition?.interfaces[0]?.mac ?? null;
+    return { ...heard, placeAtSource: mac === null ? null : await this.#rooms.outside.placeSeenBy(request.fromHostId, mac) };
+  }
+
+  /** Waits a little for one more answer of the VM than there was; by count, because the witness has a clock of its own. */
+  async #answered({ migrationId }: MigrationRequest): Promise<Heard> {
+    const { parts, outside } = this.#rooms;
+    const first = await outside.report(migrationId);
+    if (first === null) return { report: null, answers: null };
+    const sinceMs = parts.clock.monotonicMs();
+    let newest = first;
+    while (parts.clock.monotonicMs() - sinceMs <= answerMsMax) {
+      if (!(await pause(parts.clock, answerPollMs, this.#signal))) break;
+      const report = await outside.report(migrationId);
+      if (report === null) return { report: newest, answers: null };
+      newest = report;
+      if (report.answered > first.answered) return { report, answers: true };
     }
+    return { report: newest, answers: newest.answered === 0 ? null : false };
   }
 
   /** The transfer ended when the record began to be resolved: the switch-over is shortly before that. */
-  #view({ witnessHostId, address }: Watched, report: EchoReport, migration: Migration): OutsideView | null {
-    const { outcome, phaseSinceMs } = migration;
-    const untilMs = migration.resolution?.sinceMs ?? phaseSinceMs;
-    const fromMs = untilMs - (outcome?.totalMs ?? 0);
-    return outsideView({ hostId: witnessHostId, address }, report, { fromMs, untilMs, switchOver: null, uncertaintyMs });
+  #view(report: EchoReport, migration: Migration, kept: Kept | null): OutsideView | null {
+    const { request, outcome, phaseSinceMs, resolution } = migration;
+    const watched = this.#rooms.outside.watched(request.migrationId);
+    if (watched === null) return null;
+    const endedAtMs = resolution?.sinceMs ?? phaseSinceMs;
+    const begunAtMs = kept?.begunAtMs ?? endedAtMs - (outcome?.totalMs ?? 0);
+    const skewMs = this.#rooms.skewOf(watched.witnessHostId) ?? 0;
+    const window = { fromMs: begunAtMs + skewMs, untilMs: endedAtMs + skewMs, switchOver: null, uncertaintyMs };
+    return outsideView({ hostId: watched.witnessHostId, address: watched.address }, report, window);
   }
 
-  async #arrival({ request }: Migration, definition: VmDefinition | null, report: EchoReport | null): Promise<Arrival> {
-    const { fromHostId, toHostId, vmId } = request;
-    const [described, here, there] = await Promise.all([
-      this.#try(toHostId, 'vm.describe', { vmId }),
-      this.#try(fromHostId, 'vm.find', { vmId }),
-      this.#try(toHostId, 'vm.find', { vmId }),
-    ]);
-    const watched = this.#outside.watched(request.migrationId);
-    return judgeArrival({
-      before: definition,
-      after: described?.definition ?? null,
-      source: here,
-      destination: there?.vm ?? null,
-      placeAtSource: watched === null ? null : await this.#placeAt(fromHostId, watched.mac),
-      echo: report,
-      nowMs: this.#parts.clock.nowMs(),
-    });
-  }
-
-  #placeAt(hostId: HostId, mac: string): Promise<'local' | 'elsewhere' | null> {
-    return this.#outside.hasHeardOf(hostId, mac);
-  }
-
-  async #try<Name extends CommandName>(hostId: HostId, name: Name, args: CommandArgs<Name>): Promise<CommandReply<Name> | null> {
+  async #inTime(work: Promise<void>): Promise<void> {
     try {
-      return await this.#lines.command(hostId, name, args, quickMs, this.#signal);
+      await withDeadline(this.#rooms.parts.clock, beginMsMax, this.#signal, () => work);
+    } catch {
+      this.#signal.throwIfAborted();
+    }
+  }
+
+  async #try<Name extends CommandName>(
+    hostId: HostId,
+    name: Name,
+    args: CommandArgs<Name>,
+    timeoutMs = quickMs,
+  ): Promise<CommandReply<Name> | null> {
+    try {
+      return await this.#rooms.lines.command(hostId, name, args, timeoutMs, this.#signal);
     } catch (error) {
       this.#signal.throwIfAborted();
-      this.#parts.log.warn('what a migration cost is not known in full', { hostId, command: name, ...refusalOf(error) });
+      this.#rooms.parts.log.warn('what a migration cost is not known in full', { hostId, command: name, ...refusalOf(error) });
       return null;
     }
   }
@@ -149,6 +187,7 @@ export class Outcomes {
 function methodOf({ plan, decisions }: Migration): Method {
   const planned = plan?.options.method ?? 'pre-copy';
   const actions = decisions.filter(({ by }) => by === 'autopilot').map(({ action }) => action);
-  if (planned === 'pre-copy' && actions.includes('post-copy')) return 'hybrid';
-  return planned;
+  if (planned !== 'pre-copy') return planned;
+  if (actions.includes('post-copy')) return 'hybrid';
+  return actions.includes('stop and copy') ? 'stop-and-copy' : planned;
 }

@@ -173,7 +173,7 @@ describe('moves of an approved plan that have to wait', () => {
       world.source.vm = null;
       await world.executor.abort(migrationId);
       world.source.answers['transfer.status'] = () => ({
-        status: { kind: 'failed', refusal: { code: 'aborted', message: '' }, channel: null },
+        status: { kind: 'failed', refusal: { code: 'aborted', message: '' }, channel: null, decisions: [], attempts: 1 },
       });
       world.source.vm = runningVm();
       await vi.advanceTimersByTimeAsync(5000);

@@ -2,7 +2,9 @@
 import { memoryFault, profileFault } from '#core/channel/profiles.ts';
 import { needsGrant } from '#core/channel/weaker.ts';
 import { firstRefusal, judgePreflight, type Fact } from '#core/checks/preflight.ts';
+import type { PreflightInput } from '#core/checks/preflight-input.ts';
 import { optionsFor } from '#core/migration/choice-options.ts';
+import type { Choice } from '#core/migration/choice.ts';
 import type { IpsecBackend } from '#core/model/channel.ts';
 import type { CheckRow, HostOffer, VmDefinition } from '#core/model/definition.ts';
 import type { HostId } from '#core/model/host.ts';
@@ -16,6 +18,7 @@ import type { CommandArgs, CommandName, CommandReply } from '#wire/agent-protoco
 import type { AgentLines } from './agent-lines.ts';
 import type { ClockSkews } from './clock-skews.ts';
 import type { Grants } from './grants.ts';
+import { inParallel } from './in-parallel.ts';
 import type { Membership } from './membership.ts';
 import type { CertificateSettings, ControllerParts } from './parts.ts';
 
@@ -23,6 +26,10 @@ const quickMs = 10_000;
 const certificateLifeMsMin = 5 * 60_000;
 /** Where certificates live for less than half an hour, five minutes would be too much to ask for. */
 const certificateLifeShareMin = 1 / 6;
+/** They are renewed with a third of their life left, also during a migration: with less than this left, that has failed. */
+const overdueLifeShare = 1 / 4;
+/** Each asks the VM's own host something too, whose line takes 64 commands at a time. */
+const hostsAtOnceMax = 16;
 
 const notLookedAt: Fact = 'not-looked-at';
 /** Here only what the hypervisor can do is asked. */
@@ -50,6 +57,8 @@ export interface Flights {
 export interface Inspection {
   readonly vm: VmView;
   readonly definition: VmDefinition | null;
+  /** What the row was judged from. */
+  readonly input: PreflightInput;
   readonly row: CheckRow;
   /** Why one of the hosts did not tell what a migration needs to know; null when both did. */
   readonly blind: Refusal | null;
@@ -61,7 +70,7 @@ interface AtHome {
   readonly described: CommandReply<'vm.describe'> | null;
   readonly offer: HostOffer | null;
   /** What could not be looked at, and why: a migration does not begin in the dark. */
-  readonly blind: Refusal[];
+  readonly blind: readonly Refusal[];
 }
 
 export class Preflight {
@@ -84,15 +93,30 @@ export class Preflight {
 
   /** The same as a row of findings. Throws only where the VM cannot be looked at: `vm-unknown`, `host-down`, ... */
   async inspect(request: MigrationRequest): Promise<Inspection> {
-    const home = await this.#home(request);
-    const row = await this.#row(request, home);
-    return { vm: home.vm, definition: home.described?.definition ?? null, row, blind: home.blind[0] ?? null };
+    return this.#inspection(request, await this.#home(request));
   }
 
   /** One row for each of these hosts. Throws as `inspect`. */
   async inspectAll(request: MigrationRequest, hostIds: readonly HostId[]): Promise<readonly CheckRow[]> {
     const home = await this.#home(request);
-    return Promise.all(hostIds.map((toHostId) => this.#row({ ...request, toHostId }, home)));
+    const inspections = await inParallel(hostIds, hostsAtOnceMax, (toHostId) => this.#inspection({ ...request, toHostId }, home));
+    return inspections.map(({ row }) => row);
+  }
+
+  /** The row with what was found out since: how the VM would be moved, and what that is expected to take; or why it cannot be. */
+  judgeAgain({ input }: Inspection, choice: Choice): CheckRow {
+    const leftMs = this.#certificateLeftMs([input.sourceHostId, input.hostId], this.#rooms.parts.clock.nowMs());
+    const again = { ...input, certificateLeftMs: leftMs };
+    if (!choice.ok) return judgePreflight({ ...again, ...refusedFact(choice.refusal) });
+    const { options, prediction } = choice.plan;
+    const isOverdue = leftMs !== null && leftMs < this.#rooms.certificates.leafLifetimeMs * overdueLifeShare;
+    return judgePreflight({
+      ...again,
+      predictedTotalMsMax: prediction !== null && isOverdue ? prediction.totalMs.high : null,
+      method: options.method,
+      methodFault: null,
+      downtime: prediction === null ? notLookedAt : null,
+    });
   }
 
   /** Membership, certificate and clock of one host. Throws `host-revoked`, `host-down`, `certificate-expired`, `clock-skew`. */
@@ -110,7 +134,9 @@ export class Preflight {
     return { vm, described, offer: own?.offer ?? null, blind };
   }
 
-  async #row(request: MigrationRequest, { vm, described, offer: own, blind }: AtHome): Promise<CheckRow> {
+  async #inspection(request: MigrationRequest, home: AtHome): Promise<Inspection> {
+    const { vm, described, offer: own } = home;
+    const blind = [...home.blind];
     const { fromHostId, toHostId, vmId, migrationId, wish } = request;
     const { parts, flights } = this.#rooms;
     const host = this.#hostFact(toHostId);
@@ -121,7 +147,7 @@ export class Preflight {
       this.#coolDownLeftMs(vmId),
     ]);
     const otherMigrationId = flights.migrationOf(vmId);
-    return judgePreflight({
+    const input: PreflightInput = {
       vm,
       sourceHostId: fromHostId,
       hostId: toHostId,
@@ -141,8 +167,9 @@ export class Preflight {
       rules: [],
       coolDownLeftMs,
       askedBy: request.cause === 'operator' ? 'operator' : 'planner',
-      downtime: 'not-looked-at',
-    });
+      downtime: notLookedAt,
+    };
+    return { vm, definition: input.definition, input, row: judgePreflight(input), blind: blind[0] ?? null };
   }
 
   #hostFact(hostId: HostId): Refusal | null {
@@ -183,11 +210,11 @@ export class Preflight {
 
   /** Of a method that was asked for by name; what is chosen later is chosen among those that can be had. */
   async #methodFact({ fromHostId, wish }: MigrationRequest): Promise<Fact> {
-    if (wish.method === 'auto') return 'not-looked-at';
+    if (wish.method === 'auto') return notLookedAt;
     const { policy } = this.#rooms;
     const options = [optionsFor(wish.method, { wish, policy, streams: anyStreams })];
     const found = await this.#try(fromHostId, 'vm.method-faults', { options });
-    return found === null ? 'not-looked-at' : (found.faults[0] ?? null);
+    return found === null ? notLookedAt : (found.faults[0] ?? null);
   }
 
   async #coolDownLeftMs(vmId: string): Promise<number> {
@@ -260,6 +287,12 @@ export function skewFault(hostId: HostId, skewMs: number | null, skewMsMax: numb
   const way = skewMs > 0 ? 'ahead of' : 'behind';
   const message = `the clock of ${hostId} is ${Math.abs(Math.round(skewMs))} ms ${way} the controller's, the policy allows ${skewMsMax} ms: synchronise it`;
   return { code: 'clock-skew', message };
+}
+
+/** Which check a choice that was refused belongs to. */
+function refusedFact(refusal: Refusal): Partial<PreflightInput> {
+  const isOfDowntime = refusal.code === 'downtime-budget' || refusal.code === 'not-converging';
+  return isOfDowntime ? { downtime: refusal } : { methodFault: refusal };
 }
 
 function throwIf(refusal: Refusal | null): void {

@@ -2,6 +2,7 @@
 import type { HostId } from '#core/model/host.ts';
 import type { Sample } from '#core/model/sample.ts';
 import { bytes } from '#core/model/units.ts';
+import type { VmId } from '#core/model/vm.ts';
 import type { MigrationResource } from '#wire/api.ts';
 import { type AgentFacts, type AgentListener, AgentLines } from './agent-lines.ts';
 import { Audit } from './audit.ts';
@@ -14,6 +15,7 @@ import { ClusterView } from './cluster-view.ts';
 import { Executor } from './executor.ts';
 import { Grants } from './grants.ts';
 import { History } from './history.ts';
+import { HostLeases } from './host-leases.ts';
 import { Joining, type TokenMaker } from './join.ts';
 import { Membership } from './membership.ts';
 import type { ControllerParts, ControllerSettings } from './parts.ts';
@@ -22,10 +24,12 @@ import { OutsideWatch } from './outside-watch.ts';
 import { Planning } from './planning.ts';
 import { type Flights, Preflight } from './preflight.ts';
 import { Receipts } from './receipts.ts';
+import { Recoveries } from './recovery.ts';
 import { SecurityWatch } from './security-watch.ts';
 import { Securing } from './securing.ts';
 import { StreamMeter } from './stream-meter.ts';
 import { Tuner } from './tuner.ts';
+import { VmSettings } from './vm-settings.ts';
 import { Wishes } from './wishes.ts';
 
 export interface Rooms {
@@ -49,6 +53,8 @@ export interface Rooms {
   readonly receipts: Receipts;
   readonly joining: Joining;
   readonly wishes: Wishes;
+  readonly vmSettings: VmSettings;
+  readonly recoveries: Recoveries;
 }
 
 /** Reads what earlier runs left. Agents are served when it resolves; nothing is planned or executed yet. */
@@ -87,7 +93,13 @@ export async function openRooms(
   const tuner = new Tuner(parts, lines, securing, policy, signal);
   const streams = new StreamMeter(parts, lines, securing, signal);
   const choosing = new Choosing({ parts, lines, policy, streams }, signal);
-  const outcomes = new Outcomes(parts, lines, new OutsideWatch(parts, lines, signal), signal);
+  const vmSettings = await VmSettings.load(store, parts.clock);
+  const outside = new OutsideWatch(parts, lines, (vmId) => vmSettings.of(vmId).address, signal);
+  const outcomes = new Outcomes({ parts, lines, outside, skewOf: (hostId) => skews.of(hostId) }, signal);
+  const leases = new HostLeases(parts, lines, signal);
+  const flightOf = (vmId: VmId) => executor.inFlight().find((flight) => flight.vmId === vmId) ?? null;
+  const recoveryRooms = { parts, lines, leases, view, membership, settings: vmSettings, audit, flightOf };
+  const recoveries = await Recoveries.load(recoveryRooms, signal);
   const busyPairs = new BusyPairs();
   const receipts = new Receipts(parts);
   const executor = new Executor({
@@ -106,7 +118,10 @@ export async function openRooms(
     receipts,
     busyPairs,
     signal,
-    onChange: (migration) => noteChange(parts, view, migration),
+    onChange: (migration) => {
+      noteChange(parts, view, migration);
+      recoveries.noteMigration(migration);
+    },
   });
   lines.serve();
   return {
@@ -130,6 +145,8 @@ export async function openRooms(
     receipts,
     joining: new Joining(parts, view, membership, tokens),
     wishes: new Wishes(parts.clock, policy, view, executor, membership),
+    vmSettings,
+    recoveries,
   };
 }
 

@@ -1,6 +1,6 @@
 import type { HostId } from '#core/model/host.ts';
 import type { Mode } from '#core/model/policy.ts';
-import type { HistoryPoint } from '#core/store.ts';
+import type { HistoryPoint, VmSettings } from '#core/store.ts';
 import type {
   HostResource,
   MigrateBody,
@@ -23,6 +23,7 @@ import type {
   RenewalResource,
   RevocationResource,
 } from '#wire/security-api.ts';
+import type { VmChange } from './vm-settings.ts';
 
 /** Newest first. What is left out does not restrict. */
 export interface MigrationFilter {
@@ -46,6 +47,10 @@ export interface ControllerService {
   vms(): Promise<readonly VmResource[]>;
   /** By name or UUID. `vm-unknown`, `vm-ambiguous` */
   vm(reference: string): Promise<VmResource>;
+  /** By name or UUID; one that never had any has the defaults. `vm-unknown`, `vm-ambiguous` */
+  vmSettings(reference: string): Promise<VmSettings>;
+  /** What is left out stays as it is; resolves with what holds from now on. `vm-unknown`, `vm-ambiguous`, `input-invalid` */
+  setVm(reference: string, change: VmChange, askedBy: string): Promise<VmSettings>;
   /** The newest plan; null before the first planning round. */
   latestPlan(): Promise<PlanResource | null>;
   /** `plan-unknown` */

@@ -18,6 +18,7 @@ import type { HostAddresses, HostId } from './model/host.ts';
 import type { HostCost } from './model/measures.ts';
 import type { TransferOptions } from './model/method.ts';
 import type { JobOutcome, Progress } from './model/migration.ts';
+import type { BootTime, LeaseGrant, VmStanding } from './model/recovery.ts';
 import type { HostReading } from './model/sample.ts';
 import type { Refusal } from './model/result.ts';
 import type { VmId, VmSample, VmView } from './model/vm.ts';
@@ -107,6 +108,19 @@ export interface Hypervisor {
   resume(vmId: VmId, signal: AbortSignal): Promise<void>;
   /** Stops this host's copy at once; used only on a copy that the decision table has named an orphan. */
   destroy(vmId: VmId, signal: AbortSignal): Promise<void>;
+  /** What this host has of the VM, and why it does not run; see `VmStanding`. */
+  standing(vmId: VmId, signal: AbortSignal): Promise<VmStanding>;
+  /**
+   * Defines the VM and boots it anew; a memory image that was saved of it here is thrown away, for its disk has changed since.
+   * Rejects with `vm-busy` when it runs here already, `lock-held` when another host holds its storage lock. After
+   * `hypervisor-unavailable`, `command-timeout` or `aborted` it is not known whether it was started; after any other code it was not.
+   * A text that defines another VM is refused with `input-invalid`.
+   */
+  start(vmId: VmId, definitionText: string, signal: AbortSignal): Promise<void>;
+  /** Sees to it that the daemon does not start the VM by itself when it comes up; true when it would have. */
+  keepDown(vmId: VmId, signal: AbortSignal): Promise<boolean>;
+  /** Ends this host's copy at once, with or without the daemon; resolves when its process is gone. True when there was one. */
+  fence(vmId: VmId, signal: AbortSignal): Promise<boolean>;
   /** Tells the daemon that the files of its TLS identity were replaced; connections that are up stay. */
   reloadCertificates(signal: AbortSignal): Promise<void>;
   /** Hints only: a listener reads the state again. Returns the way to stop. */
@@ -392,6 +406,15 @@ export interface Verifier {
 export interface AgentMemory {
   load(): Promise<AgentMemoryState>;
   save(state: AgentMemoryState): Promise<void>;
+}
+
+/** Keeps the host's lease where it outlives the agent's process and ends with the machine, as the VMs do. Rejects with `config-invalid`. */
+export interface LeaseBook {
+  /** By a clock that goes on while the machine sleeps. */
+  now(): BootTime;
+  /** Null: none was kept since this boot. */
+  load(): Promise<LeaseGrant | null>;
+  save(grant: LeaseGrant): Promise<void>;
 }
 
 export interface AgentMemoryState {

@@ -5,6 +5,7 @@ import type { LedgerEntry } from './model/ledger.ts';
 import type { Migration } from './model/migration.ts';
 import type { Plan } from './model/plan.ts';
 import type { Mode } from './model/policy.ts';
+import type { Recovery } from './model/recovery.ts';
 import type { Sample } from './model/sample.ts';
 import type { VmId } from './model/vm.ts';
 
@@ -146,6 +147,13 @@ export interface Store {
   saveVmSettings(settings: VmSettings): Promise<void>;
   /** Of every VM that ever had some, by its id. */
   vmSettings(): Promise<readonly VmSettings[]>;
+
+  /** Inserts, or replaces the record of this VM. */
+  saveRecovery(recovery: Recovery): Promise<void>;
+  /** No agent holds the VM under its lease any more, and nobody wants it restarted. */
+  removeRecovery(vmId: VmId): Promise<void>;
+  /** By the VM's id. */
+  recoveries(): Promise<readonly Recovery[]>;
 
   appendLedger(entry: LedgerEntry): Promise<void>;
   ledgerSince(sinceMs: number): Promise<readonly LedgerEntry[]>;

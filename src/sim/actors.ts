@@ -17,6 +17,7 @@ import { SimHostMeter } from './host-meter.ts';
 import { SimHypervisor } from './hypervisor.ts';
 import { SimIdentity } from './identity.ts';
 import { SimIpsec } from './ipsec.ts';
+import { SimLeaseBook } from './lease-book.ts';
 import { SimPeerNetwork } from './peer-network.ts';
 import { ProbeBoard, SimProber } from './prober.ts';
 import { SimProcess } from './process.ts';
@@ -51,6 +52,7 @@ const toldElsewhere = new Set(['plan', 'migration', 'move started']);
 interface HostDisk {
   readonly memory: SimAgentMemory;
   readonly identity: SimIdentity;
+  readonly leaseBook: SimLeaseBook;
 }
 
 interface RunningController {
@@ -74,7 +76,7 @@ export class Actors {
     this.#disks = new Map(
       hosts.map(({ hostId }) => {
         const identity = new SimIdentity(time, hostId, parts.streams.stream(`identity ${hostId}`));
-        return [hostId, { memory: new SimAgentMemory(time), identity }];
+        return [hostId, { memory: new SimAgentMemory(time), identity, leaseBook: new SimLeaseBook(time, hostId) }];
       }),
     );
   }
@@ -147,6 +149,24 @@ export class Actors {
     );
   }
 
+  /** The machine stops, with all that runs on it. */
+  powerOff(hostId: HostId): void {
+    const { world } = this.#parts;
+    const host = world.host(hostId);
+    this.killAgent(hostId);
+    host.libvirtd.kill();
+    host.charon.kill();
+    for (const copy of host.copies) world.killCopy(host, copy, 'unknown');
+    this.#disk(hostId).leaseBook.reboot();
+  }
+
+  powerOn(hostId: HostId): void {
+    const host = this.#parts.world.host(hostId);
+    host.libvirtd.start();
+    host.charon.start();
+    this.startAgent(hostId);
+  }
+
   killAgent(hostId: HostId): void {
     this.#agents.get(hostId)?.kill();
     this.#agents.delete(hostId);
@@ -178,7 +198,7 @@ export class Actors {
     const { world, log, switchboard, key } = this.#parts;
     const { hostId } = host;
     const random = this.#randomOf(process);
-    const { memory, identity } = this.#disk(hostId);
+    const { memory, identity, leaseBook } = this.#disk(hostId);
     const hypervisor = process.port(new SimHypervisor(world, host));
     const clock = process.clock(world.time.clock());
     const witness = new SimWitness(world, host);
@@ -200,6 +220,7 @@ export class Actors {
       witness: process.port(witness),
       dialer: switchboard.dialer(identity, process),
       memory: process.port(memory),
+      leaseBook: process.port(leaseBook),
       identity: process.port(identity),
       sha256: (data: Uint8Array) => this.#sha256(data),
       ticketVerifier: key,

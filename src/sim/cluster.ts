@@ -86,6 +86,10 @@ export class SimCluster {
         this.#reached(migration.request.vmName, migration.phase);
       },
     });
+    for (const { vmId, name } of this.world.guests) {
+      if (spec.vms[name]?.restartable !== true) continue;
+      void this.store.saveVmSettings({ vmId, restartable: true, address: null, definitionText: null, updatedAtMs: this.time.nowMs });
+    }
     this.world.onAct((sentence) => this.log.note('hypervisor', sentence));
     this.world.onStage((job, stage) => {
       narrator.onStage(job, stage);

@@ -1,3 +1,4 @@
+import type { VmStanding } from '#core/model/recovery.ts';
 import type { PostCopyState, VmId, VmState } from '#core/model/vm.ts';
 
 /** A virtual machine as its users see it, wherever it runs. */
@@ -26,6 +27,8 @@ export class Copy {
   jobActive: boolean;
   /** Null outside of post-copy; else this is one half of the guest's memory. */
   postCopy: PostCopyState | null = null;
+  /** How it ended, as libvirt would say; counts while it is shut off. */
+  ended: VmStanding = 'unknown';
   /** Share of its CPU time that auto-converge takes from it. */
   throttlePercent = 0;
   /** CPU received and CPU waited for, in core-seconds since this copy began. */
@@ -42,8 +45,9 @@ export class Copy {
   }
 
   /** What is left when its process has died. */
-  die(): void {
+  die(ended: VmStanding = 'crashed'): void {
     this.state = 'shut-off';
+    this.ended = ended;
     this.residentBytes = 0;
     this.jobActive = false;
     this.postCopy = null;

@@ -60,6 +60,17 @@ export class Happenings {
         this.#note(`${event.do} ${event.host}`);
         this.#allLinks(event.host, event.do === 'isolate' ? 'cut' : 'heal');
         return;
+      case 'power':
+        this.#note(`${event.host} is powered ${event.becomes}`);
+        this.#allLinks(event.host, event.becomes === 'off' ? 'cut' : 'heal');
+        this.#actors[event.becomes === 'off' ? 'powerOff' : 'powerOn'](event.host);
+        return;
+      case 'kill-qemu':
+        this.#note(`kill the QEMU of ${event.vm}`);
+        for (const { host, copy } of this.#world.copiesOf(this.#world.guest(event.vm).vmId)) {
+          if (copy.state === 'running') this.#world.killCopy(host, copy, 'crashed');
+        }
+        return;
       case 'guard':
         this.#note(`the guard on ${event.host} is ${event.becomes}`);
         this.#world.host(event.host).filter.condition = event.becomes;

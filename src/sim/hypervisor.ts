@@ -2,6 +2,7 @@ import type { HostOffer, VmDefinition } from '#core/model/definition.ts';
 import type { MemoryActivity } from '#core/model/forecast.ts';
 import type { TransferOptions } from '#core/model/method.ts';
 import type { JobOutcome, Progress } from '#core/model/migration.ts';
+import type { VmStanding } from '#core/model/recovery.ts';
 import { PlimsollError, type Refusal } from '#core/model/result.ts';
 import { bytes } from '#core/model/units.ts';
 import type { VmId, VmSample, VmView } from '#core/model/vm.ts';
@@ -153,8 +154,47 @@ export class SimHypervisor implements Hypervisor {
       if (job) job[job.source === this.#host ? 'killSource' : 'killDestination']();
       this.#host.remove(copy);
       // An incoming copy has no definition yet; any other leaves its own behind.
-      if (copy.state !== 'incoming') this.#host.add(new Copy(copy.guest, 'shut-off'));
+      if (copy.state !== 'incoming') this.#host.add(definitionLeft(copy));
     });
+  }
+
+  standing(vmId: VmId, signal: AbortSignal): Promise<VmStanding> {
+    return this.#call(signal, () => {
+      const copy = this.#host.copy(vmId);
+      if (!copy) return 'absent';
+      if (copy.state === 'incoming') return 'arriving';
+      return copy.state === 'shut-off' ? copy.ended : 'here';
+    });
+  }
+
+  /** The storage is the same for all hosts, and so is its lock. */
+  start(vmId: VmId, _definitionText: string, signal: AbortSignal): Promise<void> {
+    return this.#call(signal, () => {
+      const guest = this.#world.guests.find((one) => one.vmId === vmId);
+      if (!guest) throw new PlimsollError('input-invalid', `nobody knows VM ${vmId}`);
+      const holder = this.#world.copiesOf(vmId).find(({ copy }) => isActive(copy));
+      if (holder?.host === this.#host) throw new PlimsollError('vm-busy', `VM ${guest.name} runs here already`);
+      if (holder) throw new PlimsollError('lock-held', `the lock of VM ${guest.name} is held by ${holder.host.hostId}`);
+      this.#world.act(`${guest.name}: started on ${this.#host.hostId}`);
+      this.#world.casualties.delete(vmId);
+      const former = this.#host.copy(vmId);
+      if (former) this.#host.remove(former);
+      this.#host.add(new Copy(guest, 'running'));
+    });
+  }
+
+  keepDown(_vmId: VmId, signal: AbortSignal): Promise<boolean> {
+    return this.#call(signal, () => false);
+  }
+
+  /** A process is killed without libvirtd. */
+  async fence(vmId: VmId, signal: AbortSignal): Promise<boolean> {
+    await this.#world.time.sleep(callMs, signal);
+    const copy = this.#host.copy(vmId);
+    if (copy === undefined || !isActive(copy)) return false;
+    this.#world.act(`${copy.guest.name}: ended on ${this.#host.hostId}`);
+    this.#world.killCopy(this.#host, copy, 'crashed');
+    return true;
   }
 
   reloadCertificates(signal: AbortSignal): Promise<void> {
@@ -235,6 +275,12 @@ export class SimHypervisor implements Hypervisor {
 
 function isActive(copy: Copy | undefined): boolean {
   return copy !== undefined && copy.state !== 'shut-off';
+}
+
+function definitionLeft({ guest }: Copy): Copy {
+  const left = new Copy(guest, 'shut-off');
+  left.ended = 'stopped';
+  return left;
 }
 
 function viewOf(copy: Copy): VmView {

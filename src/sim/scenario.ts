@@ -39,6 +39,8 @@ const VmSchema = Type.Object(
     demandCores: Amount,
     dirtyMiBPerSecond: Type.Optional(Amount),
     workingSetMiB: Type.Optional(Amount),
+    /** Its operator has marked it: it is started again when its host has died. */
+    restartable: Type.Optional(Type.Boolean()),
   },
   strict,
 );
@@ -114,6 +116,10 @@ export const eventSchemas = {
   /** Cuts, or heals, every link of a host. */
   isolate: event('isolate', { host: HostIdSchema }),
   rejoin: event('rejoin', { host: HostIdSchema }),
+  /** The machine stops with all that runs on it, and its links with it; or comes up again. */
+  power: event('power', { host: HostIdSchema, becomes: oneOf(['off', 'on']) }),
+  /** Kill -9 on the QEMU of a VM that is not being migrated. */
+  'kill-qemu': event('kill-qemu', { vm: NameSchema }),
   guard: event('guard', { host: HostIdSchema, becomes: GuardSchema }),
   /** Migration traffic of this host tries to leave outside IPsec. */
   'plain-text': event('plain-text', { host: HostIdSchema, packets: Type.Integer({ minimum: 1 }) }),

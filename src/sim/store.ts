@@ -3,6 +3,7 @@ import type { LedgerEntry } from '#core/model/ledger.ts';
 import type { Migration } from '#core/model/migration.ts';
 import type { Plan } from '#core/model/plan.ts';
 import type { Mode } from '#core/model/policy.ts';
+import type { Recovery } from '#core/model/recovery.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import type { Sample } from '#core/model/sample.ts';
 import type { VmId } from '#core/model/vm.ts';
@@ -49,6 +50,7 @@ export class SimStore implements Store {
   readonly #grants = new Map<string, Grant>();
   readonly #tunings = new Map<string, StoredTuning>();
   readonly #vmSettings = new Map<VmId, VmSettings>();
+  readonly #recoveries = new Map<VmId, Recovery>();
   #audit: readonly AuditEntry[] = [];
   /** By host and time. */
   readonly #history = new Map<HostId, Map<number, HistoryPoint>>();
@@ -135,6 +137,20 @@ export class SimStore implements Store {
 
   vmSettings(): Promise<readonly VmSettings[]> {
     return read(inOrder(this.#vmSettings));
+  }
+
+  saveRecovery(recovery: Recovery): Promise<void> {
+    this.#recoveries.set(recovery.vmId, structuredClone(recovery));
+    return this.#written(undefined);
+  }
+
+  removeRecovery(vmId: VmId): Promise<void> {
+    this.#recoveries.delete(vmId);
+    return this.#written(undefined);
+  }
+
+  recoveries(): Promise<readonly Recovery[]> {
+    return read(inOrder(this.#recoveries));
   }
 
   appendLedger(entry: LedgerEntry): Promise<void> {

@@ -1,5 +1,6 @@
 /** Everything outside Plimsoll: machines, guests, the network between them, and what flows there. */
 import type { HostId } from '#core/model/host.ts';
+import type { VmStanding } from '#core/model/recovery.ts';
 import type { VmId } from '#core/model/vm.ts';
 import { mirrored, type SaEnd, type SaSpis } from './charon.ts';
 import { type Copy, type Guest } from './guest.ts';
@@ -97,6 +98,17 @@ export class World {
 
   brokenJobOf(vmId: VmId): MigrationJob | undefined {
     return [...this.broken].find((job) => job.guest.vmId === vmId);
+  }
+
+  /** The process of a copy dies, and with it a migration that it takes part in. Nobody can run the VM but by starting it anew. */
+  killCopy(host: SimHost, copy: Copy, ended: VmStanding): void {
+    const { vmId } = copy.guest;
+    const job = this.jobOf(vmId) ?? this.brokenJobOf(vmId);
+    const isLast = !this.copiesOf(vmId).some((other) => other.copy !== copy && other.copy.state === 'running');
+    if (isLast) this.casualties.add(vmId);
+    const death = job?.source === host ? job.killSource() : job?.destination === host ? job.killDestination() : undefined;
+    if (death === 'fatal') this.casualties.add(vmId);
+    if (host.copy(vmId) === copy && copy.state !== 'shut-off') host.change(() => copy.die(ended));
   }
 
   /** What a hypervisor did to a copy outside a migration job. */

@@ -3,6 +3,7 @@
  * what they receive. The host's name is not in here: it comes from the certificate of the line.
  */
 import { type Static, type TSchema, Type } from 'typebox';
+import { vmStandings } from '#core/model/recovery.ts';
 import {
   AddressesSchema,
   AddressSchema,
@@ -49,7 +50,7 @@ import {
   VmDefinitionSchema,
 } from './transfer-schemas.ts';
 
-export const protocolVersion = 4;
+export const protocolVersion = 5;
 
 const PeerSchema = Type.Object({ hostId: HostIdSchema, addresses: AddressesSchema, profile: ChannelProfileSchema }, strict);
 const PemSchema = Type.String({ minLength: 1, maxLength: 64 * 1024 });
@@ -102,6 +103,11 @@ export const ChannelListSchema = Type.Object(
   strict,
 );
 
+/** When an agent's process said something, by the clock of its host's boot. A grant, or an order to start a VM, counts from there. */
+const StampSchema = Type.Object({ bootId: NameSchema, agentId: IdSchema, atMs: RateSchema }, strict);
+const StandingSchema = Type.Enum([...vmStandings, 'fenced', 'starting']);
+const LeaseVmsSchema = Type.Array(VmIdSchema, { maxItems: 10_000 });
+
 /** Every command an agent obeys: what it takes and what it answers. */
 export const commandSchemas = {
   'vm.find': {
@@ -148,6 +154,30 @@ export const commandSchemas = {
   /** What was seen so far; null when this process does not watch. */
   'witness.report': { args: Type.Object({ watchId: IdSchema }, strict), reply: Type.Object({ report: orNull(EchoReportSchema) }, strict) },
   'witness.stop': { args: Type.Object({ watchId: IdSchema }, strict), reply: Type.Object({ report: orNull(EchoReportSchema) }, strict) },
+  /** Boots the VM anew from its definition, once per epoch; `since` is the stamp of a renewal that binds the VM, a few seconds old. */
+  'vm.start': {
+    args: Type.Object({ vmId: VmIdSchema, vmEpoch: CountSchema, text: DefinitionTextSchema, since: StampSchema }, strict),
+    reply: Nothing,
+  },
+  /**
+   * Says which VMs run on this host under its lease only, and renews the lease for the newest stamp that was heard; with null it is only
+   * asked for a stamp. `covered`: ended with the lease, and not started by the hypervisor itself. `standing` null: could not be looked at.
+   */
+  'lease.renew': {
+    args: Type.Object({ since: orNull(StampSchema), vmIds: LeaseVmsSchema }, strict),
+    reply: Type.Object(
+      {
+        stamp: StampSchema,
+        holds: Type.Boolean(),
+        vms: Type.Array(Type.Object({ vmId: VmIdSchema, standing: orNull(StandingSchema), covered: Type.Boolean() }, strict), {
+          maxItems: 10_000,
+        }),
+      },
+      strict,
+    ),
+  },
+  /** What this host has of a VM, as far as starting it elsewhere is concerned. */
+  'lease.look': { args: Type.Object({ vmId: VmIdSchema }, strict), reply: Type.Object({ standing: StandingSchema }, strict) },
   'vm.resume': { args: Type.Object({ vmId: VmIdSchema, vmEpoch: CountSchema }, strict), reply: Nothing },
   'vm.destroy-copy': { args: Type.Object({ vmId: VmIdSchema, vmEpoch: CountSchema }, strict), reply: Nothing },
   'ticket.accept': { args: Type.Object({ ticket: SignedTicketSchema }, strict), reply: Nothing },
@@ -266,6 +296,7 @@ export type CommandName = keyof typeof commandSchemas;
 export type CommandArgs<Name extends CommandName> = Static<(typeof commandSchemas)[Name]['args']>;
 export type CommandReply<Name extends CommandName> = Static<(typeof commandSchemas)[Name]['reply']>;
 export type Peer = Static<typeof PeerSchema>;
+export type Stamp = Static<typeof StampSchema>;
 export type TransferStatus = Static<typeof TransferStatusSchema>;
 export type ImageAsk = Static<typeof ImageAskSchema>;
 export type ImageCall = Static<typeof ImageCallSchema>;

@@ -4,6 +4,7 @@ import { type Static, Type } from 'typebox';
 import { ModeSchema } from './controller-config.ts';
 import {
   AddressesSchema,
+  AddressSchema,
   AuthenticationSchema,
   BytesSchema,
   CapacitySchema,
@@ -79,6 +80,26 @@ export const VmSchema = Type.Object(
     migrationId: orNull(IdSchema),
   },
   strict,
+);
+
+/** What operators want for one VM. */
+export const VmSettingsSchema = Type.Object(
+  {
+    vmId: VmIdSchema,
+    /** Where its clients reach it: asked for answers while it is migrated. Null: the hosts' neighbour tables are asked for it. */
+    address: orNull(AddressSchema),
+    /** After its host's death it may be started on another one. */
+    restartable: Type.Boolean(),
+    /** Null when nobody has ever set any: these are the defaults. */
+    updatedAtMs: orNull(TimeSchema),
+  },
+  strict,
+);
+
+/** What is left out stays as it is. */
+export const VmSettingsBodySchema = Type.Object(
+  { address: Type.Optional(orNull(AddressSchema)), restartable: Type.Optional(Type.Boolean()) },
+  { ...strict, minProperties: 1 },
 );
 
 const LoadChangeSchema = Type.Object(
@@ -194,7 +215,7 @@ export const MigrationSchema = Type.Object(
     phaseSinceMs: TimeSchema,
     proof: orNull(ProofSchema),
     progress: orNull(ProgressSchema),
-    leastRemaining: orNull(Type.Object({ bytes: Type.Number({ minimum: 0 }), atMs: TimeSchema }, strict)),
+    lastMoved: orNull(Type.Object({ sentBytes: Type.Number({ minimum: 0 }), atMs: TimeSchema }, strict)),
     outcome: orNull(JobOutcomeSchema),
     plan: orNull(TransferPlanSchema),
     decisions: DecisionsSchema,
@@ -329,6 +350,8 @@ export const ErrorSchema = Type.Object({ code: IdSchema, message: TextSchema }, 
 export type Alarm = Static<typeof AlarmSchema>;
 export type HostResource = Static<typeof HostSchema>;
 export type VmResource = Static<typeof VmSchema>;
+export type VmSettingsResource = Static<typeof VmSettingsSchema>;
+export type VmSettingsBody = Static<typeof VmSettingsBodySchema>;
 export type PlanResource = Static<typeof PlanSchema>;
 export type MigrationResource = Static<typeof MigrationSchema>;
 export type MigrateBody = Static<typeof MigrateBodySchema>;

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { defaultPolicy } from '#core/model/policy.ts';
+import { presetNames } from '#core/model/method.ts';
+import { defaultPolicy, ladders, pilotPolicyOf } from '#core/model/policy.ts';
 import { type ControllerConfigFile, ControllerConfigSchema, controllerConfigOf } from './controller-config.ts';
 import { ChannelProfileSchema } from './resources.ts';
+import { PilotPolicySchema } from './transfer-schemas.ts';
 import { violations } from './validate.ts';
 
 const least = { dataDir: '/var/lib/plimsoll', listen: { address: '10.0.0.10', port: 7443 } };
@@ -66,5 +68,90 @@ describe('the channel section of controller.yaml', () => {
     expect(broken({ channel: { profil: 'esp-transport' } })).toBeGreaterThan(0);
     expect(broken({ channel: { suite: 'rot13' } })).toBeGreaterThan(0);
     expect(broken({ certificates: { leafLifetimeMs: 100 } })).toBeGreaterThan(0);
+  });
+});
+
+function migration(section: NonNullable<ControllerConfigFile['migration']>, policy: NonNullable<ControllerConfigFile['policy']> = {}) {
+  return controllerConfigOf({ ...least, migration: section, policy }).policy.migration;
+}
+
+describe('the migration section of controller.yaml', () => {
+  it('is the default policy when it is not given', () => {
+    expect(controllerConfigOf(least).policy.migration).toEqual(defaultPolicy.migration);
+  });
+
+  it.each(presetNames)('has the ladder and the limits of preset %s, and post-copy is not allowed in any', (preset) => {
+    const { pilot, ...rest } = migration({ preset });
+    expect(pilot).toEqual(pilotPolicyOf(preset));
+    expect([pilot.ladder, pilot.allowPostCopy]).toEqual([ladders[preset], false]);
+    expect(rest).toEqual({ streams: 1, compression: 'none', predictionMarginPercent: 10 });
+  });
+
+  it('takes what is given over the preset, and leaves the rest as the preset has it', () => {
+    const given = {
+      preset: 'must-move',
+      ladder: [{ kind: 'raise-downtime' }, { kind: 'post-copy' }],
+      downtimeMsBudget: 700,
+      allowPostCopy: true,
+      patienceMs: 5000,
+      streams: 4,
+      compression: 'zstd',
+      predictionMarginPercent: 25,
+    } as const;
+    const { ladder, ...own } = given;
+    const { pilot, ...rest } = migration({ ...own, ladder: [...ladder] });
+    const { stopMsMax, switchOverMsMax } = pilotPolicyOf('must-move');
+    expect(pilot).toEqual({
+      preset: 'must-move',
+      ladder,
+      downtimeMsBudget: 700,
+      allowPostCopy: true,
+      patienceMs: 5000,
+      stopMsMax,
+      switchOverMsMax,
+    });
+    expect(rest).toEqual({ streams: 4, compression: 'zstd', predictionMarginPercent: 25 });
+    expect(violations(PilotPolicySchema, pilot)).toEqual([]);
+  });
+
+  it('takes a longer downtime limit of the policy as the budget, too', () => {
+    expect(migration({}, { downtimeMsMax: 2000 }).pilot.downtimeMsBudget).toBe(2000);
+    expect(migration({}, { downtimeMsMax: 100 }).pilot.downtimeMsBudget).toBe(1000);
+    expect(migration({ downtimeMsBudget: 3000 }, { downtimeMsMax: 2000 }).pilot.downtimeMsBudget).toBe(3000);
+  });
+
+  it.each<[section: Parameters<typeof migration>[0], policy: Parameters<typeof migration>[1], sentence: RegExp]>([
+    [{ ladder: [{ kind: 'post-copy' }] }, {}, /post-copy, which is not allowed: set allowPostCopy/],
+    [{ ladder: [{ kind: 'stop-and-copy' }] }, {}, /stopMsMax accepts no stop: set it, or take it out/],
+    [{ preset: 'must-move', ladder: [{ kind: 'stop-and-copy' }], stopMsMax: 0 }, {}, /stopMsMax accepts no stop/],
+    [{ downtimeMsBudget: 200 }, {}, /downtimeMsBudget \(200\) must not be below policy.downtimeMsMax \(300\)/],
+    [{ downtimeMsBudget: 900 }, { downtimeMsMax: 1000 }, /downtimeMsBudget \(900\).*\(1000\)/],
+    [{ compression: 'zstd' }, {}, /zstd compresses several streams: set streams to 2 or more/],
+    [{ patienceMs: 150_000 }, {}, /patienceMs \(150000\) must be below policy.noProgressMsMax \(150000\)/],
+    [{}, { noProgressMsMax: 10_000 }, /patienceMs \(15000\) must be below policy.noProgressMsMax \(10000\)/],
+  ])('is refused with a sentence where it contradicts itself: %j with %j', (section, policy, sentence) => {
+    expect(() => migration(section, policy)).toThrow(
+      expect.objectContaining({ code: 'config-invalid', message: expect.stringMatching(sentence) }),
+    );
+  });
+
+  it('is not refused for what its preset has and the rest does not allow: the autopilot leaves that out', () => {
+    expect(() => migration({ preset: 'must-move', stopMsMax: 0, allowPostCopy: false })).not.toThrow();
+    expect(() => migration({ ladder: [{ kind: 'post-copy' }], allowPostCopy: true })).not.toThrow();
+    expect(() => migration({ ladder: [{ kind: 'stop-and-copy' }], stopMsMax: 1 })).not.toThrow();
+    expect(() => migration({ compression: 'zstd', streams: 2 })).not.toThrow();
+  });
+
+  it('knows its keys and their bounds', () => {
+    const broken = (section: object) => violations(ControllerConfigSchema, { ...least, migration: section }).length;
+    expect(broken({ preset: 'gentle', ladder: [{ kind: 'auto-converge', initialPercent: 20, incrementPercent: 10 }] })).toBe(0);
+    expect(broken({ preset: 'hasty' })).toBeGreaterThan(0);
+    expect(broken({ ladder: [{ kind: 'tunnelled' }] })).toBeGreaterThan(0);
+    expect(broken({ ladder: [{ kind: 'auto-converge', initialPercent: 100, incrementPercent: 10 }] })).toBeGreaterThan(0);
+    expect(broken({ ladder: Array.from({ length: 17 }, () => ({ kind: 'raise-downtime' })) })).toBeGreaterThan(0);
+    expect(broken({ streams: 0 })).toBeGreaterThan(0);
+    expect(broken({ patienceMs: 10 })).toBeGreaterThan(0);
+    expect(broken({ predictionMarginPercent: 91 })).toBeGreaterThan(0);
+    expect(broken({ allowPostcopy: true })).toBeGreaterThan(0);
   });
 });

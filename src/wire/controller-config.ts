@@ -1,5 +1,6 @@
 import { judgeProfile, type SuiteName, suites } from '#core/channel/algorithms.ts';
 import { memoryFault } from '#core/channel/profiles.ts';
+import type { Rung } from '#core/model/method.ts';
 import { type ChannelPolicy, defaultPolicy, type MigrationPolicy, type Mode, pilotPolicyOf, type Policy } from '#core/model/policy.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import { type Static, Type } from 'typebox';
@@ -160,7 +161,7 @@ function policyOf(file: ControllerConfigFile): Policy {
     cpuLine: { ...defaultPolicy.cpuLine, ...given.cpuLine },
     memoryLine: { ...defaultPolicy.memoryLine, ...given.memoryLine },
     channel: channelPolicyOf(file.channel ?? {}),
-    migration: migrationPolicyOf(file.migration ?? {}),
+    migration: migrationPolicyOf(file.migration ?? {}, given.downtimeMsMax ?? defaultPolicy.downtimeMsMax),
   };
   for (const name of ['cpuLine', 'memoryLine'] as const) {
     const { startPercent, stopPercent } = policy[name];
@@ -171,6 +172,13 @@ function policyOf(file: ControllerConfigFile): Policy {
       );
     }
   }
+  const { patienceMs } = policy.migration.pilot;
+  if (patienceMs >= policy.noProgressMsMax) {
+    throw new PlimsollError(
+      'config-invalid',
+      `migration: patienceMs (${patienceMs}) must be below policy.noProgressMsMax (${policy.noProgressMsMax}), which ends the transfer before anything is tried`,
+    );
+  }
   if (policy.coolDownMs > policy.coolDownMsMax) {
     throw new PlimsollError(
       'config-invalid',
@@ -180,30 +188,49 @@ function policyOf(file: ControllerConfigFile): Policy {
   return policy;
 }
 
-/** The migration section with its defaults. Throws `config-invalid` for a rung that the rest of it forbids. */
-export function migrationPolicyOf(given: Static<typeof MigrationSectionSchema>): MigrationPolicy {
+/**
+ * The migration section with its defaults. `downtimeMsMax`: the limit that transfers begin with; a larger one than the preset's budget
+ * is the operator's word on the budget too. Throws `config-invalid` for what the rest of the section forbids.
+ */
+export function migrationPolicyOf(
+  given: Static<typeof MigrationSectionSchema>,
+  downtimeMsMax = defaultPolicy.downtimeMsMax,
+): MigrationPolicy {
   const { streams, compression, predictionMarginPercent, preset, ...pilotOnly } = given;
   const normal = defaultPolicy.migration;
-  const pilot = { ...pilotPolicyOf(preset ?? normal.pilot.preset), ...pilotOnly };
-  const own = given.ladder ?? [];
-  if (own.some((rung) => rung.kind === 'post-copy') && !pilot.allowPostCopy) {
-    throw new PlimsollError(
-      'config-invalid',
-      'migration: the ladder has post-copy, which is not allowed: set allowPostCopy, or take it out',
-    );
-  }
-  if (own.some((rung) => rung.kind === 'stop-and-copy') && pilot.stopMsMax === 0) {
-    throw new PlimsollError(
-      'config-invalid',
-      'migration: the ladder has stop-and-copy, but stopMsMax accepts no stop: set it, or take it out',
-    );
-  }
-  return {
+  const ofPreset = pilotPolicyOf(preset ?? normal.pilot.preset);
+  const pilot = { ...ofPreset, downtimeMsBudget: Math.max(ofPreset.downtimeMsBudget, downtimeMsMax), ...pilotOnly };
+  const policy: MigrationPolicy = {
     pilot,
     streams: streams ?? normal.streams,
     compression: compression ?? normal.compression,
     predictionMarginPercent: predictionMarginPercent ?? normal.predictionMarginPercent,
   };
+  const fault = contradictionIn(policy, given.ladder ?? [], downtimeMsMax);
+  if (fault !== null) throw new PlimsollError('config-invalid', `migration: ${fault}`);
+  return policy;
+}
+
+/** `ownLadder`: rungs that the operator has written; those of a preset are left out where the rest does not allow them. */
+function contradictionIn(
+  { pilot, streams, compression }: MigrationPolicy,
+  ownLadder: readonly Rung[],
+  downtimeMsMax: number,
+): string | null {
+  const has = (kind: Rung['kind']): boolean => ownLadder.some((rung) => rung.kind === kind);
+  if (has('post-copy') && !pilot.allowPostCopy) {
+    return 'the ladder has post-copy, which is not allowed: set allowPostCopy, or take it out';
+  }
+  if (has('stop-and-copy') && pilot.stopMsMax === 0) {
+    return 'the ladder has stop-and-copy, but stopMsMax accepts no stop: set it, or take it out';
+  }
+  if (pilot.downtimeMsBudget < downtimeMsMax) {
+    return `downtimeMsBudget (${pilot.downtimeMsBudget}) must not be below policy.downtimeMsMax (${downtimeMsMax}), which transfers begin with`;
+  }
+  if ((compression === 'zlib' || compression === 'zstd') && streams < 2) {
+    return `${compression} compresses several streams: set streams to 2 or more, or take xbzrle`;
+  }
+  return null;
 }
 
 /**

@@ -1,5 +1,8 @@
-/** The signed statement of a receipt, version 2, as a schema that anybody can check one with. The signature is over its exact bytes. */
-import type { ReceiptStatement } from '#core/migration/receipt.ts';
+/**
+ * The signed statement of a receipt as a schema that anybody can check one with: version 3, and version 2, which stays valid. The
+ * signature is over its exact bytes.
+ */
+import type { ReceiptStatement, ReceiptStatementV2 } from '#core/migration/receipt.ts';
 import { type Static, Type } from 'typebox';
 import { ProofSchema } from './api.ts';
 import {
@@ -17,6 +20,7 @@ import {
   TuningRecordSchema,
   VmIdSchema,
 } from './resources.ts';
+import { DecisionSchema, MeasuresSchema, PredictionSchema, TransferOptionsSchema } from './transfer-schemas.ts';
 
 const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' });
 
@@ -75,32 +79,49 @@ const ReceiptChannelSchema = Type.Object(
   strict,
 );
 
+/** What both versions say. */
+const common = {
+  sequence: Type.Integer({ minimum: 1 }),
+  previousSha256: orNull(Type.String({ ...Sha256, description: 'Of the envelope before this one; null for the first' })),
+  migrationId: IdSchema,
+  vmId: VmIdSchema,
+  vmName: NameSchema,
+  fromHostId: HostIdSchema,
+  toHostId: HostIdSchema,
+  cause: NameSchema,
+  askedBy: NameSchema,
+  approvedBy: orNull(NameSchema),
+  planId: orNull(IdSchema),
+  vmEpoch: CountSchema,
+  askedAtMs: TimeSchema,
+  endedAtMs: TimeSchema,
+  outcome: Type.Union([Type.Literal('moved'), Type.Literal('stayed'), Type.Literal('unclear')]),
+  failure: orNull(Type.Object({ code: IdSchema, message: TextSchema }, strict)),
+  channel: ReceiptChannelSchema,
+  transfer: orNull(
+    Type.Object(
+      { totalMs: RateSchema, downtimeMs: orNull(RateSchema), hypervisorBytes: RateSchema, iterations: orNull(RateSchema) },
+      strict,
+    ),
+  ),
+};
+
+export const ReceiptStatementV2Schema = Type.Object({ version: Type.Literal(2), ...common }, strict);
+
 export const ReceiptStatementSchema = Type.Object(
   {
-    version: Type.Literal(2),
-    sequence: Type.Integer({ minimum: 1 }),
-    previousSha256: orNull(Type.String({ ...Sha256, description: 'Of the envelope before this one; null for the first' })),
-    migrationId: IdSchema,
-    vmId: VmIdSchema,
-    vmName: NameSchema,
-    fromHostId: HostIdSchema,
-    toHostId: HostIdSchema,
-    cause: NameSchema,
-    askedBy: NameSchema,
-    approvedBy: orNull(NameSchema),
-    planId: orNull(IdSchema),
-    vmEpoch: CountSchema,
-    askedAtMs: TimeSchema,
-    endedAtMs: TimeSchema,
-    outcome: Type.Union([Type.Literal('moved'), Type.Literal('stayed'), Type.Literal('unclear')]),
-    failure: orNull(Type.Object({ code: IdSchema, message: TextSchema }, strict)),
-    channel: ReceiptChannelSchema,
-    transfer: orNull(
+    version: Type.Literal(3),
+    ...common,
+    method: orNull(
       Type.Object(
-        { totalMs: RateSchema, downtimeMs: orNull(RateSchema), hypervisorBytes: RateSchema, iterations: orNull(RateSchema) },
-        strict,
+        { options: TransferOptionsSchema, reason: TextSchema },
+        { ...strict, description: 'As planned; the method that it ended with is in the measures' },
       ),
     ),
+    prediction: orNull(PredictionSchema),
+    measures: orNull(MeasuresSchema),
+    decisions: Type.Array(DecisionSchema, { maxItems: 64, description: 'Of the choice of the method and of the autopilot, oldest first' }),
+    decisionsLeftOut: CountSchema,
   },
   strict,
 );
@@ -108,14 +129,20 @@ export const ReceiptStatementSchema = Type.Object(
 /** JSON Schema (draft 2020-12) to publish. */
 export const receiptJsonSchema = {
   $schema: 'https://json-schema.org/draft/2020-12/schema',
-  $id: 'urn:plimsoll:receipt:2',
+  $id: 'urn:plimsoll:receipt:3',
   title: 'The statement of a Plimsoll receipt',
   description: 'The payload of a DSSE envelope of type application/vnd.plimsoll.receipt+json. Times are milliseconds since the Unix epoch.',
-  ...ReceiptStatementSchema,
+  anyOf: [ReceiptStatementSchema, ReceiptStatementV2Schema],
 };
 
-/** Fails to compile when the core's statement and the schema above part, in either direction. */
-type Same<Schema, Core> = [Schema] extends [Core] ? ([Core] extends [DeepReadonly<Schema>] ? true : never) : never;
+/** Fails to compile when the core's statements and the schemas above part, in either direction. */
+type Same<Schema, Core> = [DeepReadonly<Schema>] extends [DeepReadonly<Core>]
+  ? [DeepReadonly<Core>] extends [DeepReadonly<Schema>]
+    ? true
+    : never
+  : never;
 type DeepReadonly<Value> = Value extends object ? { readonly [Key in keyof Value]: DeepReadonly<Value[Key]> } : Value;
 const schemaIsTheCores: Same<Static<typeof ReceiptStatementSchema>, ReceiptStatement> = true;
+const earlierSchemaIsTheCores: Same<Static<typeof ReceiptStatementV2Schema>, ReceiptStatementV2> = true;
 void schemaIsTheCores;
+void earlierSchemaIsTheCores;

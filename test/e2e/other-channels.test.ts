@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import type { TransferOptions } from '#core/model/method.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import { sealedImageTransport, type ImageDestination } from '#drivers/transports/sealed-image.ts';
 import type { TransportOutcome, TransportRequest } from '#drivers/transports/transport.ts';
@@ -45,15 +46,24 @@ describe.runIf(missing === null)(`channels other than IPsec${missing === null ? 
     return { from: lab.host(name), to };
   }
 
-  function request(to: LabHost, more: Partial<TransportRequest> = {}): TransportRequest {
-    const limits = { bandwidthBytesPerSecond: 0, downtimeMsMax: 300 };
-    return { vmId: guest().uuid, peerHostId: to.name, peerUnderlay: to.underlay, ...limits, ...more };
+  function request(to: LabHost, more: Partial<TransferOptions> = {}): TransportRequest {
+    const options: TransferOptions = {
+      method: 'pre-copy',
+      autoConverge: null,
+      streams: 1,
+      compression: 'none',
+      bandwidthBytesPerSecond: 0,
+      downtimeMsMax: 300,
+      ...more,
+    };
+    return { vmId: guest().uuid, peerHostId: to.name, peerUnderlay: to.underlay, options };
   }
 
-  async function move(kind: string, more: Partial<TransportRequest> = {}): Promise<TransportOutcome> {
+  async function move(kind: string): Promise<TransportOutcome> {
     const { from, to } = await sides();
-    if (kind !== 'sealed-image') return end(from).migrate(kind, request(to, more), signal);
-    return sealedImageTransport(end(from).source, () => end(to).destination).migrate(request(to), () => undefined, signal);
+    if (kind !== 'sealed-image') return end(from).migrate(kind, request(to), signal);
+    const asImage = request(to, { method: 'save-restore' });
+    return sealedImageTransport(end(from).source, () => end(to).destination).migrate(asImage, () => undefined, signal);
   }
 
   async function captured(kind: string): Promise<{ readonly scan: ScanResult; readonly outcome: TransportOutcome }> {

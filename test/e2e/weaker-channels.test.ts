@@ -3,14 +3,12 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ScanResult, waitFor } from '#lab/api.ts';
-import { CHECKOUT } from '#lab/layout.ts';
-import { run, type RunResult } from '#lab/process.ts';
 import type { MigrationResource, ReceiptResource } from '#wire/api.ts';
 import { allHostsUp, type Cluster, expectSound, hostOf, knownOn, otherHost, receiptOf, startCluster, untilOver } from './cluster.ts';
+import { answerTo, asPerson, granted } from './persons.ts';
 import { untilRestarted } from './killing.ts';
 import { missingForOtherChannels, offerSsh } from './other-channels/hosts.ts';
 
-const plimsoll = join(CHECKOUT, 'bin/plimsoll');
 const missing = missingForOtherChannels();
 const ssh = { user: 'root', keyFile: '/etc/plimsoll/ssh/id', knownHostsFile: '/etc/plimsoll/ssh/known_hosts' };
 
@@ -32,18 +30,6 @@ describe.runIf(missing === null)(`weaker channels${missing === null ? '' : `: no
 
   const guest = () => cluster.lab.guest('vm1');
 
-  /** The command line as this person has it. */
-  function asPerson(name: string, command: readonly string[]): Promise<RunResult> {
-    const env = { PLIMSOLL_CONTROLLER: `unix:${cluster.lab.controllerSocket}`, SUDO_USER: name };
-    return run([plimsoll, ...command], { env });
-  }
-
-  async function answerTo(name: string, command: readonly string[]): Promise<unknown> {
-    const { code, stdout, stderr } = await asPerson(name, [...command, '-o', 'json']);
-    if (code !== 0) throw new Error(`plimsoll ${command.join(' ')}: ${stderr}`);
-    return JSON.parse(stdout) as unknown;
-  }
-
   async function ends(): Promise<{ readonly from: string; readonly to: string }> {
     await allHostsUp(cluster);
     const from = await hostOf(cluster, 'vm1');
@@ -51,19 +37,10 @@ describe.runIf(missing === null)(`weaker channels${missing === null ? '' : `: no
     return { from, to: otherHost(cluster, from) };
   }
 
-  /** Asked for by one person, approved by another. */
-  async function granted(from: string, to: string): Promise<string> {
-    const { grantId } = (await answerTo('anna', ['grant', 'request', from, to, '--reason', 'to compare', '--lifetime', '30m'])) as {
-      readonly grantId: string;
-    };
-    await answerTo('bert', ['grant', 'approve', grantId]);
-    return grantId;
-  }
-
   async function begin(kind: string): Promise<{ readonly from: string; readonly to: string; readonly migrationId: string }> {
     const { from, to } = await ends();
-    const grantId = await granted(from, to);
-    const begun = (await answerTo('anna', ['migrate', 'vm1', to, '--channel', kind, '--grant', grantId])) as MigrationResource;
+    const grantId = await granted(cluster, from, to);
+    const begun = (await answerTo(cluster, 'anna', ['migrate', 'vm1', to, '--channel', kind, '--grant', grantId])) as MigrationResource;
     return { from, to, migrationId: begun.request.migrationId };
   }
 
@@ -113,10 +90,10 @@ describe.runIf(missing === null)(`weaker channels${missing === null ? '' : `: no
     '%s: refused without a grant, and with one for the other direction',
     async (kind) => {
       const { from, to } = await ends();
-      const without = await asPerson('anna', ['migrate', 'vm1', to, '--channel', kind]);
+      const without = await asPerson(cluster, 'anna', ['migrate', 'vm1', to, '--channel', kind]);
       expect([without.code, without.stderr]).toEqual([1, expect.stringContaining('grant-missing')]);
-      const back = await granted(to, from);
-      const wrong = await asPerson('anna', ['migrate', 'vm1', to, '--channel', kind, '--grant', back]);
+      const back = await granted(cluster, to, from);
+      const wrong = await asPerson(cluster, 'anna', ['migrate', 'vm1', to, '--channel', kind, '--grant', back]);
       expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringContaining('grant-invalid')]);
       expect(await hostOf(cluster, 'vm1')).toBe(from);
     },

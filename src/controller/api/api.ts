@@ -12,11 +12,13 @@ import Fastify, {
 import { addChannelRoutes } from './channel-routes.ts';
 import { answerNotFound, failureHandler } from './failures.ts';
 import { addInventoryRoutes } from './inventory-routes.ts';
+import { addMetricsRoute } from './metrics-route.ts';
 import { addMigrationRoutes } from './migration-routes.ts';
 import { addPlanRoutes } from './plan-routes.ts';
 import { addSecurityRoutes } from './security-routes.ts';
 import { requestValidator, responseSerializer } from './schema-compilers.ts';
 import { listenPrivately, removeSocket } from './socket.ts';
+import { addVmRoutes } from './vm-routes.ts';
 
 const bodyBytesMax = 64 * 1024;
 const requestMsMax = 10_000;
@@ -83,10 +85,12 @@ async function createServer(service: ControllerService, options: ApiOptions): Pr
   await server.register(swagger, { openapi: openApiHead(options.version) });
   await server.register(async (routes: ApiServer) => {
     addInventoryRoutes(routes, service);
+    addVmRoutes(routes, service);
     addPlanRoutes(routes, service);
     addMigrationRoutes(routes, service);
     addChannelRoutes(routes, service);
     addSecurityRoutes(routes, service);
+    addMetricsRoute(routes, service, options.log);
   });
   server.get('/v1/openapi.json', { schema: { hide: true } }, () => server.swagger());
   await server.ready();

@@ -35,6 +35,7 @@ const statusOfCode: Readonly<Record<RefusalCode, number>> = {
   internal: 500,
   'ipsec-failed': 503,
   'ipsec-unavailable': 503,
+  'lease-ended': 409,
   'link-lost': 503,
   'lock-held': 409,
   'lock-missing': 409,
@@ -78,6 +79,11 @@ const statusOfCode: Readonly<Record<RefusalCode, number>> = {
   'vm-unknown': 404,
   'zero-copies': 409,
 };
+
+/** Agents and stored records may have codes of other versions. */
+export function isRefusalCode(code: string): code is RefusalCode {
+  return Object.hasOwn(statusOfCode, code);
+}
 
 interface Failure {
   readonly status: number;

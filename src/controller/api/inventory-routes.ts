@@ -1,27 +1,13 @@
 import type { ControllerService } from '#controller/service.ts';
-import {
-  HistoryPointSchema,
-  HostSchema,
-  ModeBodySchema,
-  StatusSchema,
-  TokenBodySchema,
-  TokenSchema,
-  VmCheckSchema,
-  VmSchema,
-} from '#wire/api.ts';
-import { HostIdSchema, strict } from '#wire/resources.ts';
+import { HistoryPointSchema, HostSchema, ModeBodySchema, StatusSchema, TokenBodySchema, TokenSchema } from '#wire/api.ts';
+import { strict } from '#wire/resources.ts';
 import { Type } from 'typebox';
 import type { ApiServer } from './api.ts';
-import { answers, askedBy, AskerHeadersSchema, HostPathSchema, NoQuerySchema, VmPathSchema } from './route-schemas.ts';
+import { answers, askedBy, AskerHeadersSchema, HostPathSchema, NoQuerySchema } from './route-schemas.ts';
 
 const historyLimitMax = 10_000;
 const historyLimitDefault = 1000;
 const tokenLifetimeMsDefault = 3_600_000;
-/** Every host is asked, and a host that does not answer is waited for. */
-const checkMsMax = 60_000;
-
-const CheckQuerySchema = Type.Object({ to: Type.Optional(HostIdSchema) }, strict);
-
 const HistoryQuerySchema = Type.Object(
   {
     sinceMs: Type.Optional(Type.Integer({ minimum: 0, description: 'Oldest point wanted, Unix epoch (default: all that is kept)' })),
@@ -36,11 +22,10 @@ const HistoryQuerySchema = Type.Object(
   strict,
 );
 
-/** `/v1/status`, `/v1/mode`, `/v1/hosts`, `/v1/vms`, `/v1/tokens`. */
+/** `/v1/status`, `/v1/mode`, `/v1/hosts`, `/v1/tokens`. */
 export function addInventoryRoutes(server: ApiServer, service: ControllerService): void {
   addStatusRoutes(server, service);
   addHostRoutes(server, service);
-  addVmRoutes(server, service);
 }
 
 function addStatusRoutes(server: ApiServer, service: ControllerService): void {
@@ -103,38 +88,5 @@ function addHostRoutes(server: ApiServer, service: ControllerService): void {
       const { hostId, lifetimeMs = tokenLifetimeMsDefault } = request.body;
       return reply.code(201).send(await service.createToken(hostId, lifetimeMs, askedBy(request.headers)));
     },
-  );
-}
-
-function addVmRoutes(server: ApiServer, service: ControllerService): void {
-  server.get(
-    '/v1/vms',
-    { schema: { summary: 'All VMs', querystring: NoQuerySchema, response: answers({ 200: Type.Array(VmSchema) }) } },
-    async () => [...(await service.vms())],
-  );
-  server.get(
-    '/v1/vms/:ref',
-    {
-      schema: {
-        summary: 'One VM, by name or UUID',
-        params: VmPathSchema,
-        querystring: NoQuerySchema,
-        response: answers({ 200: VmSchema }),
-      },
-    },
-    (request) => service.vm(request.params.ref),
-  );
-  server.get(
-    '/v1/vms/:ref/check',
-    {
-      handlerTimeout: checkMsMax,
-      schema: {
-        summary: 'Why this VM can or cannot go to a host; without `to`, for every other host',
-        params: VmPathSchema,
-        querystring: CheckQuerySchema,
-        response: answers({ 200: VmCheckSchema }),
-      },
-    },
-    (request) => service.checkVm(request.params.ref, request.query.to ?? null),
   );
 }

@@ -46,6 +46,18 @@ export function checkVmEpoch(vmId: string, epoch: number, memory: AgentMemorySta
   return { code: 'stale-epoch', message: `epoch ${epoch} of VM ${vmId} is older than ${known}: a newer migration has begun` };
 }
 
+/** A VM is started anew under an epoch that no other order has had: the same order, or an older one, is refused from then on. */
+export function raiseVmEpoch(
+  vmId: string,
+  epoch: number,
+  memory: AgentMemoryState,
+): { readonly refusal: Refusal | null; readonly memory: AgentMemoryState } {
+  const known = memory.vmEpochs[vmId] ?? 0;
+  if (epoch > known) return { refusal: null, memory: { ...memory, vmEpochs: { ...memory.vmEpochs, [vmId]: epoch } } };
+  const message = `VM ${vmId} is not started: epoch ${epoch} was used before, ${known} is the newest here`;
+  return { refusal: { code: 'stale-epoch', message }, memory };
+}
+
 function staleEpoch(ticket: Ticket, memory: AgentMemoryState): Refusal | null {
   const controller = checkControllerEpoch(ticket.controllerEpoch, memory);
   if (controller) return controller;

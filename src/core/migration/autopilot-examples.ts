@@ -21,7 +21,7 @@ export function examplePlan(
       streams: 1,
       compression: 'none',
       bandwidthBytesPerSecond: 0,
-      downtimeMsMax: 300,
+      downtimeMsMax: 128,
       ...options,
     },
     pilot: { ...pilotPolicyOf('balanced'), ...policy },

@@ -3,7 +3,8 @@ import type { TransferPlan } from '#core/model/forecast.ts';
 import type { Rung, TransferOptions } from '#core/model/method.ts';
 import { amount } from './autopilot-readings.ts';
 import { decided, ended, type PilotAction, type PilotState, type PilotStep, took, wait } from './autopilot-state.ts';
-import { figures, size, span } from './autopilot-words.ts';
+import { figures, size, span, standing } from './autopilot-words.ts';
+import { limitFor } from './downtime-limit.ts';
 
 /** A change that the hypervisor refuses (post-copy in the first second, for one) is asked for again, so often and after so long. */
 export const refusalsMax = 5;
@@ -76,12 +77,13 @@ function pass(why: string | null): RungMove {
   return { kind: 'pass', why };
 }
 
-/** QEMU ends a pre-copy when what is left, over what it sends, is within the limit. */
+/** QEMU ends a pre-copy when what is left, over what it sends, is within the limit, which is less than the VM may stand still. */
 function raiseDowntime(state: PilotState): RungMove {
   const { policy, options, steps, readings } = state;
   const now = amount(options.downtimeMsMax);
-  const budget = policy.downtimeMsBudget;
-  if (now >= budget) return pass(steps > 0 ? null : `the limit of ${span(now)} is the budget`);
+  const budget = limitFor(policy.downtimeMsBudget);
+  const standstill = standing(policy.downtimeMsBudget, budget);
+  if (now >= budget) return pass(steps > 0 ? null : `${standstill} at most, and the limit is ${span(now)}`);
   const neededMs = readings.rest?.ms ?? null;
   const needed = neededMs === null ? 0 : roundUp(neededMs * downtimeMargin);
   const stepped = steps + 1 >= downtimeStepsMax ? budget : roundUp(Math.max(1, now) * (steps === 0 ? downtimeMargin : 2));
@@ -90,8 +92,9 @@ function raiseDowntime(state: PilotState): RungMove {
   const tried = withTried(state, 'raise-downtime');
   const next = took(state, action, { options: { ...options, downtimeMsMax }, steps: steps + 1, refusals: 0, tried });
   const asFar =
-    neededMs !== null && neededMs > budget ? `; to send them takes ${span(neededMs)}, more than the budget of ${span(budget)}` : '';
-  return taken(next, action, `raise downtime to ${span(downtimeMsMax)}`, `${figures(readings)}${asFar}`, state.refusals > 0);
+    neededMs !== null && neededMs > budget ? `; to send them takes ${span(neededMs)}, more than a limit of ${span(budget)}` : '';
+  const reason = `${figures(readings)}; ${standing(policy.downtimeMsBudget, downtimeMsMax)}${asFar}`;
+  return taken(next, action, `raise downtime limit to ${span(downtimeMsMax)}`, reason, state.refusals > 0);
 }
 
 function roundUp(ms: number): number {
@@ -224,7 +227,7 @@ function giveUp(state: PilotState): PilotStep {
   const sentences = [
     `the VM stays on its source: it writes faster than the transfer can follow (${figures(readings)})`,
     best === null ? '' : `at best ${size(best.bytes)} were left${bestMs === null ? '' : `, ${span(bestMs)} of downtime`}`,
-    `the limit was ${span(amount(options.downtimeMsMax))} of a budget of ${span(state.policy.downtimeMsBudget)}`,
+    standing(state.policy.downtimeMsBudget, amount(options.downtimeMsMax)),
     tried.length === 0 ? '' : `tried: ${tried.join(', ')}`,
     'allow a longer downtime, post-copy or a stop, or move it when it is calmer',
   ];

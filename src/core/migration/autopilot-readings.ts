@@ -49,8 +49,14 @@ export interface Readings {
   /** What was left as the newest judged lap began, and after which round. */
   readonly rest: (Rest & { readonly afterRound: number; readonly bytesMax: number }) | null;
   readonly best: Rest | null;
-  /** For how long bytes have flowed since the first lap that was no better than the best; null when the newest one was better. */
+  /**
+   * For how long bytes have flowed, and how many laps have begun, since the first lap that was no better than the best, or since the VM
+   * was slowed down further; null when the newest lap was better.
+   */
   readonly stalledMs: number | null;
+  readonly stalledLaps: number;
+  /** As `stalledMs`, however often the VM was slowed down. */
+  readonly stuckMs: number;
   /** When the VM was seen to stop; null while it runs, and for one that stood still all the time. */
   readonly stoppedAtMs: number | null;
   readonly lowestBytes: number;
@@ -91,6 +97,8 @@ export const noReadings: Readings = {
   rest: null,
   best: null,
   stalledMs: null,
+  stalledLaps: 0,
+  stuckMs: 0,
   stoppedAtMs: null,
   lowestBytes: numberMax,
   leastBytes: numberMax,
@@ -120,6 +128,8 @@ function positive(value: number | null): number | null {
   return some >= 1 ? some : null;
 }
 
+const noStall = { stalledMs: null, stalledLaps: 0, stuckMs: 0 } as const satisfies Partial<Readings>;
+
 /** `progress` is null when nothing new was heard; `passedMs` since the call before. Total for any numbers. */
 export function read(before: Readings, progress: Progress | null, passedMs: number): Readings {
   const dtMs = Math.min(amount(passedMs), gapMsMax);
@@ -127,14 +137,14 @@ export function read(before: Readings, progress: Progress | null, passedMs: numb
   if (progress === null) return { ...before, timeMs, isFresh: false };
   const flowed = withFlow({ ...before, timeMs, isFresh: true }, progress);
   const hasFlowed = flowed.carriedBytes > before.carriedBytes;
-  const stalledMs = before.stalledMs === null || !hasFlowed ? before.stalledMs : before.stalledMs + dtMs;
-  const rounded = withRound(withFigures({ ...flowed, stalledMs }, progress), progress, before.carriedBytes);
+  const passed = before.stalledMs === null || !hasFlowed ? {} : { stalledMs: before.stalledMs + dtMs, stuckMs: before.stuckMs + dtMs };
+  const rounded = withRound(withFigures({ ...flowed, ...passed }, progress), progress, before.carriedBytes);
   return withStage(rounded, progress.stage, before);
 }
 
 /** After something was changed that shows its effect only as a further round begins. */
 export function expectingChange(readings: Readings): Readings {
-  return { ...readings, stalledMs: null };
+  return { ...readings, ...noStall };
 }
 
 function withFlow(readings: Readings, progress: Progress): Readings {
@@ -173,7 +183,7 @@ function withFigures(readings: Readings, progress: Progress): Readings {
     reportedBandwidth: reported,
     bandwidthBytesPerSecond: readings.sentBytes > 0 ? (own ?? reported) : (reported ?? own),
     throttlePercent: hasRisen ? throttle : readings.throttlePercent,
-    stalledMs: hasRisen && readings.stalledMs !== null ? 0 : readings.stalledMs,
+    ...(hasRisen && readings.stalledMs !== null ? { stalledMs: 0, stalledLaps: 0 } : {}),
   };
 }
 
@@ -234,7 +244,9 @@ function judge(readings: Readings, expectedMs: number | null): Readings {
     lap: { ...lap, isJudged: true },
     rest: { bytes, ms, afterRound: lap.round - 1, bytesMax: bytes + lap.looseBytes },
     best: best === null ? { bytes, ms: told } : { bytes: Math.min(best.bytes, bytes), ms: least(best.ms, told) },
-    stalledMs: isBetter ? null : (readings.stalledMs ?? 0),
+    ...(isBetter
+      ? noStall
+      : { stalledMs: readings.stalledMs ?? 0, stalledLaps: readings.stalledLaps + (readings.stalledMs === null ? 0 : 1) }),
   };
 }
 
@@ -251,7 +263,7 @@ function least(one: number | null, other: number | null): number | null {
 function withLeast(readings: Readings): Readings {
   const remaining = readings.remainingBytes;
   if (readings.knowsIteration || remaining === null || remaining >= readings.leastBytes * 0.99) return readings;
-  return { ...readings, leastBytes: remaining, stalledMs: readings.stalledMs === null ? null : 0 };
+  return { ...readings, leastBytes: remaining, ...(readings.stalledMs === null ? {} : { ...noStall, stalledMs: 0 }) };
 }
 
 function withStage(readings: Readings, stage: TransferStage, before: Readings): Readings {

@@ -40,6 +40,8 @@ export interface PilotState {
   readonly options: TransferOptions;
   /** For how long the VM may be stopped in all; null: nobody has said. */
   readonly stopMsAccepted: number | null;
+  /** For how long at most rounds that leave no less are waited for. */
+  readonly stuckMsMax: number;
   readonly startedAtMs: number;
   readonly nowMs: number;
   readonly attempt: number;
@@ -76,6 +78,10 @@ export interface PilotState {
 /** At four readings per second less than this says nothing. */
 const patienceMsMin = 1000;
 
+/** A stall ends patience after so many times what the whole transfer was to take, and not before this. */
+const stuckTimes = 4;
+const stuckMsMin = 600_000;
+
 export function firstState(plan: TransferPlan, nowMs: number, limits: PilotLimits): PilotState {
   const atMs = Number.isFinite(nowMs) ? nowMs : 0;
   return {
@@ -83,6 +89,7 @@ export function firstState(plan: TransferPlan, nowMs: number, limits: PilotLimit
     limits: { unsupported: limits.unsupported, noProgressMsMax: amount(limits.noProgressMsMax) },
     options: plan.options,
     stopMsAccepted: acceptedStop(plan),
+    stuckMsMax: longestStall(plan),
     startedAtMs: atMs,
     nowMs: atMs,
     attempt: 1,
@@ -132,6 +139,10 @@ function acceptedStop({ options, pilot, prediction }: TransferPlan): number | nu
   if (!stopsTheVm(options)) return allowed;
   if (prediction !== null) return Math.max(allowed, amount(prediction.downtimeMs.high));
   return stopMsMax > 0 ? allowed : null;
+}
+
+function longestStall({ pilot, prediction }: TransferPlan): number {
+  return Math.max(stuckMsMin, amount(pilot.patienceMs), stuckTimes * amount(prediction?.totalMs.expected ?? 0));
 }
 
 export function wait(state: PilotState): PilotStep {

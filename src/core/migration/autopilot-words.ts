@@ -13,6 +13,11 @@ export function span(ms: number): string {
   return ms < 600_000 ? `${oneDecimal(ms / 1000)} s` : `${Math.round(ms / 60_000)} min`;
 }
 
+/** `the VM may stand still for 300 ms: QEMU is told 128 ms`. */
+export function standing(standstillMs: number, limitMs: number): string {
+  return `the VM may stand still for ${span(standstillMs)}: QEMU is told ${span(limitMs)}`;
+}
+
 function oneDecimal(value: number): string {
   return (Math.round(value * 10) / 10).toString();
 }

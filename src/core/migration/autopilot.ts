@@ -8,8 +8,9 @@
  *   restarting -> over        give-up: the new transfer does not begin
  *   watching, restarting -> over   cancel-switch-over: the VM is stopped and nothing moves, or for longer than accepted
  *
- * A rung is taken when a pre-copy stalls: bytes flow, and for `patienceMs` no round has left less than the best before it. The first
- * pass over the memory is never a stall. Without any byte for that long it is the link, no rung helps, and it is waited for. Once the
+ * A rung is taken when a pre-copy stalls: bytes flow, and for `patienceMs` and three whole rounds none has left less than the best
+ * before. The first pass over the memory is never a stall, and while auto-converge slows the VM down further it is given three rounds
+ * after each step: QEMU takes a step after every second one. All that has its end at `stuckMsMax`. Without any byte for that long it is the link, no rung helps, and it is waited for. Once the
  * VM runs on its destination (post-copy) nothing is aborted or begun again: that would destroy it.
  *
  * Each rung is taken once in a migration, whatever begins again; raising the downtime takes up to four steps. What the hypervisor
@@ -41,6 +42,8 @@ export type { PilotAction, PilotLimits, PilotState, PilotStep } from './autopilo
 /** Lines about a link that comes and goes, in one migration. */
 const quietNotesMax = 10;
 const endingRefusalsMax = 30;
+/** Rounds, or seconds of shorter ones, that must have left no less. */
+const patienceLaps = 3;
 
 /** For a transfer that is beginning now, with the plan's options. */
 export function startPilot(plan: TransferPlan, nowMs: number, limits: PilotLimits = defaultLimits): PilotState {
@@ -219,8 +222,9 @@ function firstPassIsOver({ readings, options }: PilotState): boolean {
 function watchRounds(state: PilotState): PilotStep {
   const { readings, policy, climbAtMs } = state;
   if (readings.stalledMs === null) return wait(state);
-  const isDue = climbAtMs !== null && readings.timeMs >= climbAtMs;
-  return isDue || (climbAtMs === null && readings.stalledMs >= policy.patienceMs) ? climb(state) : wait(state);
+  if (climbAtMs !== null) return readings.timeMs >= climbAtMs ? climb(state) : wait(state);
+  const isStalled = readings.stalledMs >= policy.patienceMs && readings.stalledLaps >= patienceLaps;
+  return isStalled || readings.stuckMs >= state.stuckMsMax ? climb(state) : wait(state);
 }
 
 function endAgain(state: PilotState): PilotStep {

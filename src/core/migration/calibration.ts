@@ -9,6 +9,7 @@
  */
 import type { MeasuredBandwidth } from '#core/model/forecast.ts';
 import type { TransferOptions } from '#core/model/method.ts';
+import { limitStretch, stretchOf } from './downtime-limit.ts';
 import { loadOf } from './forecast-activity.ts';
 import { type Corrections, noCorrections } from './forecast-corrections.ts';
 import { type Cost, costOf, fixedMs } from './forecast-model.ts';
@@ -31,6 +32,8 @@ const spreadPrior = 2;
 const spreadMin = 1.02;
 /** Transfers shorter than this times what does not depend on the bandwidth say nothing about it. */
 const bandwidthShareMin = 2;
+/** A transfer that by the model left less than this share of its limit says nothing about the limit. */
+const limitShareMin = 0.75;
 
 /** What a forecast is for. Compression and several streams have histories of their own: what they gain is learned there. */
 export interface ForecastSubject {
@@ -69,6 +72,7 @@ export function correctionsFrom(history: readonly PastTransfer[], subject: Forec
     totalSpread: total.spread,
     downtimeSpread: downtime.spread,
     bytesSpread: bytes.spread,
+    limitStretch: scope === 'pair' ? stretchBy(fits) : noCorrections.limitStretch,
     from: chosen.length,
     scope,
   };
@@ -103,6 +107,19 @@ function bandwidthLog(past: PastTransfer): number | null {
   return logRatio(past.bytes / (past.totalMs - fixed), cost.bytes / (cost.totalMs - fixed));
 }
 
+/** What 90 % of those stayed below that used their limit up. A few, and those of other pairs, say less than what was measured. */
+function stretchBy(fits: readonly { readonly past: PastTransfer; readonly cost: Cost }[]): number {
+  const used = fits.map(({ past, cost }) => {
+    const { limitMs, downtimeMs } = past;
+    if (limitMs === null || downtimeMs === null || cost.downtimeMs < fixedMs[past.options.method] + limitMs * limitShareMin) return null;
+    const stretch = stretchOf(downtimeMs, limitMs);
+    return stretch === null ? null : Math.log(Math.min(factorMax, stretch));
+  });
+  const weighed = weighedByAge(used);
+  if (weighed.length < ofPairMin) return limitStretch;
+  return Math.exp(withPrior(weighed, quantile(weighed, coverage), Math.log(limitStretch)));
+}
+
 /** Null when it says nothing: no figure, or one that cannot be. */
 function logRatio(happened: number, said: number): number | null {
   const ratio = happened / said;
@@ -111,16 +128,25 @@ function logRatio(happened: number, said: number): number | null {
 
 /** Newest first; null where one does not tell. `spreadBefore`: that of no history at all. */
 function factorOf(logs: readonly (number | null)[], spreadBefore: number): { readonly factor: number; readonly spread: number } {
-  const weighed = logs.flatMap((log, age) => (log === null ? [] : [{ value: log, weight: 2 ** (-age / halfLifeTransfers) }]));
+  const weighed = weighedByAge(logs);
   if (weighed.length === 0) return { factor: 1, spread: spreadBefore };
   const limit = Math.log(factorMax);
   const centre = Math.min(limit, Math.max(-limit, quantile(weighed, 0.5)));
   const distances = weighed.map(({ value, weight }) => ({ value: Math.min(limit, Math.abs(value - centre)), weight }));
+  const spread = withPrior(weighed, quantile(distances, coverage), Math.log(spreadBefore));
+  return { factor: Math.exp(centre), spread: Math.max(spreadMin, Math.exp(spread)) };
+}
+
+function weighedByAge(logs: readonly (number | null)[]): readonly Weighed[] {
+  return logs.flatMap((log, age) => (log === null ? [] : [{ value: log, weight: 2 ** (-age / halfLifeTransfers) }]));
+}
+
+/** What was found, and what holds without history, by how much each says. */
+function withPrior(weighed: readonly Weighed[], found: number, before: number): number {
   // Transfers that would say as much if each counted in full (Kish's effective sample size).
   const weights = weighed.map(({ weight }) => weight);
   const effective = sum(weights) ** 2 / sum(weights.map((weight) => weight ** 2));
-  const spread = (effective * quantile(distances, coverage) + spreadPrior * Math.log(spreadBefore)) / (effective + spreadPrior);
-  return { factor: Math.exp(centre), spread: Math.max(spreadMin, Math.exp(spread)) };
+  return (effective * found + spreadPrior * before) / (effective + spreadPrior);
 }
 
 interface Weighed {

@@ -2,6 +2,7 @@
 import type { AutoConverge, Method, MethodWish, PilotPolicy, Rung, TransferOptions } from '#core/model/method.ts';
 import { type MigrationPolicy, pilotPolicyOf, type Policy } from '#core/model/policy.ts';
 import type { Refusal } from '#core/model/result.ts';
+import { limitFor } from './downtime-limit.ts';
 
 export type ChoicePolicy = Pick<Policy, 'downtimeMsMax' | 'migrationBandwidthBytesPerSecond'> & { readonly migration: MigrationPolicy };
 
@@ -33,7 +34,9 @@ export function pilotFor(asked: Asked): PilotPolicy {
   const { wish, streams } = asked;
   const pilot = presetFor(asked);
   const ladder = pilot.ladder.filter((rung) => isOpen(rung, wish, pilot, streams));
-  return { ...pilot, ladder, downtimeMsBudget: wish.downtimeMsMax ?? pilot.downtimeMsBudget };
+  const { downtimeMsMax } = wish;
+  if (downtimeMsMax === undefined) return { ...pilot, ladder };
+  return { ...pilot, ladder, downtimeMsBudget: downtimeMsMax, stopMsMax: Math.min(pilot.stopMsMax, downtimeMsMax) };
 }
 
 function isOpen(rung: Rung, wish: MethodWish, pilot: PilotPolicy, streams: StreamLimit): boolean {
@@ -53,6 +56,11 @@ function isOpen(rung: Rung, wish: MethodWish, pilot: PilotPolicy, streams: Strea
     default:
       return rung satisfies never;
   }
+}
+
+/** For how long the VM may stand still to begin with; the autopilot may go on to its budget. */
+export function standstillFor({ wish, policy }: Pick<Asked, 'wish' | 'policy'>): number {
+  return wish.downtimeMsMax ?? policy.downtimeMsMax;
 }
 
 /** What the wish says, and for a pre-copy what the policy adds to it. */
@@ -76,7 +84,7 @@ export function plainOptions(method: Method, { wish, policy }: Asked): TransferO
     streams: wish.streams ?? 1,
     compression: wish.compression ?? 'none',
     bandwidthBytesPerSecond: wish.bandwidthBytesPerSecond ?? policy.migrationBandwidthBytesPerSecond,
-    downtimeMsMax: wish.downtimeMsMax ?? policy.downtimeMsMax,
+    downtimeMsMax: limitFor(standstillFor({ wish, policy })),
   };
 }
 

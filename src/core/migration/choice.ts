@@ -9,12 +9,12 @@ import {
   optionsFor,
   pilotFor,
   plainOptions,
-  presetFor,
   rungOptions,
+  standstillFor,
   type StreamLimit,
 } from './choice-options.ts';
-import { handOverMs } from './forecast-model.ts';
-import { span } from './autopilot-words.ts';
+import { span, standing } from './autopilot-words.ts';
+import { limitFor, limitStretch, standstillAt } from './downtime-limit.ts';
 import { optionWords, outlook, pace } from './forecast-words.ts';
 import { type ForecastFacts, predict, stopsVm } from './prediction.ts';
 
@@ -39,7 +39,8 @@ export type Choice = Result<{ readonly plan: TransferPlan }, { readonly refusal:
 /**
  * A method that is asked for by name is taken, or refused with its reason; a pre-copy gets what it needs to come to an end as far as
  * the wish left it open, and is refused when it would not. `auto` is a pre-copy where that ends within the downtime budget, else a hybrid, else a
- * stop, each only where the policy allows it. Refuses with `method-unsupported` (or the hypervisor's code), `post-copy-not-allowed`,
+ * stop, each only where the policy allows it. What the hypervisor is told of the downtime is less than the VM may stand still, and what
+ * is forecast must be within that. Refuses with `method-unsupported` (or the hypervisor's code), `post-copy-not-allowed`,
  * `downtime-budget`, `not-converging`.
  */
 export function choosePlan(input: ChoiceInput): Choice {
@@ -54,6 +55,8 @@ class Chooser {
   readonly #pilot: PilotPolicy;
   readonly #decisions: Decision[] = [];
   readonly #corrections = new Map<string, Corrections>();
+  /** The shortest downtime of those that would come to an end, and would stop the VM for too long. */
+  #shortestStopMs: number | null = null;
 
   constructor(input: ChoiceInput) {
     this.#input = input;
@@ -72,7 +75,7 @@ class Chooser {
 
   #named(method: Exclude<MethodWish['method'], 'auto' | 'pre-copy'>): Choice {
     const { facts, wish } = this.#input;
-    const options = optionsFor(method, this.#input);
+    const options = this.#withLimit(optionsFor(method, this.#input));
     if ((method === 'post-copy' || method === 'hybrid') && !this.#pilot.allowPostCopy) {
       const message = `${method} is not allowed by the policy, because the VM is lost if either host dies in it: allow post-copy there, or take another method`;
       return this.#refuse({ code: 'post-copy-not-allowed', message });
@@ -82,9 +85,10 @@ class Chooser {
     if (facts === null) return this.#take(options, null, `${method} was asked for; ${unknownWords}`);
     const prediction = this.#predict(options, facts);
     const stopMs = prediction.downtimeMs.expected;
-    const allowedMs = Math.max(presetFor(this.#input).downtimeMsBudget, this.#pilot.stopMsMax, wish.downtimeMsMax ?? 0);
-    if (stopsVm(options) && stopMs > allowedMs) {
-      const message = `${method} would stop the VM for about ${span(stopMs)}, and ${span(allowedMs)} is accepted: ask for a downtime of at least ${span(stopMs)}, or take a live method`;
+    // Who asks for post-copy by name takes its wait for pages, unless they say how long it may be.
+    const allowedMs = wish.downtimeMsMax ?? (stopsVm(options) ? this.#stopMsAllowed : Number.POSITIVE_INFINITY);
+    if (stopMs > allowedMs) {
+      const message = `${method} would stop the VM for about ${span(stopMs)}, and ${span(allowedMs)} is accepted: ask for a downtime of at least ${span(stopMs)}, or take ${stopsVm(options) ? 'a live' : 'another'} method`;
       return this.#refuse({ code: 'downtime-budget', message });
     }
     return this.#take(options, prediction, `${method} was asked for: ${outlook(prediction)}`);
@@ -95,7 +99,9 @@ class Chooser {
     const base = this.#base();
     if (wish.method === 'pre-copy' && !base.ok) return this.#refuse(base.refusal);
     if (facts === null) {
-      return base.ok ? this.#take(base.options, null, `pre-copy, watched by the autopilot: ${unknownWords}`) : this.#refuse(base.refusal);
+      return base.ok
+        ? this.#take(base.options, null, `pre-copy, watched by the autopilot: ${unknownWords}; ${this.#standing(base.options)}`)
+        : this.#refuse(base.refusal);
     }
     const chosen = base.ok ? this.#converging(base.options, facts) : null;
     if (chosen !== null) return this.#take(chosen.options, chosen.prediction, this.#whyPreCopy(chosen, facts));
@@ -106,7 +112,7 @@ class Chooser {
 
   /** A pre-copy as the policy would have it, or only as the wish says, when the hypervisor cannot do more. */
   #base(): Result<{ readonly options: TransferOptions }, { readonly refusal: Refusal }> {
-    const wanted = optionsFor('pre-copy', this.#input);
+    const wanted = this.#withLimit(optionsFor('pre-copy', this.#input));
     const { policy, streams, wish } = this.#input;
     if (wish.streams === undefined && policy.migration.streams > streams.max) {
       this.#putAside(`${policy.migration.streams} streams`, streams.reason);
@@ -114,7 +120,7 @@ class Chooser {
     const fault = this.#input.methodFault(wanted);
     if (fault === null) return { ok: true, options: wanted };
     this.#putAside(optionWords(wanted), fault.message);
-    const plain = plainOptions('pre-copy', this.#input);
+    const plain = this.#withLimit(plainOptions('pre-copy', this.#input));
     const plainFault = this.#input.methodFault(plain);
     return plainFault === null ? { ok: true, options: plain } : { ok: false, refusal: plainFault };
   }
@@ -127,7 +133,7 @@ class Chooser {
         this.#putAside(optionWords(options), fault.message);
         continue;
       }
-      const limits = this.#limits(options.downtimeMsMax);
+      const limits = this.#limits(options);
       const tried = limits.map((downtimeMsMax) => this.#try({ ...options, downtimeMsMax }, facts));
       const found = tried.find((candidate) => candidate.why === null);
       if (found !== undefined) return found;
@@ -137,10 +143,10 @@ class Chooser {
     return null;
   }
 
-  /** The limit itself, then raised up to the budget, where the ladder has that rung; then lowered, for a pair that takes longer than its limit. */
-  #limits(limitMs: number): readonly number[] {
-    if (this.#input.wish.downtimeMsMax !== undefined) return [limitMs];
-    const room = this.#pilot.downtimeMsBudget - limitMs;
+  /** The limit itself, then raised up to that of the budget, where the ladder has that rung; then lowered, for a pair that takes longer. */
+  #limits(options: TransferOptions): readonly number[] {
+    const { downtimeMsMax: limitMs } = this.#withLimit(options);
+    const room = limitFor(this.#pilot.downtimeMsBudget, this.#stretch(options)) - limitMs;
     const raises = room > 0 && this.#pilot.ladder.some((rung) => rung.kind === 'raise-downtime');
     const raised = raises
       ? Array.from({ length: raisedLimits }, (_, index) => Math.floor(limitMs + (room * (index + 1)) / raisedLimits))
@@ -163,10 +169,10 @@ class Chooser {
         why: `${pace(prediction, options)}: it would end only just, with less margin than ${percentOf(margin)}`,
       };
     }
-    const budgetMs = presetFor(this.#input).downtimeMsBudget;
+    const { downtimeMsBudget: budgetMs } = this.#pilot;
     const stopMs = prediction.downtimeMs.expected;
-    // A limit that somebody named is their word on the downtime; the hand-over comes on top of it on any host.
-    if (this.#input.wish.downtimeMsMax === undefined && stopMs * (1 + margin) > budgetMs) {
+    if (stopMs * (1 + margin) > budgetMs) {
+      this.#shortestStopMs = Math.min(this.#shortestStopMs ?? stopMs, stopMs);
       const why = `the VM would be stopped for about ${span(stopMs)}, which with a margin of ${percentOf(margin)} is above the budget of ${span(budgetMs)}`;
       return { options, prediction, why };
     }
@@ -180,7 +186,7 @@ class Chooser {
     if (fault !== null) return this.#putAside('hybrid', fault.message);
     const prediction = this.#predict(options, facts);
     const stopMs = prediction.downtimeMs.expected;
-    const allowedMs = Math.max(presetFor(this.#input).downtimeMsBudget, this.#pilot.stopMsMax, this.#input.wish.downtimeMsMax ?? 0);
+    const allowedMs = this.#stopMsAllowed;
     if (stopMs > allowedMs) {
       return this.#putAside('hybrid', `it would stop the VM for about ${span(stopMs)}, and ${span(allowedMs)} is accepted`);
     }
@@ -207,15 +213,22 @@ class Chooser {
   }
 
   #whyPreCopy({ options, prediction }: Chosen, facts: ForecastFacts): string {
-    const base = optionsFor('pre-copy', this.#input);
+    const base = this.#withLimit(optionsFor('pre-copy', this.#input));
     const added = optionWords(options) === optionWords(base) ? 'pre-copy' : optionWords(options);
     const by = prediction.correctedBy > 0 ? `, corrected by ${prediction.correctedBy} earlier` : '';
     const used = facts.activity.usedBytes === null ? ', its used memory is not known' : '';
-    return `${added}: ${pace(prediction, options)}${used}; ${outlook(prediction)}${by}`;
+    return `${added}: ${pace(prediction, options)}${used}; ${outlook(prediction)}${by}; ${this.#standing(options)}`;
   }
 
   #notConverging(base: TransferOptions, facts: ForecastFacts): Refusal {
-    const limitMs = Math.max(...this.#limits(base.downtimeMsMax));
+    const { downtimeMsBudget: budgetMs } = this.#pilot;
+    if (this.#shortestStopMs !== null) {
+      const stopMs = this.#shortestStopMs;
+      const neededMs = stopMs * (1 + this.#margin);
+      const message = `pre-copy would stop the VM for about ${span(stopMs)} at least, which with a margin of ${percentOf(this.#margin)} is above the ${span(budgetMs)} that it may stand still: ask for a downtime of at least ${span(neededMs)}`;
+      return { code: 'downtime-budget', message };
+    }
+    const limitMs = Math.max(...this.#limits(base));
     const options = { ...base, downtimeMsMax: limitMs };
     const prediction = this.#predict(options, facts);
     const carries = Math.max(
@@ -225,7 +238,8 @@ class Chooser {
         : facts.bandwidth.bytesPerSecond,
     );
     const neededMs =
-      Math.max(prediction.downtimeMs.expected, (facts.activity.workingSetBytes / carries) * 1000 + handOverMs) * (1 + this.#margin);
+      Math.max(prediction.downtimeMs.expected, standstillAt((facts.activity.workingSetBytes / carries) * 1000, this.#stretch(base))) *
+      (1 + this.#margin);
     const help = [`a downtime of about ${span(neededMs)}`];
     if (base.bandwidthBytesPerSecond > 0) help.push('a higher bandwidth cap');
     if (!this.#pilot.ladder.some((rung) => rung.kind === 'auto-converge') && base.autoConverge === null)
@@ -233,9 +247,14 @@ class Chooser {
     if (!this.#pilot.allowPostCopy) help.push('post-copy, where its risk is accepted');
     const stopMs = this.#predict(plainOptions('stop-and-copy', this.#input), facts).downtimeMs.expected;
     if (stopMs > this.#pilot.stopMsMax) help.push(`a stop of about ${span(stopMs)}`);
-    const end = `pre-copy would not end within a downtime limit of ${span(limitMs)}`;
+    const end = `pre-copy would not end (${this.#standing(options)})`;
     const message = `${pace(prediction, options)}: ${end}; what would help: ${help.join(', ')}, or a time when the VM writes less`;
     return { code: 'not-converging', message };
+  }
+
+  /** Longest stop that is accepted rather than not moving the VM; a wish has the last word. */
+  get #stopMsAllowed(): number {
+    return Math.max(this.#pilot.downtimeMsBudget, this.#pilot.stopMsMax);
   }
 
   get #margin(): number {
@@ -243,11 +262,49 @@ class Chooser {
   }
 
   #predict(options: TransferOptions, facts: ForecastFacts): Prediction {
+    return predict(options, { ...facts, corrections: this.#correctionsFor(options) });
+  }
+
+  #correctionsFor(options: TransferOptions): Corrections {
     const key = `${options.method} ${options.streams > 1} ${options.compression}`;
     const { history, pair } = this.#input;
     const corrections = this.#corrections.get(key) ?? correctionsFrom(history, { pair, options });
     this.#corrections.set(key, corrections);
-    return predict(options, { ...facts, corrections });
+    return corrections;
+  }
+
+  #stretch(options: TransferOptions): number {
+    return this.#correctionsFor(options).limitStretch;
+  }
+
+  /** That of the wish or the policy, by what this pair has taught. */
+  #withLimit(options: TransferOptions): TransferOptions {
+    return { ...options, downtimeMsMax: limitFor(standstillFor(this.#input), this.#stretch(options)) };
+  }
+
+  #standing(options: TransferOptions): string {
+    return standing(this.#mayStandMs(options), options.downtimeMsMax);
+  }
+
+  /** What is asked for to begin with, or where the limit was raised the budget. */
+  #mayStandMs(options: TransferOptions): number {
+    const isRaised = options.downtimeMsMax > this.#withLimit(options).downtimeMsMax;
+    return isRaised ? this.#pilot.downtimeMsBudget : standstillFor(this.#input);
+  }
+
+  /** The autopilot knows nothing of the pair: where limits were stretched by more, it gets a budget whose limit is right here. */
+  #pilotWith(options: TransferOptions): PilotPolicy {
+    const stretch = this.#stretch(options);
+    const { downtimeMsBudget } = this.#pilot;
+    if (stretch <= limitStretch) return this.#pilot;
+    const budgetMs = Math.min(downtimeMsBudget, Math.floor(standstillAt(limitFor(downtimeMsBudget, stretch))));
+    if (budgetMs === downtimeMsBudget) return this.#pilot;
+    const times = Math.round(stretch * 100) / 100;
+    this.#decide(
+      `budget the autopilot ${span(budgetMs)}`,
+      `VMs of this pair stood still for up to ${times} times what QEMU was told, and for the hand-over: ${standing(downtimeMsBudget, limitFor(downtimeMsBudget, stretch))} at most`,
+    );
+    return { ...this.#pilot, downtimeMsBudget: budgetMs };
   }
 
   #putAside(what: string, reason: string): null {
@@ -256,8 +313,9 @@ class Chooser {
   }
 
   #take(options: TransferOptions, prediction: Prediction | null, reason: string): Choice {
+    const pilot = this.#pilotWith(options);
     this.#decide(`start ${optionWords(options)}`, reason);
-    return { ok: true, plan: { options, pilot: this.#pilot, reason, prediction }, decisions: this.#decisions };
+    return { ok: true, plan: { options, pilot, reason, prediction }, decisions: this.#decisions };
   }
 
   #refuse(refusal: Refusal): Choice {

@@ -1,11 +1,17 @@
 /**
  * How fast a VM makes its memory different from what was sent. A VM writes the same pages again and again: its writable working
- * set (Clark et al., "Live Migration of Virtual Machines", NSDI 2005). Written at random places of a set of W bytes
- * with d bytes/s, the distinct bytes that differ after t seconds are
+ * set (Clark et al., "Live Migration of Virtual Machines", NSDI 2005). Of a set of W bytes, written with d bytes/s, the distinct
+ * bytes that differ after t seconds are
  *
- *     D(t) = W (1 - exp(-d t / W))
+ *     D(t) = min(d t, W)               where it is gone through page after page
+ *     D(t) = W (1 - exp(-d t / W))     where it is written at random places
  *
- * d t at first, never more than W.
+ * Two looks give two figures, which fit either way, so they cannot tell the two apart. A forecast takes the first, with d the figure of
+ * a one-second look, and W fitted by the second, which finds the larger set. Against pre-copies calculated page by page (128 and
+ * 256 MiB, 2 to 15 MiB/s, sets of 24 to 150 MiB, channels of 7 to 23 MiB/s) the median error of the total from exact looks was 0.3 %
+ * for a VM of the first kind, and 7.4 % too long for one of the second; with the second formula 4.1 % and 0.1 %. From looks as coarse
+ * as QEMU's (2 MiB a step) both are off by 12 to 18 %, but the second says of 41 in 180 that they would not end, which do, and the
+ * first of 7 to 12: from looks that found nearly the same the second infers a rate far above what was seen.
  */
 import type { MemoryActivity } from '#core/model/forecast.ts';
 
@@ -14,7 +20,7 @@ export interface MemoryLoad {
   readonly memoryBytes: number;
   readonly usedBytes: number;
   readonly workingSetBytes: number;
-  /** d of the formula: all writing, repeated or not. */
+  /** d of the formula, as found in a second. */
   readonly writtenBytesPerSecond: number;
 }
 
@@ -26,8 +32,6 @@ export interface MemoryLook {
 
 /** More than any VM has, and small enough that all arithmetic on it stays finite. */
 const memoryBytesMax = 2 ** 60;
-/** A set that is written whole within a second tells only that d is at least this many times W per second: ln 10^4. */
-const shareOfSetMax = 0.9999;
 /** In units of the shorter look: below this a fit cannot be told from W without end, above it not from a set written at once. */
 const fitMin = 1e-3;
 const fitMax = 20;
@@ -41,27 +45,20 @@ export function loadOf(memoryBytes: number, activity: MemoryActivity): MemoryLoa
     memoryBytes: memory,
     usedBytes: used,
     workingSetBytes: workingSet,
-    writtenBytesPerSecond: writtenPerSecond(inOneSecond, workingSet),
+    writtenBytesPerSecond: inOneSecond,
   };
-}
-
-/** d from the figure of a one-second look, which is W (1 - exp(-d / W)) itself. */
-function writtenPerSecond(inOneSecond: number, workingSet: number): number {
-  if (inOneSecond === 0) return 0;
-  return -workingSet * Math.log1p(-Math.min(inOneSecond / workingSet, shareOfSetMax));
 }
 
 /** Distinct bytes that are written in `seconds`, when `share` (0 to 1) of the VM's speed is left to it. */
 export function dirtiedBytes(load: MemoryLoad, seconds: number, share = 1): number {
-  const { workingSetBytes, writtenBytesPerSecond } = load;
-  if (workingSetBytes === 0) return 0;
-  return -workingSetBytes * Math.expm1((-writtenBytesPerSecond * share * seconds) / workingSetBytes);
+  return Math.min(load.workingSetBytes, load.writtenBytesPerSecond * share * seconds);
 }
 
 /**
- * Fits d and W to two looks of different length: of R = D(t2) / D(t1), which falls from t2 / t1 (far from all of W) to 1 (all of
+ * Fits d and W of the formula for random places to two looks of different length: of R = D(t2) / D(t1), which falls from t2 / t1 (far from all of W) to 1 (all of
  * W) as d / W grows, follows d / W by bisection. Where the looks cannot tell, the answer is the worse one for a migration:
- * growth in proportion to time gives a set as large as `usedBytes` (where that is not known, 1000 times the shorter look).
+ * growth in proportion to time gives a set as large as `usedBytes` (where that is not known, 1000 times the shorter look). Bounding the
+ * set by a few times what was found changed no verdict on whether a pre-copy ends, and made totals of busy VMs too short.
  * A look of less than 1 ms is no look. Looks that contradict the formula, such as a longer one that found less, are taken as its nearest case.
  */
 export function activityFrom(

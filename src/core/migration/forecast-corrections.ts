@@ -1,4 +1,5 @@
 import type { MeasuredBandwidth } from '#core/model/forecast.ts';
+import { limitStretch } from './downtime-limit.ts';
 
 /** What earlier migrations say about the model's figures. Factors are multiplied; a spread s makes the range from x / s to x s. */
 export interface Corrections {
@@ -11,6 +12,8 @@ export interface Corrections {
   readonly totalSpread: number;
   readonly downtimeSpread: number;
   readonly bytesSpread: number;
+  /** What is sent while the VM stands still takes up to so many times the limit that the hypervisor was told. */
+  readonly limitStretch: number;
   /** Migrations that went into it: of this pair of hosts, or of all pairs. */
   readonly from: number;
   readonly scope: 'pair' | 'method' | 'none';
@@ -28,6 +31,7 @@ export const noCorrections: Corrections = {
   totalSpread: 1.5,
   downtimeSpread: 2.5,
   bytesSpread: 1.5,
+  limitStretch,
   from: 0,
   scope: 'none',
 };

@@ -58,6 +58,7 @@ export function examplePast(
     totalMs: happened.totalMs.expected * total,
     downtimeMs: happened.downtimeMs.expected * downtime,
     bytes: happened.bytes.expected,
+    limitMs: options.downtimeMsMax,
     asPlanned: true,
   };
 }

@@ -4,7 +4,8 @@ import type { Prediction } from '#core/model/forecast.ts';
 import { methods, type TransferOptions } from '#core/model/method.ts';
 import { noCorrections } from './forecast-corrections.ts';
 import { type ExampleVm, exampleFacts, exampleOptions, mebibyte } from './forecast-examples.ts';
-import { copyTimesMax, handOverMs, postCopyHandOverMs } from './forecast-model.ts';
+import { handOverMs } from './downtime-limit.ts';
+import { copyTimesMax, postCopyHandOverMs } from './forecast-model.ts';
 import { predict } from './prediction.ts';
 
 function forecast(vm: ExampleVm, options: Partial<TransferOptions> = {}): Prediction {

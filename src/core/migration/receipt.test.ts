@@ -1,8 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { exampleCounters, exampleProof, exampleReading, exampleSa } from '#core/channel/examples.ts';
 import type { ChannelReading, TuningRecord } from '#core/model/channel.ts';
+import type { Prediction } from '#core/model/forecast.ts';
+import type { Measures } from '#core/model/measures.ts';
+import type { Decision } from '#core/model/method.ts';
 import type { Migration } from '#core/model/migration.ts';
+import { examplePlan } from './autopilot-examples.ts';
 import { receiptOf } from './receipt.ts';
+import { exampleRequest } from './step-examples.ts';
 import { begin } from './step.ts';
 
 const tuning: TuningRecord = {
@@ -20,22 +25,8 @@ const tuning: TuningRecord = {
 };
 
 function migration(before: ChannelReading | null, after: ChannelReading | null, changes: Partial<Migration['request']> = {}): Migration {
-  const begun = begin({
-    migrationId: 'm1',
-    vmId: 'v1',
-    vmName: 'web1',
-    fromHostId: 'a',
-    toHostId: 'b',
-    cause: 'operator',
-    askedBy: 'ana',
-    approvedBy: 'ben',
-    channelKind: 'ipsec',
-    grantId: null,
-    planId: 'p1',
-    vmEpoch: 3,
-    askedAtMs: 5,
-    ...changes,
-  });
+  const request = { vmId: 'v1', cause: 'operator', askedBy: 'ana', approvedBy: 'ben', planId: 'p1', vmEpoch: 3, askedAtMs: 5 } as const;
+  const begun = begin(exampleRequest({ ...request, ...changes }));
   return {
     ...begun.migration,
     phase: 'done',
@@ -53,7 +44,7 @@ const before = exampleReading(exampleSa({ bytesOut: 100, packetsOut: 1, bytesIn:
 describe('a receipt', () => {
   it('says who asked and who approved, what was moved, and when', () => {
     expect(receiptOf(migration(before, before), 7, 'ff')).toMatchObject({
-      version: 2,
+      version: 3,
       sequence: 7,
       previousSha256: 'ff',
       askedBy: 'ana',
@@ -141,5 +132,63 @@ describe('a receipt', () => {
       const { channel } = receiptOf({ ...migration(before, before, { channelKind, grantId }), proof: null, tuning: null }, 1, null);
       expect(channel).toMatchObject({ kind: channelKind, weaker: true, grantId, proof: null, traffic: null, packetSizes: null });
     }
+  });
+
+  const range = (expected: number) => ({ low: expected / 2, expected, high: expected * 2 });
+  const prediction: Prediction = {
+    method: 'pre-copy',
+    totalMs: range(1000),
+    downtimeMs: range(60),
+    bytes: range(1100),
+    rounds: 2,
+    converges: true,
+    memoryBytes: 4096,
+    activity: { measuredAtMs: 1, measuredForMs: 1000, usedBytes: 900, dirtyBytesPerSecond: 10, workingSetBytes: 20 },
+    bandwidth: { bytesPerSecond: 1000, measuredAtMs: 1, by: 'stream' },
+    correctedBy: 0,
+  };
+  const measures: Measures = {
+    method: 'pre-copy',
+    attempts: 1,
+    totalMs: 900,
+    hypervisorDowntimeMs: 50,
+    outside: null,
+    memorySentBytes: 1000,
+    rounds: 2,
+    espBytes: 1100,
+    espPackets: 11,
+    source: { hypervisorCpuSeconds: 1, ipsecCpuSeconds: null, agentCpuSeconds: 0.1 },
+    destination: null,
+    arrival: null,
+  };
+
+  it('says how the VM was to be moved and why, what that was to cost, and what it did cost', () => {
+    const plan = examplePlan({ streams: 4 }, {}, { prediction, reason: 'it converges' });
+    const { method, prediction: predicted, measures: measured } = receiptOf({ ...migration(before, before), plan, measures }, 1, null);
+    expect(method).toEqual({ options: plan.options, reason: 'it converges' });
+    expect(predicted).toEqual(prediction);
+    expect(measured).toEqual(measures);
+  });
+
+  it('says nothing of a method that was never chosen', () => {
+    expect(receiptOf(migration(null, null), 1, null)).toMatchObject({
+      method: null,
+      prediction: null,
+      measures: null,
+      decisions: [],
+      decisionsLeftOut: 0,
+    });
+  });
+
+  it('keeps decisions and reasons within bounds, the first and the last of them', () => {
+    const decisions = Array.from({ length: 200 }, (_, index): Decision => {
+      return { by: index === 0 ? 'choice' : 'autopilot', atMs: index, elapsedMs: index, action: 'a'.repeat(300), reason: 'r'.repeat(5000) };
+    });
+    const receipt = receiptOf({ ...migration(before, before), decisions }, 1, null);
+    expect([receipt.decisions.length, receipt.decisionsLeftOut]).toEqual([64, 136]);
+    expect([receipt.decisions.at(0)?.by, receipt.decisions.at(31)?.atMs, receipt.decisions.at(32)?.atMs]).toEqual(['choice', 31, 168]);
+    expect([receipt.decisions[0]?.action.length, receipt.decisions[0]?.reason.length]).toEqual([200, 1000]);
+    const few = decisions.slice(0, 64).map((decision) => ({ ...decision, action: 'post-copy', reason: 'why' }));
+    expect(receiptOf({ ...migration(before, before), decisions: few }, 1, null)).toMatchObject({ decisions: few, decisionsLeftOut: 0 });
   });
 });

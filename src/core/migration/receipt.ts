@@ -9,10 +9,35 @@ import type {
   SecurityAssociation,
   TuningRecord,
 } from '#core/model/channel.ts';
+import type { Prediction } from '#core/model/forecast.ts';
+import type { Measures } from '#core/model/measures.ts';
+import type { Decision, TransferOptions } from '#core/model/method.ts';
 import type { Migration } from '#core/model/migration.ts';
 import { outcomeOf } from './step.ts';
 
-export interface ReceiptStatement {
+/** What receipts of version 3 add: how the VM was to be moved, what that was to cost and did cost, and what was decided on the way. */
+export interface ReceiptStatement extends Omit<ReceiptStatementV2, 'version'> {
+  readonly version: 3;
+  /** Null where it ended before it was chosen how. */
+  readonly method: ReceiptMethod | null;
+  /** What was predicted before the first byte; null where memory or channel could not be measured. */
+  readonly prediction: Prediction | null;
+  /** What it did cost, and how the VM was found on its destination; null where it did not get there. */
+  readonly measures: Measures | null;
+  /** Of the choice of the method and of the autopilot, oldest first. */
+  readonly decisions: readonly Decision[];
+  /** Decisions that were too many, out of the middle. */
+  readonly decisionsLeftOut: number;
+}
+
+/** As planned: what the autopilot made of it is among the decisions, and the method that it ended with in the measures. */
+export interface ReceiptMethod {
+  readonly options: TransferOptions;
+  readonly reason: string;
+}
+
+/** Receipts of before there were methods to choose from; they are stored and stay valid. */
+export interface ReceiptStatementV2 {
   readonly version: 2;
   readonly sequence: number;
   /** SHA-256 (hex) of the envelope before this one; null for the first. Makes a removed receipt visible. */
@@ -91,10 +116,15 @@ export type ReceiptPacketSizes = Pick<
   'pathMtuBytes' | 'limitedBy' | 'mtuBeforeBytes' | 'mtuAfterBytes' | 'mssBeforeBytes' | 'mssAfterBytes' | 'kept'
 >;
 
+/** A receipt is kept for ever: no more decisions than this, the first and the last of them, and no longer texts. */
+const decisionsMax = 64;
+const actionCharactersMax = 200;
+const reasonCharactersMax = 1000;
+
 export function receiptOf(migration: Migration, sequence: number, previousSha256: string | null): ReceiptStatement {
-  const { request, outcome, failure } = migration;
+  const { request, outcome, failure, plan } = migration;
   return {
-    version: 2,
+    version: 3,
     sequence,
     previousSha256,
     migrationId: request.migrationId,
@@ -118,7 +148,23 @@ export function receiptOf(migration: Migration, sequence: number, previousSha256
       hypervisorBytes: outcome.memorySentBytes,
       iterations: outcome.iterations,
     },
+    method: plan && { options: plan.options, reason: short(plan.reason, reasonCharactersMax) },
+    prediction: plan?.prediction ?? null,
+    measures: migration.measures,
+    ...boundedDecisions(migration.decisions),
   };
+}
+
+function boundedDecisions(all: readonly Decision[]): Pick<ReceiptStatement, 'decisions' | 'decisionsLeftOut'> {
+  const kept = all.length <= decisionsMax ? all : [...all.slice(0, decisionsMax / 2), ...all.slice(-decisionsMax / 2)];
+  const decisions = kept.map(({ by, atMs, elapsedMs, action, reason }) => {
+    return { by, atMs, elapsedMs, action: short(action, actionCharactersMax), reason: short(reason, reasonCharactersMax) };
+  });
+  return { decisions, decisionsLeftOut: all.length - kept.length };
+}
+
+function short(text: string, charactersMax: number): string {
+  return text.length <= charactersMax ? text : `${text.slice(0, charactersMax - 1)}…`;
 }
 
 function channelOf(migration: Migration): ReceiptChannel {

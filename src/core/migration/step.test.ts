@@ -1,92 +1,71 @@
 import { describe, expect, it } from 'vitest';
 import { exampleProof, exampleReading, exampleSa } from '#core/channel/examples.ts';
-import type { Migration, MigrationRequest, Progress, VmTruth } from '#core/model/migration.ts';
+import type { Decision } from '#core/model/method.ts';
+import type { Migration } from '#core/model/migration.ts';
+import { examplePlan } from './autopilot-examples.ts';
+import {
+  absent,
+  events,
+  exampleLimits as limits,
+  exampleProgress as progress,
+  exampleRequest,
+  excluded,
+  failed,
+  image,
+  lost,
+  present,
+  refused,
+  running,
+  truth,
+  unreachable,
+} from './step-examples.ts';
 import { askAbort, begin, type MigrationEvent, outcomeOf, recover, step, type Step } from './step.ts';
 
-const limits = { noProgressMsMax: 10_000, truthWaitMsMax: 60_000 };
-const request: MigrationRequest = {
-  migrationId: 'm1',
-  vmId: '00000000-0000-4000-8000-000000000001',
-  vmName: 'web1',
-  fromHostId: 'a',
-  toHostId: 'b',
-  cause: 'balance',
-  askedBy: 'planner',
-  approvedBy: null,
-  channelKind: 'ipsec',
-  grantId: null,
-  planId: null,
-  vmEpoch: 1,
-  askedAtMs: 0,
-};
+const request = exampleRequest();
 const proof = exampleProof;
 const reading = exampleReading();
-const progress = (memoryRemainingBytes: number): Progress => ({
-  elapsedMs: 1,
-  memoryTotalBytes: 100,
-  memoryRemainingBytes,
-  memorySentBytes: 0,
-  bandwidthBytesPerSecond: null,
-  dirtyPagesPerSecond: null,
-  pageSizeBytes: null,
-  iteration: null,
-  expectedDowntimeMs: null,
-});
-const outcome = { totalMs: 900, downtimeMs: 50, memorySentBytes: 100, iterations: 2 };
-const onDestination: MigrationEvent = {
-  kind: 'truth',
-  source: { kind: 'absent' },
-  destination: { kind: 'present', state: 'running', jobActive: false },
-};
-const onSource: MigrationEvent = {
-  kind: 'truth',
-  source: { kind: 'present', state: 'running', jobActive: false },
-  destination: { kind: 'absent' },
-};
+const onDestination = truth(absent, present('running'));
+const onSource = truth(present('running'), absent);
+const decision = (by: Decision['by'], action: string): Decision => ({ by, atMs: 1, elapsedMs: 0, action, reason: 'an example' });
 
-function play(events: readonly MigrationEvent[], start: Step = begin(request)): Step {
+function play(story: readonly MigrationEvent[], start: Step = begin(request)): Step {
   let now = 0;
   let current = start;
-  for (const event of events) {
+  for (const event of story) {
     now += 1000;
     current = step(current.migration, event, now, limits);
   }
   return current;
 }
 
-const copying: readonly MigrationEvent[] = [
-  { kind: 'checked' },
-  { kind: 'secured', proof, tuning: null },
-  { kind: 'transfer-started', reading },
-];
+/** Asked for now; what comes next is as if it had come after that. */
+const aborting = ({ migration, effect }: Step): Step => ({ migration: askAbort(migration), effect });
+const times = (count: number, ...story: readonly MigrationEvent[]): readonly MigrationEvent[] =>
+  Array.from({ length: count }, () => story).flat();
+
+const copying: readonly MigrationEvent[] = [events.checked, events.secured, events.chosen, events.started];
 
 describe('a migration', () => {
   it('goes through check, channel, transfer, truth and verification, in this order', () => {
     const effects: string[] = [begin(request).effect.kind];
     let current = begin(request);
-    for (const event of [
-      ...copying,
-      { kind: 'transfer-completed', outcome, reading },
-      onDestination,
-      { kind: 'verified', reading },
-    ] as const) {
+    for (const event of [...copying, events.completed, onDestination, events.verified] as const) {
       current = step(current.migration, event, 1000, limits);
       effects.push(current.effect.kind);
     }
-    expect(effects).toEqual(['check', 'secure', 'start-transfer', 'watch-transfer', 'ask-truth', 'verify', 'finish']);
+    expect(effects).toEqual(['check', 'secure', 'choose', 'start-transfer', 'watch-transfer', 'ask-truth', 'verify', 'finish']);
     expect(current.migration.phase).toBe('done');
     expect(outcomeOf(current.migration)).toBe('moved');
   });
 
   it('does not believe the source that says completed while the VM still runs there', () => {
-    const { migration } = play([...copying, { kind: 'transfer-completed', outcome, reading }, onSource, onSource]);
+    const { migration } = play([...copying, events.completed, onSource, onSource]);
     expect(migration.phase).toBe('failed');
     expect(outcomeOf(migration)).toBe('stayed');
   });
 
   it('counts as moved when the source says failed but the VM runs on the destination', () => {
-    const lost: MigrationEvent = { kind: 'transfer-lost', refusal: { code: 'agent-restarted', message: 'gone' } };
-    const { migration } = play([...copying, lost, onDestination, { kind: 'verified', reading: null }]);
+    const { migration } = play([...copying, lost(), onDestination, { ...events.verified, reading: null }]);
     expect(migration.phase).toBe('done');
     expect(migration.failure).toBeNull();
   });
@@ -94,8 +73,8 @@ describe('a migration', () => {
   it('keeps the tuning, and the readings of the channel as the transfer began and ended', () => {
     const end = exampleReading(exampleSa({ bytesOut: 500 }));
     const late = exampleReading(exampleSa({ bytesOut: 900 }));
-    const events: readonly MigrationEvent[] = [...copying, { kind: 'transfer-completed', outcome, reading: end }, onDestination];
-    const { migration } = play([...events, { kind: 'verified', reading: late }]);
+    const story: readonly MigrationEvent[] = [...copying, { ...events.completed, reading: end }, onDestination];
+    const { migration } = play([...story, { ...events.verified, reading: late }]);
     expect(migration).toMatchObject({ proof, tuning: null, channelBefore: reading, channelAfter: end });
   });
 
@@ -103,112 +82,149 @@ describe('a migration', () => {
     const late = exampleReading(exampleSa({ bytesOut: 900 }));
     const gone = exampleReading(null);
     for (const atEnd of [null, gone]) {
-      const events: readonly MigrationEvent[] = [...copying, { kind: 'transfer-completed', outcome, reading: atEnd }, onDestination];
-      expect(play([...events, { kind: 'verified', reading: late }]).migration.channelAfter).toEqual(late);
+      const story: readonly MigrationEvent[] = [...copying, { ...events.completed, reading: atEnd }, onDestination];
+      expect(play([...story, { ...events.verified, reading: late }]).migration.channelAfter).toEqual(late);
     }
   });
 
   it('keeps the reading of a transfer that failed', () => {
-    const failed: MigrationEvent = { kind: 'transfer-failed', refusal: { code: 'plain-text-seen', message: 'x' }, reading };
-    const { migration } = play([...copying, failed, onSource, onSource]);
+    const { migration } = play([...copying, failed('plain-text-seen', 'x', { reading }), onSource, onSource]);
     expect(migration.channelAfter).toEqual(reading);
     expect(migration.failure?.code).toBe('plain-text-seen');
   });
 
   it('sends nothing over IPsec without a proof, and has none on a channel that is not IPsec', () => {
-    const unproven: readonly MigrationEvent[] = [{ kind: 'checked' }, { kind: 'secured', proof: null, tuning: null }];
+    const unproven: readonly MigrationEvent[] = [events.checked, events.unproven];
     const { migration, effect } = play(unproven);
     expect(effect.kind).toBe('finish');
     expect(migration.failure?.code).toBe('proof-missing');
-    expect(play(unproven, begin({ ...request, channelKind: 'qemu-tls' })).effect.kind).toBe('start-transfer');
+    expect(play(unproven, begin(exampleRequest({ channelKind: 'qemu-tls' }))).effect.kind).toBe('choose');
   });
 
   it('sends nothing when the channel is refused', () => {
-    const { migration, effect } = play([{ kind: 'checked' }, { kind: 'refused', refusal: { code: 'proof-failed', message: 'no' } }]);
+    const { migration, effect } = play([events.checked, refused('proof-failed')]);
     expect(effect.kind).toBe('finish');
     expect(migration.failure?.code).toBe('proof-failed');
   });
 
+  it('keeps how the transfer was chosen, and lets the autopilot tell all of its decisions each time', () => {
+    const chosen: MigrationEvent = { ...events.chosen, decisions: [decision('choice', 'start pre-copy')] };
+    const said = (...actions: readonly string[]) => running(null, { decisions: actions.map((action) => decision('autopilot', action)) });
+    const story = [events.checked, events.secured, chosen, events.started, said('raise downtime'), said('raise downtime', 'post-copy')];
+    const { migration } = play(story);
+    expect(migration.plan).toEqual(examplePlan());
+    expect(migration.decisions.map(({ action }) => action)).toEqual(['start pre-copy', 'raise downtime', 'post-copy']);
+    const end = failed('not-converging', 'x', { decisions: [decision('autopilot', 'give up')] });
+    expect(play([...story, end]).migration.decisions.map(({ action }) => action)).toEqual(['start pre-copy', 'give up']);
+  });
+
+  it('keeps what it cost', () => {
+    const measures = { method: 'pre-copy' } as NonNullable<Migration['measures']>;
+    const { migration } = play([...copying, events.completed, onDestination, { ...events.verified, measures }]);
+    expect(migration.measures).toBe(measures);
+  });
+
   it('asks both hosts twice before it destroys a copy, and starts counting anew when the answer changes', () => {
-    const halted: MigrationEvent = {
-      kind: 'truth',
-      source: { kind: 'present', state: 'paused', jobActive: false },
-      destination: { kind: 'present', state: 'running', jobActive: false },
-    };
-    const failed: MigrationEvent = { kind: 'transfer-failed', refusal: { code: 'hypervisor-failed', message: 'x' }, reading: null };
-    expect(play([...copying, failed, halted]).effect.kind).toBe('ask-truth');
-    expect(play([...copying, failed, halted, halted]).effect.kind).toBe('destroy-source-copy');
-    expect(play([...copying, failed, halted, onSource, halted]).effect.kind).toBe('ask-truth');
+    const halted = truth(present('paused'), present('running'));
+    const end = failed('hypervisor-failed');
+    expect(play([...copying, end, halted]).effect.kind).toBe('ask-truth');
+    expect(play([...copying, end, halted, halted]).effect.kind).toBe('destroy-source-copy');
+    expect(play([...copying, end, halted, onSource, halted]).effect.kind).toBe('ask-truth');
   });
 
   it('is aborted on request, and says so', () => {
-    const running = play(copying);
-    const asked = { migration: askAbort(running.migration), effect: running.effect };
-    const failed: MigrationEvent = { kind: 'transfer-failed', refusal: { code: 'aborted', message: 'x' }, reading: null };
-    expect(play([{ kind: 'transfer-running', progress: null }], asked).effect.kind).toBe('abort-transfer');
-    const { migration } = play([{ kind: 'transfer-running', progress: null }, { kind: 'abort-sent' }, failed, onSource, onSource], asked);
+    const asked = aborting(play(copying));
+    expect(play([running(null)], asked).effect.kind).toBe('abort-transfer');
+    const { migration } = play([running(null), events.abortSent, failed('aborted'), onSource, onSource], asked);
     expect(migration.failure?.code).toBe('aborted');
   });
 
-  it('sends no byte when the abort comes before the transfer', () => {
-    const checked = play([{ kind: 'checked' }]);
-    const { migration, effect } = play([{ kind: 'secured', proof, tuning: null }], { ...checked, migration: askAbort(checked.migration) });
+  it('says that plain text was seen, whoever asked for an abort meanwhile', () => {
+    const asked = aborting(play([...copying, failed('plain-text-seen')]));
+    expect(play([onSource, onSource], asked).migration.failure?.code).toBe('plain-text-seen');
+  });
+
+  it.each([
+    ['while it is checked', [], events.checked],
+    ['while the channel is secured', [events.checked], events.secured],
+    ['while it is chosen how', [events.checked, events.secured], events.chosen],
+  ] as const)('sends no byte when the abort comes before the transfer, %s', (_when, before, event) => {
+    const { migration, effect } = play([event], aborting(play(before)));
     expect(effect.kind).toBe('finish');
     expect(migration.failure?.code).toBe('aborted');
   });
 
-  it('is aborted when the remaining memory has not shrunk for too long', () => {
-    const running = (bytes: number): MigrationEvent => ({ kind: 'transfer-running', progress: progress(bytes) });
-    const shrinking = Array.from({ length: 20 }, (_, index) => running(1000 - index));
-    expect(play([...copying, ...shrinking]).effect.kind).toBe('watch-transfer');
-    const stuck = Array.from({ length: 12 }, () => running(500));
-    const { effect, migration } = play([...copying, ...stuck]);
+  it('is aborted when not a byte has moved for too long', () => {
+    const moving = Array.from({ length: 20 }, (_, index) => running(progress(500, { memorySentBytes: index })));
+    expect(play([...copying, ...moving]).effect.kind).toBe('watch-transfer');
+    const { effect, migration } = play([...copying, ...times(12, running(progress(500)))]);
     expect(effect.kind).toBe('abort-transfer');
-    const failed: MigrationEvent = { kind: 'transfer-failed', refusal: { code: 'aborted', message: 'x' }, reading: null };
-    expect(play([{ kind: 'abort-sent' }, failed, onSource, onSource], { effect, migration }).migration.failure?.code).toBe(
-      'migration-stalled',
-    );
+    const { failure } = play([events.abortSent, failed('aborted'), onSource, onSource], { effect, migration }).migration;
+    expect(failure?.code).toBe('migration-stalled');
+  });
+
+  it('has all its time to find the truth, although the abort of a stalled transfer took long', () => {
+    const aborted = [...copying, ...times(200, running(progress(500))), failed('aborted')];
+    expect(play([...aborted, truth(unreachable, absent)]).migration.phase).toBe('resolving');
   });
 
   it('calls for a person when the truth stays out of reach', () => {
-    const silent: MigrationEvent = { kind: 'truth', source: { kind: 'unreachable' }, destination: { kind: 'unreachable' } };
-    const lost: MigrationEvent = { kind: 'transfer-lost', refusal: { code: 'link-lost', message: 'gone' } };
-    expect(play([...copying, lost, ...Array.from({ length: 30 }, () => silent)]).migration.phase).toBe('resolving');
-    const { migration } = play([...copying, lost, ...Array.from({ length: 70 }, () => silent)]);
+    const silent = truth(unreachable, unreachable);
+    expect(play([...copying, lost('link-lost'), ...times(30, silent)]).migration.phase).toBe('resolving');
+    const { migration } = play([...copying, lost('link-lost'), ...times(70, silent)]);
     expect(migration.failure?.code).toBe('truth-unknown');
     expect(outcomeOf(migration)).toBe('unclear');
+  });
+
+  it('calls for a person only when the same thing was seen five times in a row', () => {
+    const [none, two] = [truth(absent, absent), truth(present('running'), present('running'))];
+    expect(play([...copying, lost(), none, none, none, two, two]).migration.phase).toBe('resolving');
+    expect(play([...copying, lost(), ...times(5, two)]).migration.failure?.code).toBe('two-copies');
   });
 });
 
 describe('the wait for the truth', () => {
-  const lost: MigrationEvent = { kind: 'transfer-lost', refusal: { code: 'agent-restarted', message: 'gone' } };
-  const at = (source: VmTruth, destination: VmTruth): MigrationEvent => ({ kind: 'truth', source, destination });
-  const movingToNowhere = at({ kind: 'present', state: 'running', jobActive: true }, { kind: 'unreachable' });
-  const moving = at({ kind: 'present', state: 'running', jobActive: true }, { kind: 'present', state: 'incoming', jobActive: true });
-  const silent = at({ kind: 'present', state: 'running', jobActive: false }, { kind: 'unreachable' });
-  const halted = at({ kind: 'present', state: 'paused', jobActive: false }, { kind: 'absent' });
+  const sending = present('running', true);
+  const moving = truth(sending, present('incoming', true));
+  const movingToNowhere = truth(sending, unreachable);
+  const stopped = truth(present('paused', true), present('incoming', true));
+  const silent = truth(present('running'), unreachable);
+  const halted = truth(present('paused'), absent);
 
   it('lasts as long as the hypervisor is at work, and only then begins to count', () => {
-    const worked = [...copying, lost, ...Array.from({ length: 500 }, () => moving)];
-    const afterwards = (count: number) => play([...worked, ...Array.from({ length: count }, () => silent)]).migration;
+    const afterwards = (count: number) => play([...copying, lost(), ...times(500, moving), ...times(count, silent)]).migration;
     expect(afterwards(0).phase).toBe('resolving');
     expect(afterwards(50).phase).toBe('resolving');
     expect(afterwards(70).failure?.code).toBe('truth-unknown');
   });
 
   it('aborts a transfer that nobody watches any more as soon as that is asked', () => {
-    const { migration, effect } = play([...copying, lost, moving]);
-    for (const seen of [moving, movingToNowhere])
-      expect(play([seen], { migration: askAbort(migration), effect }).effect.kind).toBe('abort-transfer');
+    const asked = aborting(play([...copying, lost(), moving]));
+    for (const seen of [moving, movingToNowhere]) expect(play([seen], asked).effect.kind).toBe('abort-transfer');
+  });
+
+  it('aborts a switch-over that stalls with nobody at its side, and says that it did', () => {
+    expect(play([...copying, lost(), ...times(20, stopped)]).effect.kind).toBe('ask-truth');
+    const { migration, effect } = play([...copying, lost(), ...times(22, stopped)]);
+    expect(effect.kind).toBe('abort-transfer');
+    expect(play([events.abortSent, onSource, onSource], { migration, effect }).migration.failure?.code).toBe('switch-over-stalled');
+    const goingOn = times(8, stopped, stopped, moving, moving);
+    expect(play([...copying, lost(), ...goingOn]).effect.kind).toBe('ask-truth');
+  });
+
+  it('aborts a transfer that goes on for too long after its agent has died', () => {
+    expect(play([...copying, lost(), ...times(600, moving)]).effect.kind).toBe('ask-truth');
+    const { migration, effect } = play([...copying, lost(), ...times(602, moving)]);
+    expect([effect.kind, migration.resolution?.cause?.code]).toEqual(['abort-transfer', 'migration-stalled']);
+  });
+
+  it('ends for a person when the hypervisor does not carry out the abort', () => {
+    const { migration } = play([...copying, lost(), ...times(700, moving)]);
+    expect(migration.failure).toEqual({ code: 'truth-unknown', message: expect.stringContaining('does not carry out the abort') });
   });
 
   it('ends for a person when the hosts do not carry out what would put it right', () => {
-    const again = (count: number) =>
-      play([
-        ...copying,
-        lost,
-        ...(Array.from({ length: count }, () => [halted, halted, { kind: 'corrected' }]).flat() as MigrationEvent[]),
-      ]);
+    const again = (count: number) => play([...copying, lost(), ...times(count, halted, halted, events.corrected)]);
     expect(again(10).migration.phase).toBe('resolving');
     const { migration } = again(80);
     expect(migration.failure?.code).toBe('truth-unknown');
@@ -216,67 +232,151 @@ describe('the wait for the truth', () => {
   });
 });
 
+describe('a VM with half of its memory on each host', () => {
+  const [active, broken] = [present('paused', true, 'active'), present('paused', true, 'failed')];
+  const fetching = truth(active, present('running', true, 'active'));
+  const halves = truth(broken, broken);
+  const alone = truth(broken, unreachable);
+  const end = failed('post-copy-broken');
+
+  it.each(['post-copy', 'post-copy-failed'] as const)('is not called back, whoever asks and however long it takes: stage %s', (stage) => {
+    const event = running(progress(500, { stage }));
+    expect(play(times(50, event), aborting(play(copying))).effect.kind).toBe('watch-transfer');
+    expect(play([event, running(null)], aborting(play(copying))).effect.kind).toBe('watch-transfer');
+    expect(play([running(progress(500))], aborting(play(copying))).effect.kind).toBe('abort-transfer');
+  });
+
+  it('is not called back either when nobody watches it any more', () => {
+    const asked = aborting(play([...copying, lost()]));
+    expect(play(times(2000, fetching), asked).effect.kind).toBe('ask-truth');
+    const hidden = truth(present('paused', true), present('running', true, 'active'));
+    expect(play(times(2000, hidden), asked).effect.kind).toBe('ask-truth');
+  });
+
+  it('is brought together again when both hosts have said twice that they have lost each other, also after an abort was asked for', () => {
+    expect(play([...copying, end, halves]).effect.kind).toBe('ask-truth');
+    for (const start of [play([...copying, end]), aborting(play([...copying, end]))]) {
+      expect(play([halves, halves], start).effect.kind).toBe('recover-post-copy');
+      const { migration } = play([halves, halves, events.corrected, fetching, onDestination, events.verified], start);
+      expect(outcomeOf(migration)).toBe('moved');
+    }
+  });
+
+  it('waits much longer than another VM for a host out of reach, because nobody could do better, and then calls for a person', () => {
+    expect(play([...copying, end, ...times(590, alone)]).migration.phase).toBe('resolving');
+    const { migration } = play([...copying, end, ...times(610, alone)]);
+    expect(migration.failure).toEqual({ code: 'truth-unknown', message: expect.stringContaining('destroy neither') });
+    expect(outcomeOf(migration)).toBe('unclear');
+  });
+
+  it('is not at work while it waits: an abort has nothing to stop', () => {
+    expect(play([alone], aborting(play([...copying, end]))).effect.kind).toBe('ask-truth');
+  });
+
+  it('that is whole on its destination calls for a person as soon as any other, when its old half is not removed', () => {
+    const leftBehind = truth(present('paused', false, 'failed'), present('running'));
+    const refusing = (count: number) => play([...copying, end, ...times(count, leftBehind, leftBehind, events.corrected)]).migration;
+    expect(refusing(30).phase).toBe('resolving');
+    expect(refusing(60).failure).toEqual({ code: 'truth-unknown', message: expect.stringContaining('destroy-source-copy') });
+    const halvesAgain = play([...copying, end, ...times(60, halves, halves, events.corrected)]).migration;
+    expect(halvesAgain.phase).toBe('resolving');
+  });
+
+  it('is lost when one half is gone, and a person is told', () => {
+    const { migration } = play([...copying, end, ...times(5, truth(broken, absent))]);
+    expect(migration.failure?.code).toBe('memory-lost');
+    expect(outcomeOf(migration)).toBe('unclear');
+  });
+});
+
 describe('a VM that goes as a sealed image', () => {
-  const asImage = begin({ ...request, channelKind: 'sealed-image' });
-  const begun: readonly MigrationEvent[] = [
-    { kind: 'checked' },
-    { kind: 'secured', proof: null, tuning: null },
-    { kind: 'transfer-started', reading },
-  ];
-  const lost: MigrationEvent = { kind: 'transfer-lost', refusal: { code: 'host-down', message: 'silent' } };
-  const at = (source: VmTruth, destination: VmTruth): MigrationEvent => ({ kind: 'truth', source, destination });
-  const absent: VmTruth = { kind: 'absent' };
-  const sending = at({ kind: 'image', standing: 'moving' }, { kind: 'image', standing: 'opened' });
-  const given = at({ kind: 'image', standing: 'given' }, absent);
+  const asImage = begin(exampleRequest({ channelKind: 'sealed-image' }));
+  const begun: readonly MigrationEvent[] = [events.checked, events.unproven, events.chosen, events.started];
+  const silent = lost('host-down', 'silent');
+  const sending = truth(image('moving'), image('opened'));
+  const given = truth(image('given'), absent);
 
   it('is watched again when its source, silent for a while, turns out to be sending still', () => {
-    const { migration, effect } = play([...begun, lost, sending], asImage);
-    expect([effect.kind, migration.phase, migration.resolution]).toEqual(['watch-transfer', 'copying', null]);
-    const resolving = play([...begun, lost], asImage);
-    const asked = { ...resolving, migration: askAbort(resolving.migration) };
-    expect(play([sending], asked).effect.kind).toBe('abort-transfer');
+    const { migration, effect } = play([...begun, silent, sending], asImage);
+    expect([effect.kind, migration.phase]).toEqual(['watch-transfer', 'copying']);
+    expect(play([running(null)], { migration, effect }).migration.resolution).toBeNull();
+    expect(play([sending], aborting(play([...begun, silent], asImage))).effect.kind).toBe('abort-transfer');
+  });
+
+  it('ends for a person when its source goes on to say that it is sending, and that its transfer is over', () => {
+    const contradictions = times(40, sending, failed('hypervisor-failed'));
+    const { migration } = play([...begun, silent, ...contradictions], asImage);
+    expect(migration.failure).toEqual({ code: 'truth-unknown', message: expect.stringContaining('its transfer is over') });
+    const heard = times(40, sending, running(null), silent);
+    expect(play([...begun, silent, ...heard], asImage).migration.phase).toBe('resolving');
   });
 
   it('is taken back after both hosts have said twice that nobody runs it, and then counts as stayed', () => {
-    const unclear: MigrationEvent = { kind: 'transfer-failed', refusal: { code: 'truth-unknown', message: 'no answer' }, reading: null };
+    const unclear = failed('truth-unknown', 'no answer');
     expect(play([...begun, unclear, given], asImage).effect.kind).toBe('ask-truth');
     expect(play([...begun, unclear, given, given], asImage).effect.kind).toBe('take-image-back');
-    const { migration } = play([...begun, unclear, given, given, { kind: 'corrected' }, onSource, onSource], asImage);
+    const { migration } = play([...begun, unclear, given, given, events.corrected, onSource, onSource], asImage);
     expect(migration.failure).toEqual({ code: 'migration-failed', message: expect.stringContaining('no answer') });
     expect(outcomeOf(migration)).toBe('stayed');
   });
 
   it('does not stall while its source waits for the destination, and does when it does not', () => {
-    const waiting = (awaitsPeer: boolean) =>
-      Array.from({ length: 30 }, (): MigrationEvent => {
-        return { kind: 'transfer-running', progress: progress(500), awaitsPeer };
-      });
+    const waiting = (awaitsPeer: boolean) => times(30, running(progress(500), { awaitsPeer }));
     expect(play([...begun, ...waiting(true)], asImage).effect.kind).toBe('watch-transfer');
     expect(play([...begun, ...waiting(false)], asImage).effect.kind).toBe('abort-transfer');
   });
 
   it('that stays where it was says so when its destination was revoked and not asked', () => {
-    const revoked = at({ kind: 'present', state: 'running', jobActive: false }, { kind: 'excluded' });
-    const { migration } = play([...begun, lost, revoked, revoked], asImage);
+    const revoked = truth(present('running'), excluded);
+    const { migration } = play([...begun, silent, revoked, revoked], asImage);
     expect(migration.failure).toEqual({ code: 'host-down', message: 'silent; the destination was not asked: it is revoked' });
   });
 });
 
 describe('a migration after the controller died', () => {
-  const at = (phase: Migration['phase']): Migration => ({ ...begin(request).migration, phase });
+  const at = (phase: Migration['phase'], changes: Partial<Migration> = {}): Migration => ({
+    ...begin(request).migration,
+    phase,
+    ...changes,
+  });
 
   it.each([
     ['asked', 'finish'],
     ['checked', 'finish'],
-    ['secured', 'ask-truth'],
     ['copying', 'watch-transfer'],
     ['resolving', 'ask-truth'],
-    ['verifying', 'verify'],
+    ['verifying', 'ask-truth'],
+    ['done', 'finish'],
+    ['failed', 'finish'],
   ] as const)('that was %s goes on with %s', (phase, effect) => {
     expect(recover(at(phase), 5000).effect.kind).toBe(effect);
   });
 
   it('that had sent nothing is given up, and the VM counts as stayed', () => {
-    expect(outcomeOf(recover(at('checked'), 5000).migration)).toBe('stayed');
+    for (const nothingSent of [at('checked'), at('secured')]) {
+      const { migration } = recover(nothingSent, 5000);
+      expect([migration.failure?.code, outcomeOf(migration)]).toEqual(['controller-restarted', 'stayed']);
+    }
+  });
+
+  it('that may have begun asks both hosts', () => {
+    const { migration, effect } = recover(at('secured', { plan: examplePlan() }), 5000);
+    expect([migration.phase, effect.kind]).toEqual(['resolving', 'ask-truth']);
+  });
+
+  it('counts no answer from before, and not the time in which nobody asked', () => {
+    const halted = truth(present('paused'), absent);
+    const before = play([...copying, lost(), halted]).migration;
+    const { migration } = recover(before, 900_000);
+    expect(step(migration, halted, 901_000, limits).effect.kind).toBe('ask-truth');
+    expect(step(migration, truth(unreachable, absent), 901_000, limits).migration.phase).toBe('resolving');
+  });
+
+  it('is not called moved by what was true before: the VM may have died since', () => {
+    const moved = play([...copying, events.completed, onDestination]).migration;
+    expect(moved.phase).toBe('verifying');
+    const { migration } = play(times(5, truth(absent, absent)), recover(moved, 900_000));
+    expect(migration.failure?.code).toBe('zero-copies');
+    expect(outcomeOf(play([onDestination, events.verified], recover(moved, 900_000)).migration)).toBe('moved');
   });
 });

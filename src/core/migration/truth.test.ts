@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { VmTruth } from '#core/model/migration.ts';
-import type { VmState } from '#core/model/vm.ts';
+import type { PostCopyState, VmState } from '#core/model/vm.ts';
 import { judgeTruth } from './truth.ts';
 
 const absent: VmTruth = { kind: 'absent' };
@@ -8,7 +8,24 @@ const unreachable: VmTruth = { kind: 'unreachable' };
 const excluded: VmTruth = { kind: 'excluded' };
 const standings = ['moving', 'kept', 'given', 'offered', 'opened', 'restoring', 'begun'] as const;
 const image = (standing: (typeof standings)[number]): VmTruth => ({ kind: 'image', standing });
-const present = (state: VmState, jobActive = false): VmTruth => ({ kind: 'present', state, jobActive });
+const present = (state: VmState, jobActive = false, postCopy: PostCopyState | null = null): VmTruth => {
+  return { kind: 'present', state, jobActive, postCopy };
+};
+/** A post-copy that failed: paused where it was sent from, and with a newer hypervisor called running where it went to. */
+const half = present('paused', true, 'failed');
+const runningHalf = present('running', true, 'failed');
+const everything = [
+  absent,
+  unreachable,
+  excluded,
+  ...standings.map(image),
+  ...(['running', 'paused', 'incoming', 'shut-off', 'crashed', 'unknown'] as const).flatMap((state) => [
+    present(state),
+    present(state, true),
+    present(state, true, 'active'),
+    present(state, true, 'failed'),
+  ]),
+];
 
 describe('where the VM is', () => {
   const table: readonly (readonly [string, VmTruth, VmTruth, string])[] = [
@@ -54,6 +71,31 @@ describe('where the VM is', () => {
     ['gone from the source, the destination is revoked', absent, excluded, 'wait'],
     ['the source is revoked, the destination runs it', excluded, present('running'), 'wait'],
     ['the source is revoked, the destination has nothing', excluded, absent, 'wait'],
+    ['paused on the source, it ran on the destination and crashed', present('paused'), present('crashed'), 'unclear'],
+    ['runs on the source, a crashed copy is on the destination', present('running'), present('crashed'), 'on-source'],
+    ['the source waits for memory itself, the destination has nothing', present('incoming'), absent, 'wait'],
+    ['the source waits for memory itself, the destination runs it', present('incoming'), present('running'), 'destroy-source-copy'],
+    ['the source does not know the state of its copy', present('unknown'), absent, 'wait'],
+    ['the destination does not know the state of its copy', present('paused'), present('unknown'), 'wait'],
+    ['runs on the source, the destination has saved it itself', present('running'), image('kept'), 'wait'],
+    ['the source starts it from an image of its own', image('restoring'), absent, 'wait'],
+    ['in post-copy, both ends say so', present('paused', true, 'active'), present('running', true, 'active'), 'wait'],
+    ['in post-copy, only the destination has noticed', present('paused', true), present('running', true, 'active'), 'wait'],
+    ['in post-copy, only the source has lost the other', half, present('running', true, 'active'), 'recover-post-copy'],
+    ['in post-copy, only the destination has lost the other', present('paused', true, 'active'), half, 'wait'],
+    ['two halves', half, half, 'recover-post-copy'],
+    ['two halves, the one that misses nothing yet runs', half, runningHalf, 'recover-post-copy'],
+    ['a half, and all of it runs on the destination', half, present('running'), 'destroy-source-copy'],
+    ['a half, the destination out of reach', half, unreachable, 'wait'],
+    ['a half, the source out of reach', unreachable, half, 'wait'],
+    ['a half, the destination is revoked', half, excluded, 'wait'],
+    ['a half, the source is revoked', excluded, half, 'wait'],
+    ['a half, the destination has nothing', half, absent, 'unclear'],
+    ['a half, the destination is off', half, present('shut-off'), 'unclear'],
+    ['a half, the source has nothing', absent, half, 'unclear'],
+    ['a half, the destination is halted and does not say why', half, present('paused'), 'wait'],
+    ['a half, the source is halted and does not say why', present('paused'), half, 'wait'],
+    ['a half beside a source that runs', present('running'), runningHalf, 'unclear'],
   ];
 
   it.each(table)('%s', (_story, source, destination, verdict) => {
@@ -76,15 +118,8 @@ describe('where the VM is', () => {
   });
 
   it('takes an image back only where it was given away and the destination has nothing of it, and throws none away that may be the VM', () => {
-    const all = [
-      absent,
-      unreachable,
-      excluded,
-      ...standings.map(image),
-      ...(['running', 'paused', 'shut-off'] as const).map((s) => present(s)),
-    ];
-    for (const source of all) {
-      for (const destination of all) {
+    for (const source of everything) {
+      for (const destination of everything) {
         const verdict = judgeTruth(source, destination).kind;
         if (verdict === 'take-image-back') expect([source, destination]).toEqual([image('given'), absent]);
         if (verdict === 'forget-source-image') expect([source, destination]).toEqual([image('given'), present('running')]);
@@ -94,14 +129,33 @@ describe('where the VM is', () => {
     }
   });
 
-  it('never destroys a running copy', () => {
-    const halves = [absent, present('running'), present('paused'), present('incoming'), present('shut-off'), present('crashed')];
-    for (const source of halves) {
-      for (const destination of halves) {
+  it('never destroys a running copy, nor a half unless all of the VM runs on the destination', () => {
+    const isHalf = (one: VmTruth) => one.kind === 'present' && one.postCopy !== null;
+    for (const source of everything) {
+      for (const destination of everything) {
         const verdict = judgeTruth(source, destination).kind;
-        if (verdict === 'destroy-source-copy') expect(source).not.toEqual(present('running'));
-        if (verdict === 'destroy-destination-copy') expect(destination).not.toEqual(present('running'));
+        if (verdict === 'destroy-source-copy') {
+          expect(source).not.toMatchObject({ state: 'running', postCopy: null });
+          expect(destination).toEqual(present('running'));
+        }
+        if (verdict === 'destroy-destination-copy') {
+          expect(destination).not.toMatchObject({ state: 'running' });
+          expect([isHalf(source), isHalf(destination)]).toEqual([false, false]);
+        }
+        if (verdict === 'resume-source') expect(source).toEqual(present('paused'));
+        if (verdict === 'recover-post-copy') expect([isHalf(source), isHalf(destination)]).toEqual([true, true]);
       }
     }
+  });
+
+  it('says of a lost half which one is left, and of a running source beside a half that there may be two', () => {
+    expect(judgeTruth(half, absent)).toMatchObject({
+      refusal: { code: 'memory-lost', message: expect.stringContaining('the source has one half') },
+    });
+    expect(judgeTruth(absent, half)).toMatchObject({
+      refusal: { code: 'memory-lost', message: expect.stringContaining('the destination has one half') },
+    });
+    expect(judgeTruth(present('running'), half)).toMatchObject({ refusal: { code: 'two-copies' } });
+    expect(judgeTruth(present('paused'), present('crashed'))).toMatchObject({ refusal: { code: 'zero-copies' } });
   });
 });

@@ -23,7 +23,20 @@ export type TruthVerdict =
   | { readonly kind: Correction }
   | { readonly kind: 'unclear'; readonly refusal: Refusal };
 
-type Place = 'unreachable' | 'excluded' | 'absent' | 'off' | 'moving' | 'running' | 'halted' | 'half' | ImageStanding;
+type Place =
+  | 'unreachable'
+  | 'excluded'
+  | 'absent'
+  | 'off'
+  | 'crashed'
+  | 'moving'
+  | 'fetching'
+  | 'running'
+  | 'halted'
+  | 'incoming'
+  | 'unknown'
+  | 'half'
+  | ImageStanding;
 
 function placeOf(truth: VmTruth): Place {
   switch (truth.kind) {
@@ -40,16 +53,17 @@ function placeOf(truth: VmTruth): Place {
   }
   // The hypervisor calls a post-copy that failed a job at work: it waits to be recovered.
   if (truth.postCopy === 'failed') return 'half';
-  if (truth.jobActive || truth.postCopy === 'active') return 'moving';
+  if (truth.postCopy === 'active') return 'fetching';
+  if (truth.jobActive) return 'moving';
   switch (truth.state) {
     case 'running':
-      return 'running';
-    case 'paused':
     case 'incoming':
     case 'unknown':
+    case 'crashed':
+      return truth.state;
+    case 'paused':
       return 'halted';
     case 'shut-off':
-    case 'crashed':
       return 'off';
     default:
       return truth.state satisfies never;
@@ -57,19 +71,30 @@ function placeOf(truth: VmTruth): Place {
 }
 
 /**
- * | source \ destination | absent, off     | halted             | running             | image held          |
+ * | source \ destination | absent, off     | halted, incoming   | running             | image held          |
  * |----------------------|-----------------|--------------------|---------------------|---------------------|
  * | running              | on source       | destroy dest. copy | two copies: a person| discard it          |
  * | halted               | resume source   | destroy dest. copy | destroy source copy | discard it          |
+ * | incoming             | wait            | wait               | destroy source copy | wait                |
  * | absent, off          | zero copies     | wait               | on destination      | wait                |
  * | image given          | take it back (*)| wait               | forget the image    | discard it (*)      |
  *
- * A post-copy that failed has left half of the VM's memory on each host ("half"): both halves are needed, so neither copy is touched,
- * and the migration is taken up again; a half without the other is a VM whose memory is lost.
+ * A VM that has crashed ("off" otherwise) has run: beside one on the destination a halted source is older, and a person decides.
  *
- * A job at work or a host out of reach on either side means wait, and so does an image that its source still moves or keeps: that
- * agent ends by starting it again. Destroying a halted destination copy while the source lives is safe because with QEMU's return
- * path the source gives up only after the destination runs.
+ * A post-copy that failed has left half of the VM's memory on each host ("half"): both halves are needed, so neither copy is touched,
+ * and the migration is taken up again, also while the destination still waits for the rest and calls that fetching (libvirt 9.0 and QEMU 7.2
+ * did, for as long as the link was cut); a half without the other is a VM whose memory is lost:
+ *
+ * | source \ destination | absent, off, crashed | halted, incoming, an image | running             | half, fetching |
+ * |----------------------|----------------------|----------------------------|---------------------|-------------|
+ * | half                 | memory lost          | wait                       | destroy source copy | recover     |
+ * | running              |                      |                            |                     | two copies  |
+ * | halted, incoming, ...|                      |                            |                     | wait        |
+ * | absent, off, crashed |                      |                            |                     | memory lost |
+ *
+ * A job at work, a state that the hypervisor does not know, or a host out of reach on either side means wait, and so does an image that
+ * its source still moves or keeps: that agent ends by starting it again. Destroying a halted destination copy while the source lives
+ * is safe because with QEMU's return path the source gives up only after the destination runs.
  *
  * (*) Only where the destination is known not to have started the VM: absent, or holding an image that it was not told to start.
  * A VM that is off there has run there, or somebody has put it there: its older memory must not live again, so a person decides.
@@ -84,32 +109,43 @@ export function judgeTruth(source: VmTruth, destination: VmTruth): TruthVerdict 
   if (from === 'half' || to === 'half') return withHalves(from, to);
   if (from === 'running') return withRunningSource(to);
   if (from === 'halted') return withHaltedSource(to);
+  if (from === 'incoming') return withIncomingSource(to);
   return from === 'given' ? withGivenImage(to) : withoutSource(to);
 }
 
 function reasonToWait(from: Place, to: Place): string | null {
   if (from === 'unreachable' || to === 'unreachable') return `the ${from === 'unreachable' ? 'source' : 'destination'} is out of reach`;
   if (from === 'excluded') return 'the source is revoked and is not asked';
-  if (from === 'moving' || to === 'moving') return 'the hypervisor is still at work';
+  if (from === 'moving' || from === 'fetching' || to === 'moving') return 'the hypervisor is still at work';
+  if (to === 'fetching' && from !== 'half') return 'the VM runs on the destination and fetches its memory';
+  if (from === 'unknown' || to === 'unknown') return `the ${from === 'unknown' ? 'source' : 'destination'} does not know its copy's state`;
   if (from === 'kept') return 'the source has the VM as a saved image, which its agent starts again';
+  if (from === 'restoring') return 'the source is starting the VM from an image';
   if (to === 'restoring') return 'the destination is starting the VM from its image';
+  if (to === 'kept' || to === 'given') return 'the destination has saved the VM itself';
   if (to === 'excluded' && from !== 'running') return 'the destination is revoked and is not asked';
   return null;
 }
 
 /** A destination that runs and knows of no post-copy has all of the memory; the source did not hear of it. */
 function withHalves(from: Place, to: Place): TruthVerdict {
-  if (from === 'half' && to === 'half') return { kind: 'recover-post-copy' };
+  if (from === 'half' && (to === 'half' || to === 'fetching')) return { kind: 'recover-post-copy' };
   if (from === 'half' && to === 'running') return { kind: 'destroy-source-copy' };
   const [half, other] = from === 'half' ? ['source', 'destination'] : ['destination', 'source'];
-  if ((from === 'half' ? to : from) === 'excluded') return { kind: 'wait', why: `the ${other} is revoked and is not asked` };
+  const whole = from === 'half' ? to : from;
+  // Its half may be running for as long as it misses nothing.
+  if (whole === 'running')
+    return unclear('two-copies', 'the source runs the VM, and the destination has half of it: stop that copy by hand now');
+  // What is halted there may be all of the VM, or its half after the hypervisor has forgotten about the post-copy.
+  if (whole !== 'absent' && whole !== 'off' && whole !== 'crashed')
+    return { kind: 'wait', why: `the ${half} has half of the VM's memory, and the ${other} does not say what it has` };
   const advice = 'its memory is lost: stop what is left of it and start it anew from its disk';
   return unclear('memory-lost', `the ${half} has one half of the VM's memory and the ${other} nothing of the other: ${advice}`);
 }
 
 function withRunningSource(to: Place): TruthVerdict {
   if (to === 'excluded') return { kind: 'on-source', note: 'the destination was not asked: it is revoked' };
-  if (to === 'absent' || to === 'off') return { kind: 'on-source', note: null };
+  if (to === 'absent' || to === 'off' || to === 'crashed') return { kind: 'on-source', note: null };
   if (to === 'running') return unclear('two-copies', 'the VM runs on both hosts: stop one copy by hand now, its disk may be damaged');
   return { kind: isImage(to) ? 'discard-destination-image' : 'destroy-destination-copy' };
 }
@@ -117,7 +153,17 @@ function withRunningSource(to: Place): TruthVerdict {
 function withHaltedSource(to: Place): TruthVerdict {
   if (to === 'absent' || to === 'off') return { kind: 'resume-source' };
   if (to === 'running') return { kind: 'destroy-source-copy' };
+  if (to === 'crashed')
+    return unclear(
+      'zero-copies',
+      'the VM has run on the destination and crashed there: start it there, its halted copy on the source is older',
+    );
   return { kind: isImage(to) ? 'discard-destination-image' : 'destroy-destination-copy' };
+}
+
+/** A copy that waits for memory is not the VM, and cannot be started. */
+function withIncomingSource(to: Place): TruthVerdict {
+  return to === 'running' ? { kind: 'destroy-source-copy' } : { kind: 'wait', why: 'the source waits for the memory of the VM itself' };
 }
 
 function withGivenImage(to: Place): TruthVerdict {
@@ -126,13 +172,13 @@ function withGivenImage(to: Place): TruthVerdict {
   if (to === 'offered' || to === 'opened') return { kind: 'discard-destination-image' };
   if (to === 'begun')
     return { kind: 'wait', why: 'the destination began to start the VM from its image, its agent died, and it is not there' };
-  if (to === 'halted') return { kind: 'wait', why: 'the destination has the VM but does not run it yet' };
+  if (to === 'halted' || to === 'incoming') return { kind: 'wait', why: 'the destination has the VM but does not run it yet' };
   return unclear('zero-copies', 'the VM was started on the destination and is off there: start it there, its image on the source is older');
 }
 
 function withoutSource(to: Place): TruthVerdict {
   if (to === 'running') return { kind: 'on-destination' };
-  if (to === 'halted') return { kind: 'wait', why: 'the destination has the VM but does not run it yet' };
+  if (to === 'halted' || to === 'incoming') return { kind: 'wait', why: 'the destination has the VM but does not run it yet' };
   if (isImage(to)) return { kind: 'wait', why: 'the destination has an image of the VM, the source has nothing of it' };
   return unclear('zero-copies', 'the VM runs on neither host: start it by hand where its definition is');
 }

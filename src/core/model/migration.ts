@@ -102,8 +102,8 @@ export interface Migration {
   readonly phaseSinceMs: number;
   readonly proof: Proof | null;
   readonly progress: Progress | null;
-  /** The least memory that was ever left to send, and when: what shows a stall. */
-  readonly leastRemaining: { readonly bytes: number; readonly atMs: number } | null;
+  /** What was sent when that last changed: a transfer in which nothing moves any more shows by it. */
+  readonly lastMoved: { readonly sentBytes: number; readonly atMs: number } | null;
   readonly outcome: JobOutcome | null;
   /** How the transfer was to be made; null before it was chosen. */
   readonly plan: TransferPlan | null;

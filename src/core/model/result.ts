@@ -39,6 +39,7 @@ export type RefusalCode =
   | 'ipsec-failed'
   | 'ipsec-unavailable'
   | 'link-lost'
+  | 'lease-ended'
   | 'lock-held'
   | 'lock-missing'
   | 'machine-unsupported'

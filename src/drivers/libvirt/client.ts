@@ -215,6 +215,15 @@ export class LibvirtClient {
     return this.#call(rpc.resume, domain, wait);
   }
 
+  /** Whether the daemon starts the domain by itself when it comes up after a boot. */
+  async autostart(domain: DomainRef, wait?: Wait): Promise<boolean> {
+    return this.#call(rpc.getAutostart, domain, wait);
+  }
+
+  async setAutostart(domain: DomainRef, autostart: boolean, wait?: Wait): Promise<void> {
+    return this.#call(rpc.setAutostart, { domain, autostart }, wait);
+  }
+
   /** Asks the guest to power off; it may take its time or refuse. */
   async shutdown(domain: DomainRef, wait?: Wait): Promise<void> {
     return this.#call(rpc.shutdown, domain, wait);

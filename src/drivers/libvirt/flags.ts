@@ -21,6 +21,9 @@ export const statsFlag = { active: 1, inactive: 2, running: 16, noWait: 0x2000_0
 /** virDomainPausedReason. `migration` also of a VM that was suspended while it was being migrated (seen with libvirt 9.0). */
 export const pausedReason = { user: 1, migration: 2, postCopy: 12, postCopyFailed: 13 } as const;
 
+/** virDomainShutoffReason. */
+export const shutoffReason = { unknown: 0, shutdown: 1, destroyed: 2, crashed: 3, migrated: 4, saved: 5, failed: 6 } as const;
+
 /** virDomainRunningReason. */
 export const runningReason = { postCopy: 10, postCopyFailed: 11 } as const;
 
@@ -82,8 +85,8 @@ export const abortJobFlag = { postCopy: 1 } as const;
 /** virDomainXMLFlags. */
 export const xmlFlag = { secure: 1, inactive: 2, migratable: 8 } as const;
 
-/** virDomainCreateFlags. */
-export const createFlag = { paused: 1 } as const;
+/** virDomainCreateFlags. `forceBoot` throws away a managed saved image. */
+export const createFlag = { paused: 1, forceBoot: 8 } as const;
 
 /** virDomainUndefineFlagsValues. */
 export const undefineFlag = { managedSave: 1, snapshotsMetadata: 2, nvram: 4, keepNvram: 8 } as const;
@@ -103,4 +106,5 @@ export const serverFault = {
   operationInvalid: 55,
   operationAborted: 78,
   operationUnsupported: 84,
+  resourceBusy: 87,
 } as const;

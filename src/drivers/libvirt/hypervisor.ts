@@ -4,6 +4,7 @@ import type { VmDefinition } from '#core/model/definition.ts';
 import type { MemoryActivity } from '#core/model/forecast.ts';
 import type { TransferOptions } from '#core/model/method.ts';
 import type { JobOutcome, Progress } from '#core/model/migration.ts';
+import type { VmStanding } from '#core/model/recovery.ts';
 import { PlimsollError, type Refusal } from '#core/model/result.ts';
 import type { VmId, VmSample, VmView } from '#core/model/vm.ts';
 import type { Hypervisor, HypervisorEvent, JobChange, MigrateRequest } from '#core/ports.ts';
@@ -24,9 +25,11 @@ import { dotted, methodFaultOf, type HypervisorVersions } from './method-fault.t
 import { bracketed } from './migrate-arguments.ts';
 import { defaultMigrationRun, type MigrationRunOptions } from './migration-run.ts';
 import { toPlimsollError } from './refusals.ts';
+import { destroyIfThere, keepDown, standingOf, startVm } from './start-vm.ts';
 import { hostSurroundings, type Surroundings } from './surroundings.ts';
 import { LibvirtTransfers, unlessUnsupported, type ThroughRequest } from './transfers.ts';
 import type { DomainRef } from './values.ts';
+import { killVmProcesses, systemProcesses } from './vm-process.ts';
 import { overheadSeconds, postCopyOf, readVmFacts, toVmView, viewGroups, VmSampler, type VmFacts } from './vm-stats.ts';
 
 export interface LibvirtHypervisorOptions {
@@ -213,6 +216,27 @@ class LibvirtHypervisor implements LibvirtDriver {
     return this.#worked(signal, async (client, wait) => {
       const domain = await client.lookupByUuid(vmId, wait);
       if (domain.id >= 0) await client.destroy(domain, 0, wait);
+    });
+  }
+
+  async standing(vmId: VmId, signal: AbortSignal): Promise<VmStanding> {
+    return this.#watched(signal, async (client, wait) => standingOf(client, vmId, wait));
+  }
+
+  async start(vmId: VmId, definitionText: string, signal: AbortSignal): Promise<void> {
+    return this.#worked(signal, async (client, wait) => startVm(client, vmId, definitionText, wait));
+  }
+
+  async keepDown(vmId: VmId, signal: AbortSignal): Promise<boolean> {
+    return this.#watched(signal, async (client, wait) => keepDown(client, vmId, wait));
+  }
+
+  async fence(vmId: VmId, signal: AbortSignal): Promise<boolean> {
+    // Its process needs no daemon to be ended. The daemon is asked only where there is none: a domain of another kind, or a test.
+    if (await killVmProcesses(vmId, systemProcesses, signal)) return true;
+    return this.#watched(signal, async (client, wait) => destroyIfThere(client, vmId, wait)).catch((error: unknown) => {
+      if (error instanceof PlimsollError && error.code === 'hypervisor-unavailable') return false;
+      throw error;
     });
   }
 

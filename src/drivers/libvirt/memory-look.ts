@@ -38,7 +38,8 @@ export async function lookAtMemory(
   const [record] = await client.allDomainStats({ domains: [domain], stats: statsGroup.balloon, flags: statsFlag.noWait }, wait);
   const balloon = numbers(record?.params ?? []);
   const usedBytes = usedBytesOf(balloon);
-  const bound = usedBytes ?? (balloon.get('balloon.maximum') ?? 0) * kibibyte;
+  const maximum = balloon.get('balloon.maximum');
+  const bound = usedBytes ?? (maximum === undefined ? null : maximum * kibibyte);
   return {
     measuredAtMs: Date.now(),
     measuredForMs: short.forMs + (long === 0 ? 0 : longer.forMs),

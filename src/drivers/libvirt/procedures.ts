@@ -240,6 +240,16 @@ export const createWithFlags = procedure(196, 'DOMAIN_CREATE_WITH_FLAGS', domain
 export const destroyFlags = procedure(234, 'DOMAIN_DESTROY_FLAGS', domainFlags, nothingIn);
 export const suspend = procedure(34, 'DOMAIN_SUSPEND', encodeDomain, nothingIn);
 export const resume = procedure(28, 'DOMAIN_RESUME', encodeDomain, nothingIn);
+export const getAutostart = procedure(15, 'DOMAIN_GET_AUTOSTART', encodeDomain, (d) => d.i32() !== 0);
+export const setAutostart = procedure(
+  29,
+  'DOMAIN_SET_AUTOSTART',
+  (e, args: { readonly domain: DomainRef; readonly autostart: boolean }) => {
+    encodeDomain(e, args.domain);
+    e.i32(args.autostart ? 1 : 0);
+  },
+  nothingIn,
+);
 export const shutdown = procedure(33, 'DOMAIN_SHUTDOWN', encodeDomain, nothingIn);
 
 /** Domains: saved to disk. A managed saved image belongs to the definition; the next start of the domain is from it. */

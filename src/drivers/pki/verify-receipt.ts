@@ -8,7 +8,7 @@ import { whyNotIssued, whyNotValid, type Chain } from './chain.ts';
 import { pemBlocks, sha256Hex } from './pem.ts';
 
 /** Versions of the statement that carry certificates. */
-const statementVersions: readonly unknown[] = [2];
+const statementVersions: readonly unknown[] = [2, 3];
 const envelopeCharactersMax = 4 * 1024 * 1024;
 
 export type ReceiptVerdict =

@@ -37,9 +37,12 @@ export function securedMigrationOf(record: string): RewrittenMigration | null {
 export function foundMigrationOf(record: string): RewrittenMigration | null {
   const old = jsonObject(record);
   if (old === null || !isObject(old['request']) || 'decisions' in old) return null;
+  // What was left to send at best showed a stall then.
+  const { leastRemaining: _least, ...kept } = old;
   const { request, progress, resolution } = old;
   const rewritten = {
-    ...old,
+    ...kept,
+    lastMoved: null,
     request: { ...request, wish: { method: 'auto' } },
     progress: isObject(progress) ? { ...progress, stage: 'copying', throttlePercent: null } : null,
     plan: null,

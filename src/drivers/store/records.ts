@@ -146,7 +146,7 @@ export const migrationRecord = Type.Object({
   phaseSinceMs: atMs,
   proof: orNull(proof),
   progress: orNull(progress),
-  leastRemaining: orNull(Type.Object({ bytes: number, atMs })),
+  lastMoved: orNull(Type.Object({ sentBytes: number, atMs })),
   outcome: orNull(jobOutcome),
   plan: orNull(transferPlan),
   decisions: Type.Array(decision),

@@ -8,6 +8,7 @@ import { PlimsollError } from '#core/model/result.ts';
 import { securedMigrationOf } from './earlier-records.ts';
 import { rewriteMigrations } from './rewrite-migrations.ts';
 import type { Tables } from './tables.ts';
+import { recoverySchema } from './recovery-schema.ts';
 import { transferSchema } from './transfer-schema.ts';
 
 type Step = (database: Transaction<Tables>) => Promise<void>;
@@ -146,7 +147,7 @@ async function securitySchema(database: Transaction<Tables>): Promise<void> {
 }
 
 /** Version n is the schema after the first n steps. */
-const steps: readonly Step[] = [firstSchema, firstHistorySchema, firstRecordSchema, securitySchema, transferSchema];
+const steps: readonly Step[] = [firstSchema, firstHistorySchema, firstRecordSchema, securitySchema, transferSchema, recoverySchema];
 
 /** Brings the schema to this program's version. Throws `config-invalid` for a file of a newer version. */
 export async function upgradeSchema(database: Kysely<Tables>): Promise<void> {

@@ -4,6 +4,7 @@ import type { Migration } from '#core/model/migration.ts';
 import type { LedgerEntry } from '#core/model/ledger.ts';
 import type { Plan } from '#core/model/plan.ts';
 import type { Mode } from '#core/model/policy.ts';
+import type { Recovery } from '#core/model/recovery.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import type { Sample } from '#core/model/sample.ts';
 import type {
@@ -29,6 +30,7 @@ import { upgradeSchema } from './schema-steps.ts';
 import { SecurityTables } from './security-tables.ts';
 import { openSqliteDialect } from './sqlite-dialect.ts';
 import type { Tables } from './tables.ts';
+import { RecoveryTable } from './recovery-table.ts';
 import { VmSettingsTable } from './vm-settings-table.ts';
 
 /**
@@ -61,6 +63,7 @@ class SqliteStore implements Store {
   readonly #records: RecordTables;
   readonly #security: SecurityTables;
   readonly #vmSettings: VmSettingsTable;
+  readonly #recoveries: RecoveryTable;
   #closed = false;
 
   constructor(database: Kysely<Tables>) {
@@ -73,6 +76,7 @@ class SqliteStore implements Store {
     this.#records = new RecordTables(database);
     this.#security = new SecurityTables(database);
     this.#vmSettings = new VmSettingsTable(database);
+    this.#recoveries = new RecoveryTable(database);
   }
 
   nextControllerEpoch = (): Promise<number> => this.#named('count the controller epoch', () => this.#epochs.nextControllerEpoch());
@@ -98,6 +102,10 @@ class SqliteStore implements Store {
 
   saveVmSettings = (settings: VmSettings): Promise<void> => this.#named("write a VM's settings", () => this.#vmSettings.save(settings));
   vmSettings = (): Promise<readonly VmSettings[]> => this.#named("read the VMs' settings", () => this.#vmSettings.list());
+
+  saveRecovery = (recovery: Recovery): Promise<void> => this.#named("write a VM's recovery", () => this.#recoveries.save(recovery));
+  removeRecovery = (vmId: string): Promise<void> => this.#named("remove a VM's recovery", () => this.#recoveries.remove(vmId));
+  recoveries = (): Promise<readonly Recovery[]> => this.#named("read the VMs' recoveries", () => this.#recoveries.list());
 
   appendLedger = (entry: LedgerEntry): Promise<void> => this.#named('write the ledger', () => this.#ledger.append(entry));
   ledgerSince = (sinceMs: number): Promise<readonly LedgerEntry[]> => this.#named('read the ledger', () => this.#ledger.since(sinceMs));

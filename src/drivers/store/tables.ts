@@ -88,5 +88,6 @@ export interface Tables {
     readonly definition_text: string | null;
     readonly updated_at_ms: number;
   };
+  readonly recoveries: { readonly vm_id: string; readonly record: string };
   readonly tunings: { readonly host_a: string; readonly host_b: string; readonly record: string };
 }

@@ -1,6 +1,7 @@
 /** Both ends of a sealed image on this machine's disk, with a hypervisor that only remembers; what outlives a process of the agent. */
 import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -32,7 +33,7 @@ class FakeHost implements ImageHypervisor {
   readonly findVm = (): Promise<VmView | null> => {
     const { state } = this;
     if (this.isAway) return Promise.reject(new PlimsollError('hypervisor-unavailable', 'libvirtd is away'));
-    const rest = { vmId, name: 'vm1', vcpus: 1, memoryBytes: bytes(1), persistent: true, jobActive: false };
+    const rest = { vmId, name: 'vm1', vcpus: 1, memoryBytes: bytes(1), persistent: true, jobActive: false, postCopy: null };
     return Promise.resolve(state === null ? null : { ...rest, state });
   };
 
@@ -70,7 +71,15 @@ describe('the ends of a sealed image', () => {
   const source = (hypervisor: FakeHost) => new LocalImageSource({ hypervisor, stateFolder: join(folder, 'state'), silenceMsMax: 5_000 });
   const incoming = () => join(folder, 'incoming');
   const destination = (hypervisor: FakeHost) =>
-    new LocalImageDestination({ hypervisor, folder: incoming(), address: '127.0.0.1', port: 0, bytesMax: 1_000_000, ...times });
+    new LocalImageDestination({
+      hypervisor,
+      folder: incoming(),
+      address: '127.0.0.1',
+      channelAddresses: ['127.0.0.2'],
+      port: 0,
+      bytesMax: 1_000_000,
+      ...times,
+    });
   /** What an agent leaves that died while the hypervisor was starting the VM. */
   async function diedInRestore(hypervisor: FakeHost): Promise<LocalImageDestination> {
     const end = destination(hypervisor);
@@ -158,6 +167,32 @@ describe('the ends of a sealed image', () => {
     },
   );
 
+  it.runIf(hasAge)('destination: takes an image in at the address in a channel that it was asked for, and only there', async () => {
+    const end = destination(new FakeHost(folder, null));
+    await end.sweep();
+    const offer = await end.offer(vmId, going, '127.0.0.2');
+    expect(offer.address).toBe('127.0.0.2');
+    const reaches = (address: string) =>
+      new Promise<boolean>((resolve) => {
+        const socket = connect({ host: address, port: offer.port });
+        socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+        socket.once('connect', () => socket.destroy());
+      });
+    expect([await reaches('127.0.0.2'), await reaches('127.0.0.1')]).toEqual([true, false]);
+    await end.discard(vmId);
+    expect((await end.offer(vmId, going)).address).toBe('127.0.0.1');
+    await end.discard(vmId);
+  });
+
+  it('destination: offers nothing at an address that is not its own', async () => {
+    const host = new FakeHost(folder, null);
+    const end = destination(host);
+    await end.sweep();
+    for (const address of ['10.9.9.9', '0.0.0.0', '::', ''])
+      await expect(end.offer(vmId, going, address)).rejects.toMatchObject({ code: 'channel-failed' });
+    expect([await end.standing(vmId), await readdir(incoming())]).toEqual([null, []]);
+  });
+
   /** A destination that has opened an image and whose hypervisor then does not start it. */
   async function openedByFailing(host: FakeHost): Promise<LocalImageDestination> {
     const [sender, receiver] = [source(new FakeHost(folder, 'running')), destination(host)];
@@ -201,6 +236,7 @@ describe('the channels of a host', () => {
       hypervisor: host,
       folder: '/nowhere',
       address: '127.0.0.1',
+      channelAddresses: [],
       port: 0,
       bytesMax: 1,
       arrivalMsMax: 1,

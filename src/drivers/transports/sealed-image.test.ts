@@ -1,12 +1,21 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
+import type { TransferOptions } from '#core/model/method.ts';
 import { PlimsollError } from '#core/model/result.ts';
 
 import { sealedImageTransport, type ImageDestination, type ImageSource } from './sealed-image.ts';
 
 const vmId = '466b12ad-41d1-465c-a339-b802545650a3';
-const request = { vmId, peerHostId: 'b', peerUnderlay: '10.0.0.2', bandwidthBytesPerSecond: 0, downtimeMsMax: 300 };
+const options: TransferOptions = {
+  method: 'save-restore',
+  autoConverge: null,
+  streams: 1,
+  compression: 'none',
+  bandwidthBytesPerSecond: 0,
+  downtimeMsMax: 300,
+};
+const request = { vmId, peerHostId: 'b', peerUnderlay: '10.0.0.2', options };
 const steps = ['offer', 'save', 'send', 'open', 'giveAway', 'restore', 'takeBack', 'forget', 'discard'] as const;
 type Step = (typeof steps)[number];
 /** What goes wrong at a step: before its effect, after it (the answer is lost), or the caller aborts in the middle of it. */

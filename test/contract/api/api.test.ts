@@ -292,6 +292,7 @@ test('the OpenAPI document describes every route', async () => {
   expect(openapi).toBe('3.1.0');
   const routes = Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method} ${path}`));
   expect(routes.toSorted((a, b) => a.localeCompare(b))).toEqual([
+    'get /metrics',
     'get /v1/audit',
     'get /v1/channels',
     'get /v1/channels/{hostA}/{hostB}',
@@ -310,6 +311,7 @@ test('the OpenAPI document describes every route', async () => {
     'get /v1/vms',
     'get /v1/vms/{ref}',
     'get /v1/vms/{ref}/check',
+    'get /v1/vms/{ref}/settings',
     'post /v1/certificates/renew',
     'post /v1/channels/{hostA}/{hostB}/prove',
     'post /v1/channels/{hostA}/{hostB}/reset',
@@ -324,6 +326,7 @@ test('the OpenAPI document describes every route', async () => {
     'post /v1/plans/{planId}/apply',
     'post /v1/tokens',
     'put /v1/mode',
+    'put /v1/vms/{ref}/settings',
   ]);
   expect(Object.keys(paths['/v1/migrations']?.['post']?.responses ?? {})).toEqual(['200', '202', '4XX', '5XX']);
 });

@@ -55,7 +55,7 @@ describe('commands that succeed', () => {
     ['grant approve g-1', 'plimsoll migrate VM host-b --channel none --grant g-1'],
     ['grant list', 'charon crashes'],
     ['audit list', 'host.revoke'],
-    ['receipt schema', '"$id": "urn:plimsoll:receipt:2"'],
+    ['receipt schema', '"$id": "urn:plimsoll:receipt:3"'],
     ['plan', '1. web1: host-a -> host-b   score 12.40 -> 3.10'],
     ['plan apply p-2', 'm-1'],
     ['migrate db host-b', 'plimsoll migration abort m-1'],

@@ -11,6 +11,7 @@ import {
   grant,
   hostA,
   hostB,
+  nowMs,
   plan,
   proven,
   receipt,
@@ -22,7 +23,7 @@ import {
   vmDatabase,
   vmWeb,
 } from './resources.ts';
-import { predictionErrors, vmCheck } from './transfer-resources.ts';
+import { predictionErrors, vmCheck, vmSettings } from './transfer-resources.ts';
 
 /** A controller with fixed answers that remembers what it was asked. Each method can be replaced for one test. */
 export interface FakeService extends ControllerService {
@@ -54,6 +55,9 @@ export function createFakeService(replaced: Partial<ControllerService> = {}): Fa
         'vm',
         reference,
       ),
+    vmSettings: (reference) => answer(named(reference === vmWeb.vmId ? 'web1' : reference, vmSettings), 'vmSettings', reference),
+    setVm: (reference, change, askedBy) =>
+      answer(named(reference, { ...vmSettings, ...change, updatedAtMs: nowMs }), 'setVm', reference, change, askedBy),
     latestPlan: () => answer(plan, 'latestPlan'),
     plan: (planId) =>
       answer(

@@ -30,7 +30,7 @@ import {
   vmDatabase,
   vmWeb,
 } from './resources.ts';
-import { measured } from './transfer-resources.ts';
+import { measured, vmSettings } from './transfer-resources.ts';
 
 test('hosts: figures to the right, what is not known a dash', () => {
   expect(printHosts([hostA, hostB], nowMs).split('\n')).toEqual([
@@ -80,7 +80,9 @@ test('VMs, and one VM', () => {
     'web1  host-a  running      2        1.25  512 MiB  -          11111111-2222-4333-8444-555555555555',
     'db    host-a  running      2        0.65  512 MiB  m-1        99999999-2222-4333-8444-555555555555',
   ]);
-  expect(printVm(vmWeb)).toContain('migration:    none under way');
+  expect(printVm({ ...vmWeb, settings: { ...vmSettings, address: null } })).toMatch(
+    /\nmigration: {4}none under way\naddress: {6}not set: .+\nrestartable: {2}no$/,
+  );
 });
 
 test('a VM whose name holds escape codes cannot command the terminal', () => {

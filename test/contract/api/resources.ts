@@ -207,7 +207,7 @@ export const copying: MigrationResource = {
     stage: 'copying',
     throttlePercent: null,
   },
-  leastRemaining: { bytes: 0.125 * gib, atMs: nowMs - 200 },
+  lastMoved: { sentBytes: 0.125 * gib, atMs: nowMs - 200 },
   outcome: null,
   plan: null,
   decisions: [],

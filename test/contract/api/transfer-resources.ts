@@ -1,6 +1,7 @@
 /** How VMs are moved and what that costs, in the API's own words, with fixed times. */
 import type { MigrateCheck, MigrationResource, PredictionErrorsResource, VmCheckResource } from '#wire/api.ts';
 import { pilotPolicyOf } from '#core/model/policy.ts';
+import type { VmSettings } from '#core/store.ts';
 import { check, copying, done, nowMs, vmWeb } from './resources.ts';
 
 const mib = 1024 ** 2;
@@ -154,3 +155,12 @@ export const vmCheck: VmCheckResource = {
 };
 
 export const plannedCheck: MigrateCheck = { ...check, row: possibleRow, plan: transferPlan, decisions: [chosen] };
+
+/** As the service has them, with what the API does not tell. */
+export const vmSettings: VmSettings = {
+  vmId: vmWeb.vmId,
+  restartable: false,
+  address: '10.0.0.5',
+  definitionText: "<domain><graphics passwd='hidden'/></domain>",
+  updatedAtMs: nowMs - 60_000,
+};

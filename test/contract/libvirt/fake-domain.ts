@@ -18,6 +18,7 @@ export interface FakeDomain {
   state: number;
   reason: number;
   persistent: boolean;
+  autostart: boolean;
   startedMs: number;
   job: FakeJob | null;
   /** A dirty rate that is being measured, or was: when it began and for how long. */
@@ -44,6 +45,7 @@ export function parseFakeDomain(xml: string): FakeDomain | null {
     state: 5,
     reason: 0,
     persistent: false,
+    autostart: false,
     startedMs: 0,
     job: null,
     dirtyLook: null,

@@ -144,7 +144,8 @@ export class FakeLibvirtd {
     if (domain.id < 0) throw new FakeFault(55, 'Requested operation is not valid: domain is not running');
     domain.id = -1;
     domain.state = 5;
-    domain.reason = 1;
+    // virDomainShutoffReason has the same order as the details of the event, from 1 on.
+    domain.reason = detail + 1;
     domain.job = null;
     this.lifecycle(domain, 5, detail);
     if (!domain.persistent) this.domains.delete(domain.uuid);

@@ -34,9 +34,11 @@ export const fakeProcedures: FakeProcedures = new Map<number, Run>([
   [9, ({ fake, args }) => startSaved(fake, domainOf(fake, args), false)],
   [10, createXml],
   [14, ({ fake, args, body }) => withFlags(fake, args, (domain) => body.string(domain.xml, max))],
+  [15, ({ fake, args, body }) => void body.i32(domainOf(fake, args).autostart ? 1 : 0)],
   [23, lookupByName],
   [24, ({ fake, args, body }) => encodeDomain(body, refOf(fake.find(decodeUuid(args))))],
   [28, resume],
+  [29, setAutostart],
   [33, ({ fake, args }) => fake.stopDomain(domainOf(fake, args), 0)],
   [34, suspend],
   [59, ({ body }) => void body.string('fake-libvirtd', max)],
@@ -153,6 +155,8 @@ function undefine({ fake, args }: FakeRequest): void {
 
 function createWithFlags({ fake, args, body }: FakeRequest): void {
   withFlags(fake, args, (domain, flags) => {
+    // As virtlockd answers for a lease that somebody else holds.
+    if (domain.xml.includes('<key>held</key>')) refuse(87, `resource busy: Lockspace resource 'held' is locked`);
     startSaved(fake, domain, (flags & 1) !== 0);
     encodeDomain(body, refOf(domain));
   });
@@ -203,6 +207,13 @@ function suspend({ fake, args }: FakeRequest): void {
   // libvirt counts a suspension during a migration as part of it.
   Object.assign(domain, { state: 3, reason: fake.moveOf(domain) === null ? 1 : 2 });
   fake.lifecycle(domain, 3, 0);
+}
+
+function setAutostart({ fake, args }: FakeRequest): void {
+  const domain = domainOf(fake, args);
+  const autostart = args.i32() !== 0;
+  if (!domain.persistent) refuse(55, 'Requested operation is not valid: cannot set autostart for transient domain');
+  domain.autostart = autostart;
 }
 
 function resume({ fake, args }: FakeRequest): void {

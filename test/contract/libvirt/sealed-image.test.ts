@@ -58,7 +58,8 @@ for (const kind of kinds) {
       folder = mkdtempSync(join(tmpdir(), 'plimsoll-images-'));
       source = newSource();
       const limits = { bytesMax: 2 ** 30, arrivalMsMax: 20_000, silenceMsMax: 5_000 };
-      destination = new LocalImageDestination({ hypervisor: to, folder: join(folder, 'in'), address: '127.0.0.1', port: 0, ...limits });
+      const addresses = { address: '127.0.0.1', channelAddresses: ['127.0.0.2'] };
+      destination = new LocalImageDestination({ hypervisor: to, folder: join(folder, 'in'), ...addresses, port: 0, ...limits });
       await destination.sweep();
     });
     afterEach(async () => {

@@ -192,7 +192,7 @@ describe('the SQLite store as a file', () => {
 
   it('refuses to write what it could not read back', async () => {
     await withStore(async (store) => {
-      const broken = migrationOf('m1', 1, { leastRemaining: { bytes: Number.NaN, atMs: 1 } });
+      const broken = migrationOf('m1', 1, { lastMoved: { sentBytes: Number.NaN, atMs: 1 } });
       await expect(store.saveMigration(broken)).rejects.toMatchObject({ code: 'internal' });
       expect(await store.migration('m1')).toBeNull();
       for (const change of [{ address: '' }, { updatedAtMs: Number.NaN }, { definitionText: 'x'.repeat(1024 * 1024 + 1) }]) {

@@ -5,6 +5,7 @@ import type { Migration } from '#core/model/migration.ts';
 import type { Plan } from '#core/model/plan.ts';
 import type { Sample } from '#core/model/sample.ts';
 import { bytes, cores } from '#core/model/units.ts';
+import type { Recovery } from '#core/model/recovery.ts';
 import type { CertificateRecord, Grant, VmSettings } from '#core/store.ts';
 import { decisions, measures, plan, wish } from './transfer-samples.ts';
 
@@ -69,7 +70,7 @@ export function migrationOf(migrationId: string, askedAtMs: number, change: Part
     phaseSinceMs: askedAtMs,
     proof: null,
     progress: null,
-    leastRemaining: null,
+    lastMoved: null,
     outcome: null,
     plan: null,
     decisions: [],
@@ -121,7 +122,7 @@ export function fullMigrationOf(migrationId: string, askedAtMs: number): Migrati
       stage: 'post-copy',
       throttlePercent: 20,
     },
-    leastRemaining: { bytes: 40, atMs: askedAtMs },
+    lastMoved: { sentBytes: 40, atMs: askedAtMs },
     outcome: { totalMs: 1000, downtimeMs: 12.25, memorySentBytes: 100, iterations: null },
     plan,
     decisions,
@@ -234,4 +235,42 @@ export function grantOf(grantId: string, change: Partial<Grant> = {}): Grant {
 
 export function vmSettingsOf(vmId: string, change: Partial<VmSettings> = {}): VmSettings {
   return { vmId, restartable: true, address: '10.77.0.50', definitionText: "<domain type='kvm'/>", updatedAtMs: 100, ...change };
+}
+
+export function recoveryOf(vmId: string, change: Partial<Recovery> = {}): Recovery {
+  const definition = {
+    vmId,
+    name: 'web',
+    type: 'kvm',
+    architecture: 'x86_64',
+    machine: 'pc-q35-7.2',
+    emulator: null,
+    vcpus: 2,
+    memoryBytes: bytes(2 ** 30),
+    cpuMode: null,
+    cpuModel: null,
+    interfaces: [{ kind: 'bridge', source: 'br0', mac: '52:54:00:00:00:01' }],
+    disks: [{ target: 'vda', device: 'disk', startupPolicy: null, kind: 'file', source: '/a', readOnly: false, shareable: false, cache: 'none' }],
+    leases: [{ lockspace: 'locks', key: 'web', path: '/locks/web' }],
+    hostOnly: [],
+    files: ['/firmware'],
+    persistent: true,
+  };
+  return {
+    vmId,
+    vmName: 'web',
+    phase: 'watched',
+    phaseSinceMs: 100,
+    hostId: 'a',
+    bootId: 'boot1',
+    toldHostIds: ['a', 'b'],
+    coveredHostIds: ['a'],
+    vmEpoch: 7,
+    attempts: 1,
+    notBeforeMs: 200,
+    reason: 'it runs on a',
+    definition,
+    wanted: true,
+    ...change,
+  };
 }

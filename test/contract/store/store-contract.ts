@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Store } from '#core/store.ts';
 import { migrationQueries } from './migration-queries.ts';
-import { certificateOf, fullMigrationOf, grantOf, ledgerEntryOf, migrationOf, planOf, sampleOf, tuning, vmSettingsOf } from './samples.ts';
+import { certificateOf, fullMigrationOf, grantOf, ledgerEntryOf, migrationOf, planOf, recoveryOf, sampleOf, tuning, vmSettingsOf } from './samples.ts';
 
 /** Runs the suite on one implementation; `open` gives a new, empty store each time. */
 export function storeContract(name: string, open: () => Promise<Store>): void {
@@ -135,6 +135,23 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         const long = vmSettingsOf('x', { definitionText: `<name>'„ä€𝄞“"--</name>\n`.repeat(40_000) });
         await store.saveVmSettings(long);
         expect(await store.vmSettings()).toEqual([long]);
+      });
+    });
+
+    describe('the recoveries of VMs', () => {
+      it('are kept by VM, replaced, and removed', async () => {
+        expect(await store.recoveries()).toEqual([]);
+        await store.saveRecovery(recoveryOf('y'));
+        const bare = recoveryOf('x', { hostId: null, bootId: null, toldHostIds: [], coveredHostIds: [], definition: null });
+        await store.saveRecovery(bare);
+        expect(await store.recoveries()).toEqual([bare, recoveryOf('y')]);
+        const changed = recoveryOf('y', { phase: 'starting', vmEpoch: 8, attempts: 2, wanted: false, reason: 'host’s lease ist über' });
+        await store.saveRecovery(changed);
+        await store.saveRecovery(changed);
+        expect(await store.recoveries()).toEqual([bare, changed]);
+        await store.removeRecovery('x');
+        await store.removeRecovery('x');
+        expect(await store.recoveries()).toEqual([changed]);
       });
     });
 

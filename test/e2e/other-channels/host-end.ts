@@ -38,6 +38,7 @@ const destination = new LocalImageDestination({
   hypervisor,
   folder: '/var/lib/plimsoll/incoming',
   address: underlay,
+  channelAddresses: [],
   port: 49_220,
   bytesMax: 2 ** 32,
   arrivalMsMax: 120_000,

@@ -1,0 +1,111 @@
+/**
+ * What is predicted before the first byte against what happened, over a grid of memory size, dirty rate, link speed and method, each
+ * migration for real through IPsec. As root: node bench/prediction/main.ts
+ */
+import { type Column, table } from '#cli/table.ts';
+import { type Cluster, expectSound, hostOf, knownOn, otherHost, startCluster, untilOver } from '#test/e2e/cluster.ts';
+import type { MigrationResource } from '#wire/api.ts';
+import { type Cell, cellsOf, memorySizesMib } from './grid.ts';
+
+const totalPercentMax = 10;
+const downtimePercentMax = 25;
+const warmUps = 3;
+
+interface Result {
+  readonly cell: Cell;
+  readonly migration: MigrationResource;
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+async function migrate(cluster: Cluster, cell: Cell): Promise<Result> {
+  const guest = cluster.lab.guest('vm1');
+  await cluster.lab.setRate(cell.rate);
+  await guest.steer({ dirtyMbPerSecond: cell.dirtyMbPerSecond, diskWritesPerSecond: 2 });
+  const from = await hostOf(cluster, guest.name);
+  await knownOn(cluster, guest.name, from);
+  const wish = { method: cell.method, downtimeMsMax: cell.method === 'pre-copy' ? 500 : 120_000 } as const;
+  const { request } = await cluster.client.migrate({ vm: guest.name, toHostId: otherHost(cluster, from), wish });
+  const migration = await untilOver(cluster, request.migrationId);
+  await expectSound(guest);
+  return { cell, migration };
+}
+
+/** Percent of what happened; + too much was said. Null where there is nothing to compare. */
+function errorOf(said: number | undefined, happened: number | null | undefined): number | null {
+  if (said === undefined || typeof happened !== 'number') return null;
+  return ((said - happened) / Math.max(1, happened)) * 100;
+}
+
+function totalErrorOf({ migration: { plan, measures } }: Result): number | null {
+  return errorOf(plan?.prediction?.totalMs.expected, measures?.totalMs);
+}
+
+/** Of a method that stops the VM the hypervisor counts the last part only: what counts is the whole. */
+function happenedDowntimeMs({ cell, migration: { measures } }: Result): number | null {
+  return cell.method === 'pre-copy'
+    ? (measures?.hypervisorDowntimeMs ?? null)
+    : (measures?.outside?.downtimeMs ?? measures?.totalMs ?? null);
+}
+
+function downtimeErrorOf(result: Result): number | null {
+  return errorOf(result.migration.plan?.prediction?.downtimeMs.expected, happenedDowntimeMs(result));
+}
+
+function medianOf(values: readonly (number | null)[]): number | null {
+  const sorted = values.flatMap((value) => (value === null ? [] : [Math.abs(value)])).toSorted((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? null;
+}
+
+const ms = (value: number | null | undefined): string => (typeof value === 'number' ? `${Math.round(value)}` : '-');
+const percent = (value: number | null): string => (value === null ? '-' : `${value >= 0 ? '+' : ''}${value.toFixed(0)} %`);
+const right = { align: 'right' } as const;
+
+const columns: readonly Column<Result>[] = [
+  { title: 'MEMORY', value: ({ cell }) => `${cell.memoryMib} MiB`, ...right },
+  { title: 'WRITES', value: ({ cell }) => `${cell.dirtyMbPerSecond} MiB/s`, ...right },
+  { title: 'LINK', value: ({ cell }) => cell.rate, ...right },
+  { title: 'METHOD', value: ({ cell }) => cell.method },
+  { title: 'END', value: ({ migration }) => migration.failure?.code ?? migration.phase },
+  { title: 'TOTAL SAID', value: ({ migration }) => ms(migration.plan?.prediction?.totalMs.expected), ...right },
+  { title: 'WAS', value: ({ migration }) => ms(migration.measures?.totalMs), ...right },
+  { title: 'OFF', value: (result) => percent(totalErrorOf(result)), ...right },
+  { title: 'DOWNTIME SAID', value: ({ migration }) => ms(migration.plan?.prediction?.downtimeMs.expected), ...right },
+  { title: 'WAS', value: (result) => ms(happenedDowntimeMs(result)), ...right },
+  { title: 'OFF', value: (result) => percent(downtimeErrorOf(result)), ...right },
+];
+
+/** A controller that has just been installed has no history: a few migrations teach it its hosts, and are not counted. */
+async function measureSize(memoryMib: number): Promise<readonly Result[]> {
+  const cluster = await startCluster({ name: 'bench-predict', hosts: 2, guests: 1, guestMemoryMib: memoryMib, workingSetMib: 48 });
+  const results: Result[] = [];
+  try {
+    const cells = cellsOf(memoryMib);
+    const first = cells.filter((_, index) => index % Math.ceil(cells.length / warmUps) === 0);
+    for (const cell of first) await migrate(cluster, cell);
+    for (const cell of cells) {
+      results.push(await migrate(cluster, cell));
+      say(table(columns, results.slice(-1), '').split('\n').at(-1) ?? '');
+    }
+  } finally {
+    await cluster.lab.down();
+  }
+  return results;
+}
+
+const missing = process.env['PLIMSOLL_LAB_MISSING'];
+if (missing !== undefined) {
+  say(`not run: ${missing}`);
+  process.exitCode = 2;
+} else {
+  const results: Result[] = [];
+  for (const memoryMib of memorySizesMib) results.push(...(await measureSize(memoryMib)));
+  const [total, downtime] = [medianOf(results.map(totalErrorOf)), medianOf(results.map(downtimeErrorOf))];
+  say(`\n${table(columns, results, 'nothing was moved')}`);
+  say(`\n${results.length} migrations; median absolute error: total time ${percent(total)}, downtime ${percent(downtime)}`);
+  const holds = total !== null && total <= totalPercentMax && downtime !== null && downtime <= downtimePercentMax;
+  say(holds ? 'Within 10 % and 25 %.' : 'NOT within 10 % and 25 %.');
+  if (!holds || results.some(({ migration }) => migration.phase !== 'done')) process.exitCode = 1;
+}

@@ -1,0 +1,92 @@
+import type { VmSettingsBody } from '#wire/api.ts';
+import type { Command } from 'commander';
+import { printVmCheck } from './check-printer.ts';
+import type { ControllerClient } from './client.ts';
+import { CliError } from './errors.ts';
+import { addressArgument, callOf, withController, withWatch, yesNoArgument } from './options.ts';
+import { show, showView } from './output.ts';
+import { printVm, printVms, printVmSettings, type VmWithSettings } from './vm-printer.ts';
+
+const checkExamples = `
+Marks: ok; warn (it may go, read why); NO (refused); ? (could not be looked at, which alone refuses nothing); - (not asked).
+Exit code: 0 it can go to that host (without one: to at least one), 1 it cannot.
+
+Examples:
+  plimsoll vm check web1            every other host: where can it go, and why not
+  plimsoll vm check web1 host2      one host, every check with what was found
+  plimsoll vm check web1 -o json`;
+
+const setExamples = `
+What is not given stays as it is.
+
+Examples:
+  plimsoll vm set web1 --address 192.0.2.7
+  plimsoll vm set web1 --address none --restartable yes
+  plimsoll vm show web1`;
+
+interface SetOptions {
+  /** An IP address, or `none`. */
+  readonly address?: string;
+  readonly restartable?: boolean;
+}
+
+/** `vm list|show|set|check`. */
+export function addVmCommands(program: Command): void {
+  const vm = program.command('vm').description('virtual machines and where they run');
+
+  withWatch(vm.command('list').alias('ls').description('list the VMs')).action(async (_options, command: Command) => {
+    const call = await callOf(command);
+    await showView({ read: () => call.client.vms(), print: printVms }, call);
+  });
+
+  withWatch(vm.command('show').description('show one VM, and what operators want for it').argument('<vm>', 'its name or UUID')).action(
+    async (reference: string, _options, command: Command) => {
+      const call = await callOf(command);
+      await showView({ read: () => vmWithSettings(call.client, reference), print: printVm }, call);
+    },
+  );
+
+  withController(
+    vm
+      .command('set')
+      .description('say where a VM is reached, and whether it may be started elsewhere when its host has died')
+      .argument('<vm>', 'its name or UUID'),
+  )
+    .option('--address <ip>', 'its clients reach it there: it is asked for answers while it moves; none: look it up', addressArgument)
+    .option('--restartable <yes|no>', 'it may be started on another host after the death of its own', yesNoArgument)
+    .addHelpText('after', setExamples)
+    .action(async (reference: string, options: SetOptions, command: Command) => {
+      const change = changeOf(options);
+      const { client, form } = await callOf(command);
+      show(await client.setVm(reference, change), form, (settings) => printVmSettings(reference, settings));
+    });
+
+  withController(
+    vm
+      .command('check')
+      .description('why can this VM not go there: all checks of a migration, nothing moves')
+      .argument('<vm>', 'its name or UUID')
+      .argument('[host]', 'where to (default: every other host)'),
+  )
+    .addHelpText('after', checkExamples)
+    .action(async (reference: string, host: string | undefined, _options, command: Command) => {
+      const { client, form } = await callOf(command);
+      const check = await client.checkVm(reference, host ?? null);
+      show(check, form, (found, _nowMs, columns) => printVmCheck(found, columns));
+      if (!check.rows.some(({ possible }) => possible)) process.exitCode = 1;
+    });
+}
+
+function changeOf({ address, restartable }: SetOptions): VmSettingsBody {
+  if (address === undefined && restartable === undefined)
+    throw new CliError('usage', "nothing to set: give --address or --restartable; 'plimsoll vm show' shows what holds now");
+  return {
+    ...(address === undefined ? {} : { address: address === 'none' ? null : address }),
+    ...(restartable === undefined ? {} : { restartable }),
+  };
+}
+
+async function vmWithSettings(client: ControllerClient, reference: string): Promise<VmWithSettings> {
+  const vm = await client.vm(reference);
+  return { ...vm, settings: await client.vmSettings(vm.vmId) };
+}

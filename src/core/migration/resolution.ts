@@ -1,0 +1,215 @@
+/**
+ * Where the VM is after its transfer: what both hosts say, asked until it is certain. Nothing is corrected, and none stays, on one answer
+ * alone; an abort is for transfers that can still come back; and a wait has an end, save for a VM that runs and only fetches its rest.
+ */
+import type { Migration, Resolution, VmTruth } from '#core/model/migration.ts';
+import type { Refusal } from '#core/model/result.ts';
+import type { EventOf, Step, StepLimits } from './step-events.ts';
+import { askAbort, enter, fail, isUnclear, seconds } from './step-record.ts';
+import { type Correction, judgeTruth, type TruthVerdict } from './truth.ts';
+
+type Truth = EventOf<'truth'>;
+
+const truthIntervalMs = 1000;
+/** Verdict of a source that is watched again, until it has told how its transfer stands. */
+const sending = 'sending';
+/** The same answer from both hosts this often in a row before anything is destroyed, resumed or given up. */
+const confirmationsNeeded = 2;
+const confirmationsBeforeAlarm = 5;
+
+/** Asks both hosts, from now on. `cause`: what to report if the VM has stayed; the first one is kept. */
+export function resolve(migration: Migration, cause: Refusal | null, nowMs: number): Step {
+  const before = migration.resolution ?? unresolved(nowMs, null);
+  const goesOn = migration.phase === 'resolving' || before.verdict === sending;
+  const sinceMs = goesOn ? before.sinceMs : nowMs;
+  const resolution: Resolution = { ...before, sinceMs, verdict: 'asking', confirmations: 0, cause: before.cause ?? cause };
+  return { migration: { ...enter(migration, 'resolving', nowMs), resolution }, effect: { kind: 'ask-truth', delayMs: 0 } };
+}
+
+/** As `resolve` after a restart: what was heard before counts for nothing, and neither does the time in which nobody asked. */
+export function askAnew(migration: Migration, nowMs: number): Step {
+  const before = migration.resolution ?? unresolved(nowMs, null);
+  return resolve({ ...migration, resolution: { ...before, sinceMs: nowMs, workingSinceMs: null, haltedSinceMs: null } }, null, nowMs);
+}
+
+export function askAgain(migration: Migration): Step {
+  return { migration, effect: { kind: 'ask-truth', delayMs: truthIntervalMs } };
+}
+
+export function unresolved(nowMs: number, cause: Refusal | null): Resolution {
+  return { sinceMs: nowMs, verdict: 'asking', confirmations: 0, workingSinceMs: null, haltedSinceMs: null, cause };
+}
+
+export function weighTruth(migration: Migration, truth: Truth, nowMs: number, limits: StepLimits): Step {
+  if (isSendingImage(migration, truth.source)) return watchAgain(migration, truth, nowMs, limits);
+  const verdict = judgeTruth(truth.source, truth.destination);
+  const counted = countVerdict(withWork(migration, truth, nowMs), verdict, nowMs);
+  const confirmations = counted.resolution?.confirmations ?? 0;
+  switch (verdict.kind) {
+    case 'on-destination':
+      return { migration: enter(counted, 'verifying', nowMs), effect: { kind: 'verify' } };
+    case 'wait':
+      return isAtWork(counted) ? letWork(counted, truth, nowMs, limits) : waitForTruth(counted, truth, verdict.why, nowMs, limits);
+    case 'on-source':
+      if (confirmations < confirmationsNeeded) return askAgain(counted);
+      return fail(counted, noted(stayedBecause(counted), verdict.note), nowMs);
+    case 'recover-post-copy':
+    case 'resume-source':
+    case 'destroy-source-copy':
+    case 'destroy-destination-copy':
+    case 'discard-destination-image':
+    case 'take-image-back':
+    case 'forget-source-image':
+      if (confirmations < confirmationsNeeded) return askAgain(counted);
+      // Twice as long as the mere wait: what is found at its very end is still put right.
+      if (waitedMs(counted, nowMs) > 2 * patienceMs(verdict.kind, truth, limits)) return fail(counted, leftAsItIs(verdict.kind), nowMs);
+      return { migration: counted, effect: { kind: verdict.kind } };
+    case 'unclear':
+      if (confirmations < confirmationsBeforeAlarm) return askAgain(counted);
+      return fail(counted, verdict.refusal, nowMs);
+    default:
+      return verdict satisfies never;
+  }
+}
+
+/**
+ * A source that sends a sealed image asks the destination's end through whoever watches it; unwatched it would give up. With an abort
+ * asked for it is told so instead.
+ */
+function isSendingImage({ abortAsked }: Migration, source: VmTruth): boolean {
+  return !abortAsked && source.kind === 'image' && source.standing === 'moving';
+}
+
+/** A source that says so to this question, and something else to whoever watches it, is not asked in turns for ever. */
+function watchAgain(migration: Migration, truth: Truth, nowMs: number, limits: StepLimits): Step {
+  const resolution = migration.resolution ?? unresolved(nowMs, null);
+  const why = 'the source says that it is sending the VM as an image, and that its transfer is over';
+  if (nowMs - resolution.sinceMs > limits.truthWaitMsMax) return waitForTruth(migration, truth, why, nowMs, limits);
+  const watched: Migration = { ...enter(migration, 'copying', nowMs), resolution: { ...resolution, verdict: sending } };
+  return { migration: watched, effect: { kind: 'watch-transfer' } };
+}
+
+/** The source has told whoever watches it how its transfer stands. */
+export function heard(migration: Migration): Migration {
+  return migration.resolution?.verdict === sending ? { ...migration, resolution: null } : migration;
+}
+
+/** Notes since when the source's hypervisor is at work, and since when with the VM halted. */
+function withWork(migration: Migration, { source }: Truth, nowMs: number): Migration {
+  const resolution = migration.resolution ?? unresolved(nowMs, null);
+  const works = isMoving(source);
+  const isHalted = works && source.kind === 'present' && source.state === 'paused' && source.postCopy === null;
+  const workingSinceMs = works ? (resolution.workingSinceMs ?? nowMs) : null;
+  const haltedSinceMs = isHalted ? (resolution.haltedSinceMs ?? nowMs) : null;
+  return { ...migration, resolution: { ...resolution, workingSinceMs, haltedSinceMs } };
+}
+
+/** The hypervisor calls a post-copy that failed a job at work too, but that one only waits. */
+function isMoving(truth: VmTruth): boolean {
+  if (truth.kind === 'image') return truth.standing === 'moving';
+  return truth.kind === 'present' && truth.postCopy !== 'failed' && (truth.jobActive || truth.postCopy === 'active');
+}
+
+function isAtWork({ resolution }: Migration): boolean {
+  return (resolution?.workingSinceMs ?? null) !== null;
+}
+
+/** The same verdict as before counts; of two calls for a person only the same call. */
+function countVerdict(migration: Migration, verdict: TruthVerdict, nowMs: number): Migration {
+  const before = migration.resolution ?? unresolved(nowMs, null);
+  const name = verdict.kind === 'unclear' ? verdict.refusal.code : verdict.kind;
+  const confirmations = before.verdict === name ? before.confirmations + 1 : 1;
+  return { ...migration, resolution: { ...before, verdict: name, confirmations } };
+}
+
+/** The hypervisor is at work and nobody steers it: what went on too long is aborted, unless half of the memory is over there. */
+function letWork(migration: Migration, truth: Truth, nowMs: number, limits: StepLimits): Step {
+  const resolution = migration.resolution ?? unresolved(nowMs, null);
+  // The wait for the truth begins when the transfer is over.
+  const moving: Migration = { ...migration, resolution: { ...resolution, sinceMs: nowMs } };
+  if (isSplit(truth)) return askAgain(moving);
+  const told = withCause(moving, tooLong(resolution, nowMs, limits));
+  if (!told.abortAsked) return askAgain(told);
+  const workedMs = nowMs - (resolution.workingSinceMs ?? nowMs);
+  if (workedMs > limits.unattendedMsMax + limits.truthWaitMsMax) return fail(told, doesNotEnd(workedMs), nowMs);
+  return { migration: told, effect: { kind: 'abort-transfer' } };
+}
+
+/** Why a transfer that nobody steers any more is given up; null while it may go on. */
+function tooLong({ workingSinceMs, haltedSinceMs }: Resolution, nowMs: number, limits: StepLimits): Refusal | null {
+  if (haltedSinceMs !== null && nowMs - haltedSinceMs > limits.switchOverMsMax) {
+    const message = `the VM was halted for its last round for ${seconds(nowMs - haltedSinceMs)} s without coming to an end`;
+    return { code: 'switch-over-stalled', message };
+  }
+  if (workingSinceMs !== null && nowMs - workingSinceMs > limits.unattendedMsMax) {
+    const message = `the transfer went on for ${seconds(nowMs - workingSinceMs)} s after its agent had died, without coming to an end`;
+    return { code: 'migration-stalled', message };
+  }
+  return null;
+}
+
+/** Asks for the abort for this cause, unless it was asked for already. */
+function withCause(migration: Migration, cause: Refusal | null): Migration {
+  if (cause === null || migration.abortAsked || migration.resolution === null) return migration;
+  return { ...askAbort(migration), resolution: { ...migration.resolution, cause } };
+}
+
+function doesNotEnd(workedMs: number): Refusal {
+  return {
+    code: 'truth-unknown',
+    message: `the source's hypervisor has been at work for ${seconds(workedMs)} s and does not carry out the abort; look on both hosts`,
+  };
+}
+
+function waitForTruth(migration: Migration, truth: Truth, why: string, nowMs: number, limits: StepLimits): Step {
+  if (waitedMs(migration, nowMs) <= waitMsMax(truth, limits)) return askAgain(migration);
+  const advice = isSplit(truth)
+    ? "half of the VM's memory is on each host: bring both back, recover its post-copy by hand, and destroy neither"
+    : 'look on both hosts';
+  return fail(migration, { code: 'truth-unknown', message: `where the VM runs could not be established: ${why}; ${advice}` }, nowMs);
+}
+
+/** Nobody can do better than wait for the other half; only where the VM is whole is a person called early. */
+function waitMsMax(truth: Truth, { truthWaitMsMax, unattendedMsMax }: StepLimits): number {
+  return isSplit(truth) ? Math.max(truthWaitMsMax, unattendedMsMax) : truthWaitMsMax;
+}
+
+/** Halves are brought together as long as they may wait for each other; every other correction is quick, or is refused. */
+function patienceMs(correction: Correction, truth: Truth, limits: StepLimits): number {
+  return correction === 'recover-post-copy' ? waitMsMax(truth, limits) : limits.truthWaitMsMax;
+}
+
+function isSplit({ source, destination }: Truth): boolean {
+  return [source, destination].some((truth) => truth.kind === 'present' && truth.postCopy !== null);
+}
+
+function waitedMs({ resolution }: Migration, nowMs: number): number {
+  return resolution === null ? 0 : nowMs - resolution.sinceMs;
+}
+
+/** What the hosts refuse to put right again and again is a person's. */
+function leftAsItIs(correction: string): Refusal {
+  return {
+    code: 'truth-unknown',
+    message: `the hosts do not carry out '${correction}', where the VM runs is not settled; look on both hosts`,
+  };
+}
+
+function stayedBecause(migration: Migration): Refusal {
+  const cause = migration.resolution?.cause ?? null;
+  if (migration.abortAsked && !outlivesAbort(cause?.code)) {
+    return { code: 'aborted', message: 'aborted on request; the VM runs on its source' };
+  }
+  if (cause !== null && isUnclear(cause.code))
+    return { code: 'migration-failed', message: `${cause.message}; since then: the VM runs on its source` };
+  return cause ?? { code: 'migration-failed', message: 'the hypervisor called it complete, but the VM still runs on its source' };
+}
+
+/** The machine's own aborts, which nobody asked for, and what must be told whoever asked for what meanwhile. */
+function outlivesAbort(code: Refusal['code'] | undefined): boolean {
+  return code === 'migration-stalled' || code === 'switch-over-stalled' || code === 'not-converging' || code === 'plain-text-seen';
+}
+
+function noted({ code, message }: Refusal, note: string | null): Refusal {
+  return { code, message: note === null ? message : `${message}; ${note}` };
+}
