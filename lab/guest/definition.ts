@@ -18,6 +18,9 @@ export function kernelCommandLine(lab: Layout, guest: GuestRecord, options: Pick
   ].join(' ');
 }
 
+/** A monitor of its own beside libvirt's, as the host sees its path: whoever tests asks QEMU itself, also while libvirtd is dead. */
+export const guestMonitor = (guest: string): string => `/run/${guest}.qmp`;
+
 /**
  * The domain. A kernel panic reboots, and a reboot or crash destroys the VM: a guest that a migration broke is gone, not hidden.
  * The lease names the folder in two parts and a file in it that must exist. It is what keeps an iSCSI disk from being used on two hosts (a network disk has no lock of its own in QEMU).
@@ -25,7 +28,7 @@ export function kernelCommandLine(lab: Layout, guest: GuestRecord, options: Pick
 export function guestDefinition(lab: Layout, guest: GuestRecord, options: LabOptions): string {
   const lastByte = Number(guest.address.split('.')[3]).toString(16).padStart(2, '0');
   const indexByte = lab.index.toString(16).padStart(2, '0');
-  return `<domain type='qemu'>
+  return `<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <name>${guest.name}</name>
   <uuid>${guest.uuid}</uuid>
   <memory unit='MiB'>${options.guestMemoryMib}</memory>
@@ -59,6 +62,10 @@ export function guestDefinition(lab: Layout, guest: GuestRecord, options: LabOpt
     <memballoon model='virtio'><stats period='1'/></memballoon>
     <controller type='usb' model='none'/>
   </devices>
+  <qemu:commandline>
+    <qemu:arg value='-qmp'/>
+    <qemu:arg value='unix:${guestMonitor(guest.name)},server=on,wait=off'/>
+  </qemu:commandline>
 </domain>
 `;
 }

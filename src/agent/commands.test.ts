@@ -25,7 +25,7 @@ describe('a command', () => {
     ['has no VM id', 'vm.find', { vmId: 'web1' }],
     ['has more arguments than it knows', 'vm.find', { vmId, force: true }],
     ['has a negative epoch', 'vm.resume', { vmId, vmEpoch: -1 }],
-    ['has an epoch that is no integer', 'vm.destroy-copy', { vmId, vmEpoch: 1.5 }],
+    ['has an epoch that is no integer', 'vm.destroy-copy', { vmId, vmEpoch: 1.5, evenHalf: false }],
     ['has a ticket as long as a book', 'ticket.accept', { ticket: { payload: 'A'.repeat(8196), signature: '' } }],
     ['names a peer that is none', 'channel.prepare', { peer: { ...peer, hostId: '../b' } }],
     [
@@ -96,7 +96,8 @@ describe('what a host is asked before a VM comes to it, or leaves it', () => {
 });
 
 describe('an order to put a copy right', () => {
-  const order = (name: 'vm.resume' | 'vm.destroy-copy', vmEpoch: number) => [name, { vmId, vmEpoch }, going] as const;
+  const order = (name: 'vm.resume' | 'vm.destroy-copy', vmEpoch: number, evenHalf = false) =>
+    [name, name === 'vm.resume' ? { vmId, vmEpoch } : { vmId, vmEpoch, evenHalf }, going] as const;
 
   it('is carried out on a halted copy', async () => {
     const { table, hypervisor } = await newTable();
@@ -118,6 +119,17 @@ describe('an order to put a copy right', () => {
     hypervisor.vm = null;
     expect(await table.run(...order('vm.destroy-copy', 1))).toEqual({});
     expect(hypervisor.done).toEqual([]);
+  });
+
+  it('destroys what a post-copy has left, when all of the VM runs elsewhere, and only when it is halted', async () => {
+    const { table, hypervisor } = await newTable();
+    for (const copy of [runningVm({ postCopy: 'failed' }), runningVm({ state: 'paused', jobActive: true, postCopy: 'active' })]) {
+      hypervisor.vm = copy;
+      await expect(table.run(...order('vm.destroy-copy', 1, true))).rejects.toMatchObject({ code: 'vm-busy' });
+    }
+    hypervisor.vm = runningVm({ state: 'paused', jobActive: true, postCopy: 'failed' });
+    await table.run(...order('vm.destroy-copy', 1, true));
+    expect(hypervisor.done).toEqual(['destroy']);
   });
 
   it('of a migration that a newer one has overtaken is refused', async () => {

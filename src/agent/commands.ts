@@ -49,9 +49,9 @@ function vmHandlers(parts: AgentParts, { gate, sampler, images, lease }: AgentRo
       gate.admitVmOrder(vmId, vmEpoch);
       return done(hypervisor.resume(vmId, signal));
     },
-    'vm.destroy-copy': ({ vmId, vmEpoch }, signal) => {
+    'vm.destroy-copy': ({ vmId, vmEpoch, evenHalf }, signal) => {
       gate.admitVmOrder(vmId, vmEpoch);
-      return done(destroyCopy(hypervisor, vmId, signal));
+      return done(destroyCopy(hypervisor, vmId, evenHalf, signal));
     },
     'ticket.accept': async ({ ticket }, signal) => {
       const { vmId } = await gate.accept(ticket, clock.nowMs());
@@ -154,10 +154,12 @@ async function done(work: Promise<unknown>): Promise<CommandReply<'channel.close
 }
 
 /** Whatever the controller has seen a moment ago: a copy that runs, or has a job at work on it, is no orphan. */
-async function destroyCopy(hypervisor: Hypervisor, vmId: string, signal: AbortSignal): Promise<void> {
+async function destroyCopy(hypervisor: Hypervisor, vmId: string, evenHalf: boolean, signal: AbortSignal): Promise<void> {
   const copy = await hypervisor.findVm(vmId, signal);
   if (copy === null) return;
-  if (copy.state === 'running' || copy.jobActive || copy.postCopy !== null)
+  // The hypervisor calls a post-copy that failed a job at work.
+  const isHalf = copy.postCopy === 'failed' && evenHalf;
+  if (copy.state === 'running' || (!isHalf && (copy.jobActive || copy.postCopy !== null)))
     throw new PlimsollError('vm-busy', `this host's copy of ${copy.name} is at work, it is not destroyed: look on both hosts`);
   signal.throwIfAborted();
   await hypervisor.destroy(vmId, signal);

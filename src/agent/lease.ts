@@ -145,14 +145,16 @@ export class Lease {
   /** In the book first. What could not be written does not count. */
   async #change(change: (grant: LeaseGrant) => LeaseGrant): Promise<LeaseGrant> {
     const before = this.#grant;
-    const changed = before.then(async (grant) => {
-      const next = change(grant);
-      await this.#parts.leaseBook.save(next);
-      return next;
-    });
+    const changed = this.#changed(before, change);
     this.#grant = changed.catch(() => before);
     const grant = await changed;
     this.#wake();
+    return grant;
+  }
+
+  async #changed(before: Promise<LeaseGrant>, change: (grant: LeaseGrant) => LeaseGrant): Promise<LeaseGrant> {
+    const grant = change(await before);
+    await this.#parts.leaseBook.save(grant);
     return grant;
   }
 

@@ -101,13 +101,13 @@ describe('a VM that goes as a file inside IPsec', () => {
     expect(unproven.transports.log).toEqual([]);
   });
 
-  const lost: readonly (readonly [story: string, spoil: (source: Source) => unknown, code: string])[] = [
+  const faults: readonly (readonly [story: string, spoil: (source: Source) => unknown, code: string])[] = [
     ['the guard goes', ({ guard }) => (guard.installed = false), 'guard-missing'],
     ['the SA goes', ({ ipsec }) => (ipsec.sas = []), 'channel-failed'],
     ['it tries to leave in plain text', ({ guard }) => (guard.droppedOutPackets += 1), 'plain-text-seen'],
   ];
 
-  it.each(lost)('is taken back when %s, and was not before', async (_story, spoil, code) => {
+  it.each(faults)('is taken back when %s, and was not before', async (_story, spoil, code) => {
     const source = await sending();
     await answer(source, 'offered');
     await wait(5000);

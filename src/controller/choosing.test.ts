@@ -105,7 +105,7 @@ describe('how a transfer is made', () => {
   });
 
   it.each<[story: string, wished: Parameters<Cluster['start']>[0], dirty: number, code: RefusalCode]>([
-    ['writes faster than the channel carries', {}, 600, 'not-converging'],
+    ['writes faster than the channel carries', { wish: { method: 'auto', autoConverge: false } }, 600, 'not-converging'],
     ['is to go by post-copy, which the policy does not allow', { wish: { method: 'post-copy' } }, 1, 'post-copy-not-allowed'],
     ['would be stopped for longer than is accepted', { wish: { method: 'stop-and-copy', downtimeMsMax: 100 } }, 1, 'downtime-budget'],
     ['is to go over more streams than the channel bears', { wish: { method: 'auto', streams: 32 } }, 1, 'method-unsupported'],

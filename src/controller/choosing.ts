@@ -92,7 +92,7 @@ export class Choosing {
       this.#command(fromHostId, 'vm.method-faults', { options: candidates.slice(0, methodsAskedMax).map((options) => ({ ...options })) }),
       this.#history(),
     ]);
-    const bandwidth = this.#bandwidthOf(request);
+    const bandwidth = this.#bandwidthOf(request) ?? lastMeasured(request, history);
     const facts = memory && bandwidth && vm && { memoryBytes: vm.memoryBytes, activity: memory, bandwidth };
     return choosePlan({
       ...asked,
@@ -172,4 +172,12 @@ function foundBy<Value>(work: Promise<Value>): Promise<Found<Value>> {
 function valueOf<Value>(found: Found<Value>): Value {
   if (found.ok) return found.value;
   throw new PlimsollError(found.refusal.code, found.refusal.message);
+}
+
+/** What the newest migration of the pair had been told of its channel: older, and better than nothing. Only of IPsec, as the history. */
+function lastMeasured({ channelKind, fromHostId, toHostId }: MigrationRequest, history: readonly PastTransfer[]): MeasuredBandwidth | null {
+  if (channelKind !== 'ipsec') return null;
+  const ofPair = history.filter(({ pair }) => pairKey(pair.fromHostId, pair.toHostId) === pairKey(fromHostId, toHostId));
+  const [newest] = ofPair.toSorted((a, b) => b.endedAtMs - a.endedAtMs);
+  return newest?.prediction.bandwidth ?? null;
 }

@@ -144,7 +144,7 @@ describe('a dry run', () => {
   it('of a VM that writes too fast says so in the row, with what was considered', async () => {
     await migrateOnce();
     writes(500);
-    const check = await controller.checkMigrate({ vm: 'web1', toHostId: 'b' });
+    const check = await controller.checkMigrate({ vm: 'web1', toHostId: 'b', wish: { method: 'auto', autoConverge: false } });
     expect(check).toMatchObject({ refusal: { code: 'not-converging' }, plan: null, row: { possible: false } });
     expect(check.row?.findings).toEqual(finding('downtime', { verdict: 'refuse', code: 'not-converging' }));
     expect(check.decisions.at(-1)).toMatchObject({ action: 'refuse' });

@@ -137,7 +137,9 @@ export class MigrationEffects {
     const { on, name, why } = corrections[correction];
     const hostId = on === 'source' ? fromHostId : toHostId;
     this.#parts.log.warn(why, { migrationId, vm: vmName, hostId });
-    await this.#tryCommand(hostId, name, { vmId, vmEpoch });
+    // All of the VM runs on the destination: what is left on the source is removed, also when it is half of a post-copy.
+    if (name === 'vm.destroy-copy') await this.#tryCommand(hostId, name, { vmId, vmEpoch, evenHalf: on === 'source' });
+    else await this.#tryCommand(hostId, name, { vmId, vmEpoch });
     return { kind: 'corrected' };
   }
 

@@ -155,7 +155,10 @@ export class Outcomes {
     const endedAtMs = resolution?.sinceMs ?? phaseSinceMs;
     const begunAtMs = kept?.begunAtMs ?? endedAtMs - (outcome?.totalMs ?? 0);
     const skewMs = this.#rooms.skewOf(watched.witnessHostId) ?? 0;
-    const window = { fromMs: begunAtMs + skewMs, untilMs: endedAtMs + skewMs, switchOver: null, uncertaintyMs };
+    const [fromMs, untilMs] = [begunAtMs + skewMs, endedAtMs + skewMs];
+    const lastMs = lastRoundMs(migration);
+    const switchOver = lastMs === null ? null : { fromMs: Math.max(fromMs, untilMs - lastMs), untilMs };
+    const window = { fromMs, untilMs, switchOver, uncertaintyMs };
     return outsideView({ hostId: watched.witnessHostId, address: watched.address }, report, window);
   }
 
@@ -190,4 +193,10 @@ function methodOf({ plan, decisions }: Migration): Method {
   if (planned !== 'pre-copy') return planned;
   if (actions.includes('post-copy')) return 'hybrid';
   return actions.includes('stop and copy') ? 'stop-and-copy' : planned;
+}
+
+/** How long before its end a pre-copy stopped its VM, at most; null for a method that stops it, or starts it, at another time. */
+function lastRoundMs(migration: Migration): number | null {
+  const downtimeMs = migration.outcome?.downtimeMs ?? null;
+  return methodOf(migration) === 'pre-copy' && downtimeMs !== null ? 2 * downtimeMs : null;
 }

@@ -4,7 +4,19 @@ import { PlimsollError } from '#core/model/result.ts';
 import { leaseTerms, waitMs } from '#core/recovery/lease.ts';
 import { restartLimits } from '#core/recovery/restart.ts';
 import { startController } from './controller.ts';
-import { FakeAgent, fakeParts, type FakeParts, MemoryStore, runningVm, sampleOf, settings, silence, tokens, vmId, vmSample } from './fakes.ts';
+import {
+  FakeAgent,
+  fakeParts,
+  type FakeParts,
+  MemoryStore,
+  runningVm,
+  sampleOf,
+  settings,
+  silence,
+  tokens,
+  vmId,
+  vmSample,
+} from './fakes.ts';
 
 const stepMs = 3000;
 const leases = [{ lockspace: 'locks', key: 'web1', path: '/locks/web1' }];

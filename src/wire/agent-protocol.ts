@@ -7,7 +7,6 @@ import { vmStandings } from '#core/model/recovery.ts';
 import {
   AddressesSchema,
   AddressSchema,
-  BytesSchema,
   ChannelKindSchema,
   ChannelProfileSchema,
   ChannelReadingSchema,
@@ -179,7 +178,11 @@ export const commandSchemas = {
   /** What this host has of a VM, as far as starting it elsewhere is concerned. */
   'lease.look': { args: Type.Object({ vmId: VmIdSchema }, strict), reply: Type.Object({ standing: StandingSchema }, strict) },
   'vm.resume': { args: Type.Object({ vmId: VmIdSchema, vmEpoch: CountSchema }, strict), reply: Nothing },
-  'vm.destroy-copy': { args: Type.Object({ vmId: VmIdSchema, vmEpoch: CountSchema }, strict), reply: Nothing },
+  /** `evenHalf`: also what a post-copy has left here, because all of the VM runs on the other host. */
+  'vm.destroy-copy': {
+    args: Type.Object({ vmId: VmIdSchema, vmEpoch: CountSchema, evenHalf: Type.Boolean() }, strict),
+    reply: Nothing,
+  },
   'ticket.accept': { args: Type.Object({ ticket: SignedTicketSchema }, strict), reply: Nothing },
   'channel.prepare': {
     args: Type.Object({ peer: PeerSchema, secrets: ChannelSecretsSchema }, strict),

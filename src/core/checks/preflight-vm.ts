@@ -39,7 +39,7 @@ export function judgeClock(input: PreflightInput): Note {
 export function judgeChannel(input: PreflightInput): Note {
   const way = `from ${input.sourceHostId} to ${input.hostId}`;
   const sentences = {
-    fine: `the channel ${way} is proven`,
+    fine: `the channel ${way} can be made, and is proven when the migration begins`,
     notLookedAt: `the channel ${way} is proven when the migration begins, and was not tried now`,
   };
   return noteOf(input.channel, input.hostId, sentences);

@@ -144,18 +144,43 @@ describe('corrections', () => {
     expect(few.totalSpread).toBeGreaterThan(1.2);
   });
 
+  it('tell how far a pair stretches its limits: nine tenths stayed below, mixed with what was measured while they are few', () => {
+    // At 16 MiB/s the VM writes so much that the limit is used up.
+    const facts = exampleFacts({ dirty: 12, workingSet: 200, channel: 16 });
+    const with300 = (downtimeMs: number | null, changes: Partial<PastTransfer> = {}) => {
+      return (endedAtMs: number): PastTransfer => ({ ...examplePast(facts, { endedAtMs }), downtimeMs, ...changes });
+    };
+    const stretchOf = (history: readonly PastTransfer[]): number => correctionsFrom(history, { pair, options }).limitStretch;
+    // (780 - 120) / 300 = 2.2.
+    expect(stretchOf(times(64, with300(780)))).toBeCloseTo(2.2, 0);
+    // Three of them against the two that what was measured counts for: 2.2^0.6 x 1.4^0.4 = 1.84.
+    expect(stretchOf(times(3, with300(780)))).toBeCloseTo(1.84, 1);
+    expect(stretchOf(times(64, with300(150)))).toBeCloseTo(1, 0);
+    // The limit is not what a stop takes.
+    const stop = exampleOptions({ method: 'stop-and-copy' });
+    const stops = times(9, (endedAtMs) => examplePast(facts, { options: stop, endedAtMs }));
+    expect(correctionsFrom(stops, { pair, options: stop }).limitStretch).toBe(1.4);
+    // Too few, another pair, a limit that nobody knows, and VMs that did not use it up say nothing.
+    expect(stretchOf(times(2, with300(780)))).toBe(1.4);
+    expect(stretchOf(times(9, with300(780, { pair: { fromHostId: 'a', toHostId: 'c' } })))).toBe(1.4);
+    expect(stretchOf(times(9, with300(780, { limitMs: null })))).toBe(1.4);
+    expect(stretchOf(times(9, with300(null)))).toBe(1.4);
+    expect(stretchOf(times(9, (endedAtMs) => ({ ...examplePast(exampleFacts(), { endedAtMs }), downtimeMs: 130 })))).toBe(1.4);
+  });
+
   it('are finite, positive and bounded for all histories', () => {
     const number = fc.oneof(fc.double(), fc.constantFrom(0, -1, Number.NaN, Number.POSITIVE_INFINITY));
     const past = fc.record({ totalMs: number, downtimeMs: fc.option(number), bytes: number, endedAtMs: fc.integer() });
     fc.assert(
       fc.property(fc.array(past, { maxLength: 12 }), fc.constantFrom(...vms), (changes, vm) => {
         const history = changes.map((change) => ({ ...examplePast(exampleFacts(vm)), ...change }));
-        const { bandwidth, total, downtime, bytes, totalSpread, downtimeSpread, bytesSpread } = correctionsFrom(history, { pair, options });
+        const found = correctionsFrom(history, { pair, options });
+        const { bandwidth, total, downtime, bytes, totalSpread, downtimeSpread, bytesSpread, limitStretch } = found;
         for (const factor of [bandwidth.stream, bandwidth.migration, total, downtime, bytes]) {
           expect(factor).toBeGreaterThanOrEqual(0.2499);
           expect(factor).toBeLessThanOrEqual(4.001);
         }
-        for (const spread of [totalSpread, downtimeSpread, bytesSpread]) {
+        for (const spread of [totalSpread, downtimeSpread, bytesSpread, limitStretch]) {
           expect(spread).toBeGreaterThanOrEqual(1);
           expect(spread).toBeLessThanOrEqual(4.001);
         }

@@ -111,7 +111,9 @@ function bandwidthLog(past: PastTransfer): number | null {
 function stretchBy(fits: readonly { readonly past: PastTransfer; readonly cost: Cost }[]): number {
   const used = fits.map(({ past, cost }) => {
     const { limitMs, downtimeMs } = past;
-    if (limitMs === null || downtimeMs === null || cost.downtimeMs < fixedMs[past.options.method] + limitMs * limitShareMin) return null;
+    // A VM that is stopped, or started without its memory, stands still for other reasons than the limit.
+    if (past.options.method !== 'pre-copy' || limitMs === null || downtimeMs === null) return null;
+    if (cost.downtimeMs < fixedMs['pre-copy'] + limitMs * limitShareMin) return null;
     const stretch = stretchOf(downtimeMs, limitMs);
     return stretch === null ? null : Math.log(Math.min(factorMax, stretch));
   });

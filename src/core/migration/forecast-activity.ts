@@ -10,7 +10,7 @@
  * a one-second look, and W fitted by the second, which finds the larger set. Against pre-copies calculated page by page (128 and
  * 256 MiB, 2 to 15 MiB/s, sets of 24 to 150 MiB, channels of 7 to 23 MiB/s) the median error of the total from exact looks was 0.3 %
  * for a VM of the first kind, and 7.4 % too long for one of the second; with the second formula 4.1 % and 0.1 %. From looks as coarse
- * as QEMU's (2 MiB a step) both are off by 12 to 18 %, but the second says of 41 in 180 that they would not end, which do, and the
+ * as QEMU's (2 MiB a step) both are off by 12 to 18 %, but the second says of 41 or 42 in 180 that they would not end, which do, and the
  * first of 7 to 12: from looks that found nearly the same the second infers a rate far above what was seen.
  */
 import type { MemoryActivity } from '#core/model/forecast.ts';
@@ -58,7 +58,7 @@ export function dirtiedBytes(load: MemoryLoad, seconds: number, share = 1): numb
  * Fits d and W of the formula for random places to two looks of different length: of R = D(t2) / D(t1), which falls from t2 / t1 (far from all of W) to 1 (all of
  * W) as d / W grows, follows d / W by bisection. Where the looks cannot tell, the answer is the worse one for a migration:
  * growth in proportion to time gives a set as large as `usedBytes` (where that is not known, 1000 times the shorter look). Bounding the
- * set by a few times what was found changed no verdict on whether a pre-copy ends, and made totals of busy VMs too short.
+ * set by eight times what was found changed no verdict on whether a pre-copy ends, and made no total better by more than 1 %.
  * A look of less than 1 ms is no look. Looks that contradict the formula, such as a longer one that found less, are taken as its nearest case.
  */
 export function activityFrom(

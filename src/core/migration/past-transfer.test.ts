@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { TransferPlan } from '#core/model/forecast.ts';
 import type { Measures, OutsideView } from '#core/model/measures.ts';
+import type { Method } from '#core/model/method.ts';
 import type { Migration } from '#core/model/migration.ts';
 import { pilotPolicyOf } from '#core/model/policy.ts';
 import { noCorrections } from './forecast-corrections.ts';
@@ -9,7 +10,7 @@ import { pastTransferOf, predictionErrors } from './past-transfer.ts';
 import { predict } from './prediction.ts';
 import { begin } from './step.ts';
 
-function planOf(method: 'pre-copy' | 'stop-and-copy'): TransferPlan {
+function planOf(method: Method): TransferPlan {
   const options = exampleOptions({ method });
   const prediction = predict(options, { ...exampleFacts(), corrections: noCorrections });
   return { options, pilot: pilotPolicyOf('balanced'), reason: '', prediction };
@@ -74,6 +75,7 @@ describe('what a migration teaches', () => {
       totalMs: 9000,
       downtimeMs: 250,
       bytes: 270_000_000,
+      limitMs: 300,
       asPlanned: true,
     });
   });
@@ -93,6 +95,25 @@ describe('what a migration teaches', () => {
   it('is marked when the autopilot began again or took another method', () => {
     expect(pastTransferOf(migration({ measures: { ...measures, attempts: 2 } }))?.asPlanned).toBe(false);
     expect(pastTransferOf(migration({ measures: { ...measures, method: 'hybrid' } }))?.asPlanned).toBe(false);
+  });
+
+  it('says nothing of the downtime limit when the autopilot may have changed it', () => {
+    const decision = { atMs: 0, elapsedMs: 0, action: 'any', reason: 'any' } as const;
+    expect(pastTransferOf(migration({ decisions: [{ ...decision, by: 'choice' }] }))?.limitMs).toBe(300);
+    expect(pastTransferOf(migration({ decisions: [{ ...decision, by: 'autopilot' }] }))?.limitMs).toBeNull();
+  });
+
+  it('is, where a VM waits for its pages after it was started, what a client saw alone', () => {
+    for (const method of ['post-copy', 'hybrid'] as const) {
+      const started = { ...measures, method, hypervisorDowntimeMs: 19 } as const;
+      const outcome = { totalMs: 9100, downtimeMs: 19, memorySentBytes: 271_000_000, iterations: 2 };
+      const plan = planOf(method);
+      expect(pastTransferOf(migration({ plan, outcome, measures: started }))?.downtimeMs).toBe(333);
+      expect(pastTransferOf(migration({ plan, outcome, measures: { ...started, outside: null } }))?.downtimeMs).toBeNull();
+      expect(pastTransferOf(migration({ plan, outcome, measures: null }))?.downtimeMs).toBeNull();
+      // The autopilot went on to it.
+      expect(pastTransferOf(migration({ outcome, measures: { ...started, outside: null } }))?.downtimeMs).toBeNull();
+    }
   });
 
   it('counts a VM that was stopped before the transfer as its client saw it, else as stopped all the time', () => {

@@ -291,7 +291,9 @@ class Play {
       this.#knowsPostCopy = job.stage === 'split';
       const stage = job.stage === 'split' ? 'post-copy' : job.stage === 'copy' ? 'copying' : 'stopped';
       const isMovingOn = this.#setup.stuck === 'endless' || this.#setup.stuck === null;
-      return running(exampleProgress(isMovingOn ? 1000 + job.left : 1000, { stage }), { awaitsPeer: job.stage === 'ask' });
+      return running(exampleProgress(1000, { stage, memorySentBytes: isMovingOn ? 1e6 - job.left : 0 }), {
+        awaitsPeer: job.stage === 'ask',
+      });
     }
     if (status === 'unknown' || status === 'none') return lost();
     const isTold = (status === 'completed') !== this.#setup.lies;

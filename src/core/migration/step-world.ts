@@ -27,7 +27,7 @@ export interface Setup {
   readonly isImage: boolean;
   readonly ticks: number;
   readonly goesPostCopy: boolean;
-  /** Where the hypervisor gets stuck for good, until somebody aborts. `endless`: the rest shrinks for ever, so that it shows no stall. */
+  /** Where the hypervisor gets stuck for good, until somebody aborts. `endless`: it sends for ever, so that it shows no stall. */
   readonly stuck: 'copy' | 'switch' | 'endless' | null;
   /** What the source says of a transfer that has ended: the opposite of how it ended. */
   readonly lies: boolean;

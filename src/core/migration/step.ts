@@ -176,8 +176,10 @@ function ended(migration: Migration, { reading, decisions }: EventOf<'transfer-c
   return withDecisions(withReading(migration, reading), decisions);
 }
 
-/** The autopilot tells all of its decisions each time; those of the choice stand before them. */
+/** The autopilot tells all of its decisions each time, unless its agent has died and knows them no more. Those of the choice stand before them. */
 function withDecisions(migration: Migration, ofPilot: readonly Decision[]): Migration {
+  const known = migration.decisions.filter(({ by }) => by === 'autopilot');
+  if (ofPilot.length < known.length) return migration;
   return { ...migration, decisions: [...migration.decisions.filter(({ by }) => by === 'choice'), ...ofPilot] };
 }
 

@@ -123,6 +123,15 @@ describe('why a VM ended', () => {
   });
 });
 
+describe('a migration as an image whose end nobody knows', () => {
+  it('leaves the VM to a person: its image may come back to life without anybody', () => {
+    const { recovery, effect } = after(watched, { kind: 'image-left', hostIds: ['a', 'b'] });
+    expect([recovery.phase, effect.kind]).toEqual(['off', 'none']);
+    expect(after(recovery, { kind: 'tick', leaseOver: true, migrationOpen: false }).recovery.phase).toBe('off');
+    expect(after(recovery, seenAs('here')).recovery.phase).toBe('watched');
+  });
+});
+
 describe('a silent host', () => {
   const tick = (leaseOver: boolean, migrationOpen = false): RecoveryEvent => ({ kind: 'tick', leaseOver, migrationOpen });
 

@@ -9,6 +9,7 @@
  *   starting -> watched    it runs there
  *   starting -> down       it was not started; the next try comes later
  *   any      -> watched    it was seen to run somewhere
+ *   any      -> off        a migration of it as an image has ended, and nobody knows where it is
  *
  * Never twice: an order goes out once for each turn from `down` to `starting`, with a VM epoch of its own; a start whose outcome nobody
  * knows is waited out (`settleMs`). A host "may still run it" when it does not say now that it
@@ -34,6 +35,8 @@ export type RecoveryEvent =
   | { readonly kind: 'tick'; readonly migrationOpen: boolean; readonly leaseOver: boolean }
   /** All hosts of the cluster were asked. */
   | { readonly kind: 'looked'; readonly migrationOpen: boolean; readonly hosts: readonly HostLook[]; readonly hasText: boolean }
+  /** A migration of it as an image has ended, and nobody knows where it is: one of these hosts may bring it back from that by itself. */
+  | { readonly kind: 'image-left'; readonly hostIds: readonly HostId[] }
   /** The host that it is to be started on: its lease is renewed, and binds the VM. */
   | { readonly kind: 'chosen'; readonly hostId: HostId; readonly vmEpoch: number; readonly why: string }
   | { readonly kind: 'unfit'; readonly why: string }
@@ -110,6 +113,11 @@ export function step(recovery: Recovery, event: RecoveryEvent, nowMs: number, li
       return tick(recovery, event, nowMs, limits);
     case 'looked':
       return looked(recovery, event, nowMs, limits);
+    case 'image-left': {
+      const where = event.hostIds.join(' or ');
+      const why = `its last migration left an image of it on ${where}, which may come back to life: look at both, and start it by hand`;
+      return { recovery: enter(recovery, 'off', why, nowMs), effect: nothing };
+    }
     case 'chosen':
       return chosen(recovery, event, nowMs);
     case 'unfit':

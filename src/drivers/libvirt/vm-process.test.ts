@@ -43,7 +43,7 @@ describe('the processes of a VM', () => {
     await mkdir(join(folder, 'self'));
     const killed: number[] = [];
     expect(await killVmProcesses(vmId, table(killed), signal)).toBe(true);
-    expect(killed.toSorted()).toEqual([10, 11]);
+    expect(killed.toSorted((one, other) => one - other)).toEqual([10, 11]);
     expect(await killVmProcesses(vmId, table(killed), signal)).toBe(false);
     expect(killed).toHaveLength(2);
   });

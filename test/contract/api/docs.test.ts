@@ -32,7 +32,9 @@ describe('docs/migrations.md', () => {
   test('has every metric, and no other', async () => {
     const families = readExposition(await new Metrics(createFakeService(), { warn: () => undefined }).text());
     const table = section('Monitoring').split('The API is a Unix socket')[0] ?? '';
-    expect([...table.matchAll(/`(plimsoll_\w+)`/g)].map(([, name]) => name).toSorted()).toEqual([...families.keys()].toSorted());
+    const named = [...table.matchAll(/`(plimsoll_\w+)`/g)].map(([, name]) => name);
+    expect(new Set(named)).toEqual(new Set(families.keys()));
+    expect(named).toHaveLength(families.size);
   });
 
   test('has an example of the section that is valid', () => {

@@ -250,7 +250,9 @@ export function recoveryOf(vmId: string, change: Partial<Recovery> = {}): Recove
     cpuMode: null,
     cpuModel: null,
     interfaces: [{ kind: 'bridge', source: 'br0', mac: '52:54:00:00:00:01' }],
-    disks: [{ target: 'vda', device: 'disk', startupPolicy: null, kind: 'file', source: '/a', readOnly: false, shareable: false, cache: 'none' }],
+    disks: [
+      { target: 'vda', device: 'disk', startupPolicy: null, kind: 'file', source: '/a', readOnly: false, shareable: false, cache: 'none' },
+    ],
     leases: [{ lockspace: 'locks', key: 'web', path: '/locks/web' }],
     hostOnly: [],
     files: ['/firmware'],

@@ -2,7 +2,18 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Store } from '#core/store.ts';
 import { migrationQueries } from './migration-queries.ts';
-import { certificateOf, fullMigrationOf, grantOf, ledgerEntryOf, migrationOf, planOf, recoveryOf, sampleOf, tuning, vmSettingsOf } from './samples.ts';
+import {
+  certificateOf,
+  fullMigrationOf,
+  grantOf,
+  ledgerEntryOf,
+  migrationOf,
+  planOf,
+  recoveryOf,
+  sampleOf,
+  tuning,
+  vmSettingsOf,
+} from './samples.ts';
 
 /** Runs the suite on one implementation; `open` gives a new, empty store each time. */
 export function storeContract(name: string, open: () => Promise<Store>): void {

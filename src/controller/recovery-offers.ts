@@ -1,0 +1,99 @@
+/** Which hosts can run a VM that is started again. */
+import { firstRefusal, judgePreflight } from '#core/checks/preflight.ts';
+import type { HostId } from '#core/model/host.ts';
+import type { Recovery } from '#core/model/recovery.ts';
+import { PlimsollError, refusalOf } from '#core/model/result.ts';
+import { bytes } from '#core/model/units.ts';
+import type { AgentLines } from './agent-lines.ts';
+import { inParallel } from './in-parallel.ts';
+import type { ControllerParts } from './parts.ts';
+
+const quickMs = 5000;
+const hostsAtOnce = 16;
+/** What is started on a host shows in its samples a little later. */
+const placedMs = 15_000;
+
+interface Offer {
+  readonly hostId: HostId;
+  /** Why it cannot run the VM; null when it can. */
+  readonly refusal: string | null;
+  readonly freeBytes: number;
+}
+
+export class RecoveryOffers {
+  readonly #parts: ControllerParts;
+  readonly #lines: AgentLines;
+  readonly #signal: AbortSignal;
+  #placed: readonly { readonly hostId: HostId; readonly memoryBytes: number; readonly atMs: number }[] = [];
+
+  constructor(parts: ControllerParts, lines: AgentLines, signal: AbortSignal) {
+    this.#parts = parts;
+    this.#lines = lines;
+    this.#signal = signal;
+  }
+
+  /** Of these hosts the one that it ran on, if that can run it; else the one with the most free memory; else the reason. */
+  async best(
+    recovery: Recovery,
+    text: string | null,
+    hostIds: readonly HostId[],
+  ): Promise<{ readonly hostId: HostId } | { readonly why: string }> {
+    const offers = await inParallel(hostIds, hostsAtOnce, (hostId) => this.#offer(recovery, text, hostId));
+    const fit = offers.filter(({ refusal }) => refusal === null).toSorted((one, other) => other.freeBytes - one.freeBytes);
+    const first = fit.find(({ hostId }) => hostId === recovery.hostId) ?? fit[0];
+    if (first !== undefined) return { hostId: first.hostId };
+    const reason = offers.find(({ refusal }) => refusal !== null)?.refusal ?? 'no host is up that could be asked';
+    return { why: `no host can run it: ${reason}`.slice(0, 1000) };
+  }
+
+  /** It is started there now. */
+  place({ definition }: Recovery, hostId: HostId): void {
+    if (definition === null) return;
+    const atMs = this.#parts.clock.monotonicMs();
+    this.#placed = [...this.#placed, { hostId, memoryBytes: definition.memoryBytes, atMs }].filter((one) => atMs - one.atMs < placedMs);
+  }
+
+  async #offer({ vmId, vmName, definition }: Recovery, text: string | null, hostId: HostId): Promise<Offer> {
+    const incomingBytes = bytes(this.#incomingBytes(hostId));
+    try {
+      if (definition === null || text === null) throw new PlimsollError('vm-unknown', 'its definition is not known');
+      const { offer } = await this.#lines.command(hostId, 'vm.offer', { definition, text }, quickMs, this.#signal);
+      const { vcpus, memoryBytes } = definition;
+      const row = judgePreflight({
+        // As if it were to come there: what speaks against that speaks against its start, too.
+        vm: { vmId, name: vmName, state: 'running', vcpus, memoryBytes, persistent: true, jobActive: false, postCopy: null },
+        sourceHostId: 'its last host',
+        hostId,
+        definition,
+        offer,
+        sourceVersions: null,
+        host: null,
+        certificate: null,
+        certificateLeftMs: null,
+        predictedTotalMsMax: null,
+        clock: null,
+        channel: 'not-looked-at',
+        otherMigrationId: null,
+        method: 'auto',
+        methodFault: 'not-looked-at',
+        incomingBytes,
+        rules: [],
+        coolDownLeftMs: 0,
+        askedBy: 'operator',
+        downtime: 'not-looked-at',
+      });
+      return { hostId, refusal: firstRefusal(row)?.message ?? null, freeBytes: (offer.memoryFreeBytes ?? 0) - incomingBytes };
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      const refusal = refusalOf(error);
+      this.#parts.log.warn('a host does not say whether it can run a VM', { vmId, hostId, ...refusal });
+      return { hostId, refusal: refusal.message, freeBytes: 0 };
+    }
+  }
+
+  #incomingBytes(hostId: HostId): number {
+    const sinceMs = this.#parts.clock.monotonicMs() - placedMs;
+    const here = this.#placed.filter((placed) => placed.hostId === hostId && placed.atMs > sinceMs);
+    return here.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0);
+  }
+}

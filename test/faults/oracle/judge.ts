@@ -1,0 +1,60 @@
+/** What recorded samples prove of one run. Pure. */
+import type { Sample } from './words.ts';
+
+/** Beats of the guest, heard by a client of its network: the second witness. */
+export interface BeatsSeen {
+  /** Numbers that came twice. */
+  readonly duplicates: number;
+  readonly largestGapMs: number;
+}
+
+export interface Sight {
+  /** Most samples in a row in which two copies said that they run. One alone may be two instants of one tick. */
+  readonly twoCopiesInARow: number;
+  readonly twoCopies: boolean;
+  /** Longest time in which neither a QEMU said that it runs nor a beat was heard. */
+  readonly noneMs: number;
+  /** Unix time since which a copy has been running without a break at the end; null when none runs at the end. */
+  readonly runningSinceMs: number | null;
+  /** Hosts whose copy runs at the end. */
+  readonly runsOn: readonly string[];
+  /** Hosts that have a copy at the end which does not run. */
+  readonly otherCopiesOn: readonly string[];
+}
+
+/** A switch-over, or an answer that came late, is no break. */
+const breakMs = 500;
+
+const runningHosts = ({ copies }: Sample): string[] => Object.keys(copies).filter((host) => copies[host] === 'running');
+
+/**
+ * `untilMs`: when the run was over. A QEMU that is slow to answer is told from a halted one by the beats: none has run only for as long
+ * as both witnesses were silent.
+ */
+export function judgeSamples(samples: readonly Sample[], beats: BeatsSeen, untilMs: number): Sight {
+  let inARow = 0;
+  let twoCopiesInARow = 0;
+  let lastRunningMs = samples[0]?.atMs ?? untilMs;
+  let longestMs = 0;
+  let runningSinceMs: number | null = null;
+  for (const sample of samples) {
+    const running = runningHosts(sample);
+    inARow = running.length > 1 ? inARow + 1 : 0;
+    twoCopiesInARow = Math.max(twoCopiesInARow, inARow);
+    longestMs = Math.max(longestMs, sample.atMs - lastRunningMs);
+    if (running.length === 0) continue;
+    if (runningSinceMs === null || sample.atMs - lastRunningMs > breakMs) runningSinceMs = sample.atMs;
+    lastRunningMs = sample.atMs;
+  }
+  const last = samples.at(-1);
+  const runsOn = last === undefined ? [] : runningHosts(last);
+  longestMs = Math.max(longestMs, untilMs - lastRunningMs);
+  return {
+    twoCopiesInARow,
+    twoCopies: twoCopiesInARow > 1 || beats.duplicates > 0,
+    noneMs: Math.min(longestMs, beats.largestGapMs),
+    runningSinceMs: runsOn.length > 0 ? runningSinceMs : null,
+    runsOn,
+    otherCopiesOn: Object.entries(last?.copies ?? {}).flatMap(([host, state]) => (state === 'halted' || state === 'silent' ? [host] : [])),
+  };
+}
