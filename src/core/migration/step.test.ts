@@ -114,8 +114,12 @@ describe('a migration', () => {
     const { migration } = play(story);
     expect(migration.plan).toEqual(examplePlan());
     expect(migration.decisions.map(({ action }) => action)).toEqual(['start pre-copy', 'raise downtime', 'post-copy']);
-    const end = failed('not-converging', 'x', { decisions: [decision('autopilot', 'give up')] });
-    expect(play([...story, end]).migration.decisions.map(({ action }) => action)).toEqual(['start pre-copy', 'give up']);
+    const all = ['raise downtime', 'post-copy', 'give up'];
+    const end = (actions: readonly string[]) =>
+      failed('not-converging', 'x', { decisions: actions.map((action) => decision('autopilot', action)) });
+    expect(play([...story, end(all)]).migration.decisions.map(({ action }) => action)).toEqual(['start pre-copy', ...all]);
+    // An agent that has died and come back knows of none.
+    expect(play([...story, end([])]).migration.decisions).toEqual(migration.decisions);
   });
 
   it('keeps what it cost', () => {

@@ -108,9 +108,9 @@ describe('a database of schema version 4', () => {
   it('keeps its migrations with every part, and nothing made up', async () => {
     make();
     const store = await openSqliteStore({ path });
-    const { leastRemaining: _least, ...kept } = old;
+    const { leastRemaining: _least, ...still } = old;
     expect(await store.migration('stayed')).toEqual({
-      ...kept,
+      ...still,
       ...unplanned,
       request: { ...request, migrationId: 'stayed', vmId: 'x', askedAtMs: 10_000, wish: { method: 'auto' } },
       progress: { ...old.progress, stage: 'copying', throttlePercent: null },
