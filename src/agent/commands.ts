@@ -49,6 +49,10 @@ function vmHandlers(parts: AgentParts, { gate, sampler, images, lease }: AgentRo
       gate.admitVmOrder(vmId, vmEpoch);
       return done(hypervisor.resume(vmId, signal));
     },
+    'vm.relock': ({ vmId, vmEpoch }, signal) => {
+      gate.admitVmOrder(vmId, vmEpoch);
+      return done(hypervisor.relock(vmId, signal));
+    },
     'vm.destroy-copy': ({ vmId, vmEpoch, evenHalf }, signal) => {
       gate.admitVmOrder(vmId, vmEpoch);
       return done(destroyCopy(hypervisor, vmId, evenHalf, signal));

@@ -74,6 +74,7 @@ export class FakeHypervisor implements Hypervisor {
   overheadCpuSeconds = () => Promise.resolve(null);
   abortJob = async () => void this.done.push('abort-job');
   resume = async () => void this.done.push('resume');
+  relock = async () => void this.done.push('relock');
   destroy = async () => void this.done.push('destroy');
   standing = async (): Promise<VmStanding> => (this.vm === null ? 'absent' : 'here');
   start = async () => void this.done.push('start');

@@ -117,6 +117,8 @@ export class MigrationEffects {
         return this.#askTruth(request, effect.delayMs);
       case 'recover-post-copy':
         return this.#recoverPostCopy(migration);
+      case 'relock-source':
+        return this.#relock(request);
       case 'resume-source':
       case 'destroy-source-copy':
       case 'destroy-destination-copy':
@@ -141,6 +143,19 @@ export class MigrationEffects {
     if (name === 'vm.destroy-copy') await this.#tryCommand(hostId, name, { vmId, vmEpoch, evenHalf: on === 'source' });
     else await this.#tryCommand(hostId, name, { vmId, vmEpoch });
     return { kind: 'corrected' };
+  }
+
+  /** libvirt lets go of them as the VM is halted for its last round, and QEMU brings it back by itself without them (libvirt 9.0). */
+  async #relock({ fromHostId, vmId, vmEpoch }: MigrationRequest): Promise<MigrationEvent> {
+    try {
+      await this.#command(fromHostId, 'vm.relock', { vmId, vmEpoch }, quickMs);
+      return { kind: 'relocked', refusal: null };
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      const refusal = refusalOf(error);
+      this.#parts.log.warn('the storage locks of a VM were not taken again', { hostId: fromHostId, vmId, ...refusal });
+      return { kind: 'relocked', refusal };
+    }
   }
 
   /** What a controller before this one has begun for a migration is ended with it. */

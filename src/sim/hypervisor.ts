@@ -133,6 +133,11 @@ export class SimHypervisor implements Hypervisor {
     return this.#call(signal, () => this.#host.copy(vmId)?.overheadCoreSeconds ?? null);
   }
 
+  /** The storage lock here is whoever may write: nothing can lose it. */
+  relock(vmId: VmId, signal: AbortSignal): Promise<void> {
+    return this.#call(signal, () => void this.#mustHave(vmId));
+  }
+
   resume(vmId: VmId, signal: AbortSignal): Promise<void> {
     return this.#call(signal, () => {
       const copy = this.#mustHave(vmId);

@@ -178,6 +178,8 @@ export const commandSchemas = {
   /** What this host has of a VM, as far as starting it elsewhere is concerned. */
   'lease.look': { args: Type.Object({ vmId: VmIdSchema }, strict), reply: Type.Object({ standing: StandingSchema }, strict) },
   'vm.resume': { args: Type.Object({ vmId: VmIdSchema, vmEpoch: CountSchema }, strict), reply: Nothing },
+  /** Takes the storage locks of a running VM again; it stands still for a moment. */
+  'vm.relock': { args: Type.Object({ vmId: VmIdSchema, vmEpoch: CountSchema }, strict), reply: Nothing },
   /** `evenHalf`: also what a post-copy has left here, because all of the VM runs on the other host. */
   'vm.destroy-copy': {
     args: Type.Object({ vmId: VmIdSchema, vmEpoch: CountSchema, evenHalf: Type.Boolean() }, strict),

@@ -233,6 +233,8 @@ export const MigrationSchema = Type.Object(
           confirmations: CountSchema,
           workingSinceMs: orNull(TimeSchema),
           haltedSinceMs: orNull(TimeSchema),
+          relocked: Type.Boolean(),
+          relockTries: CountSchema,
           cause: orNull(RefusalSchema),
         },
         strict,

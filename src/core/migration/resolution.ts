@@ -16,6 +16,7 @@ const sending = 'sending';
 /** The same answer from both hosts this often in a row before anything is destroyed, resumed or given up. */
 const confirmationsNeeded = 2;
 const confirmationsBeforeAlarm = 5;
+const relockTriesMax = 3;
 
 /** Asks both hosts, from now on. `cause`: what to report if the VM has stayed; the first one is kept. */
 export function resolve(migration: Migration, cause: Refusal | null, nowMs: number): Step {
@@ -37,7 +38,24 @@ export function askAgain(migration: Migration): Step {
 }
 
 export function unresolved(nowMs: number, cause: Refusal | null): Resolution {
-  return { sinceMs: nowMs, verdict: 'asking', confirmations: 0, workingSinceMs: null, haltedSinceMs: null, cause };
+  const nothing = { workingSinceMs: null, haltedSinceMs: null, relocked: false, relockTries: 0 };
+  return { sinceMs: nowMs, verdict: 'asking', confirmations: 0, ...nothing, cause };
+}
+
+/** The VM may have been halted for this, or be halted now: both hosts are asked again. */
+export function relocked(migration: Migration, { refusal }: EventOf<'relocked'>, nowMs: number): Step {
+  const before = migration.resolution ?? unresolved(nowMs, null);
+  const resolution = { ...before, relocked: refusal === null, relockTries: before.relockTries + 1 };
+  return resolve({ ...migration, resolution }, null, nowMs);
+}
+
+function mayLackLock({ resolution }: Migration): boolean {
+  return resolution !== null && !resolution.relocked && resolution.relockTries < relockTriesMax;
+}
+
+function lockNote({ resolution }: Migration): string | null {
+  if (resolution?.relocked !== false) return null;
+  return 'whether it holds its storage lock is not known: suspend and resume it by hand';
 }
 
 export function weighTruth(migration: Migration, truth: Truth, nowMs: number, limits: StepLimits): Step {
@@ -52,7 +70,8 @@ export function weighTruth(migration: Migration, truth: Truth, nowMs: number, li
       return isAtWork(counted) ? letWork(counted, truth, nowMs, limits) : waitForTruth(counted, truth, verdict.why, nowMs, limits);
     case 'on-source':
       if (confirmations < confirmationsNeeded) return askAgain(counted);
-      return fail(counted, noted(stayedBecause(counted), verdict.note), nowMs);
+      if (mayLackLock(counted)) return { migration: counted, effect: { kind: 'relock-source' } };
+      return fail(counted, noted(noted(stayedBecause(counted), verdict.note), lockNote(counted)), nowMs);
     case 'recover-post-copy':
     case 'resume-source':
     case 'destroy-source-copy':

@@ -41,6 +41,8 @@ export type MigrationEvent =
   | { readonly kind: 'abort-sent' }
   | { readonly kind: 'truth'; readonly source: VmTruth; readonly destination: VmTruth }
   | { readonly kind: 'corrected' }
+  /** `refusal`: why the storage lock of the VM, which runs on its source, was not taken again; null when it was. */
+  | { readonly kind: 'relocked'; readonly refusal: Refusal | null }
   | { readonly kind: 'verified'; readonly reading: ChannelReading | null; readonly measures: Measures | null }
   /** A step before the transfer was refused; no byte of the VM was sent. */
   | { readonly kind: 'refused'; readonly refusal: Refusal };
@@ -57,6 +59,8 @@ export type MigrationEffect =
   | { readonly kind: 'abort-transfer' }
   | { readonly kind: 'ask-truth'; readonly delayMs: number }
   | { readonly kind: Correction }
+  /** Takes the storage locks of the VM on its source again. */
+  | { readonly kind: 'relock-source' }
   | { readonly kind: 'verify' }
   | { readonly kind: 'finish' };
 

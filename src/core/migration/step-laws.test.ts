@@ -167,6 +167,15 @@ describe('a machine without one of its rules breaks a law', () => {
       machine: { limits: { ...limits, switchOverMsMax: never, unattendedMsMax: never } },
       breach: /stuck in resolving/,
     },
+    'the storage lock is not taken again': {
+      machine: {
+        step: (migration, event, nowMs, given) => {
+          const next = step(migration, event, nowMs, given);
+          return next.effect.kind === 'relock-source' ? step(next.migration, { kind: 'relocked', refusal: null }, nowMs, given) : next;
+        },
+      },
+      breach: /without its lock/,
+    },
     'the abort is forgotten': {
       machine: { step: (migration, ...rest) => step({ ...migration, abortAsked: false }, ...rest), askAbort: (migration) => migration },
       breach: /stuck in/,

@@ -128,6 +128,8 @@ class Play {
   readonly world: StepWorld;
   readonly #setup: Setup;
   /** The machine has been told that half of the memory is on either host. */
+  /** An order to take the lock again did not arrive: the machine may give up on that, and says so. */
+  relockLost = false;
   #knowsPostCopy = false;
   /** Ticks until a host may forget once more what it has: never twice within the time of two questions. */
   #soundFor = 0;
@@ -171,6 +173,8 @@ class Play {
         return events.verified;
       case 'finish':
         return events.corrected;
+      case 'relock-source':
+        return this.#relock(fault);
       case 'recover-post-copy':
       case 'resume-source':
       case 'destroy-source-copy':
@@ -196,6 +200,7 @@ class Play {
     if (outcome === 'moved' && !isThere && !casualty && !diedSinceAnswer) throw new Breach('moved, but it does not run on the destination');
     if (outcome === 'stayed' && !isHere && !casualty) throw new Breach('stayed, but it does not run on the source');
     if (outcome === 'stayed' && (beginsLate || job !== null)) throw new Breach('stayed, but it is on its way');
+    if (outcome === 'stayed' && !this.world.holdsLock && !this.relockLost && !casualty) throw new Breach('stayed, but without its lock');
   }
 
   #pass(fault: Fault, isWatched: boolean): void {
@@ -317,6 +322,17 @@ class Play {
     return told;
   }
 
+  #relock(fault: Fault): MigrationEvent {
+    const { world } = this;
+    const { copy, silent } = world.source;
+    if (copy?.state !== 'running' && copy?.state !== 'paused') throw new Breach('relock-source: nothing is there to be locked');
+    const isCarriedOut = fault !== 'lose-correction' && silent === 0;
+    if (isCarriedOut) [copy.state, world.holdsLock] = ['running', true];
+    else this.relockLost = true;
+    this.#pass(fault, false);
+    return { kind: 'relocked', refusal: isCarriedOut ? null : { code: 'link-lost', message: 'x' } };
+  }
+
   #correct(kind: Correction, isCarriedOut: boolean): void {
     const { source, destination } = this.world;
     const isWhole = (copy: typeof source.copy): boolean => copy !== null && copy.post === null && copy.state !== 'incoming';
@@ -331,7 +347,7 @@ class Play {
       case 'resume-source':
         must(destination.copy?.state !== 'running', 'the VM runs on the destination');
         must(source.copy === null || source.copy.post === null, 'half a VM is started');
-        if (isCarriedOut && source.silent === 0 && source.copy !== null) source.copy.state = 'running';
+        if (isCarriedOut && source.silent === 0 && source.copy !== null) [source.copy.state, this.world.holdsLock] = ['running', true];
         return;
       case 'destroy-source-copy':
         must(runsThere && source.copy?.state !== 'running', 'the destination does not run all of it');

@@ -101,6 +101,9 @@ export class StepWorld {
     return copy === null ? absent : present(copy.state, copy.job, copy.post);
   }
 
+  /** False after the hypervisor has brought the VM back from its last round by itself. */
+  holdsLock = true;
+
   abort(): void {
     const { job } = this;
     if (job === null || this.source.silent > 0) return;
@@ -110,6 +113,7 @@ export class StepWorld {
 
   /** The job has failed, the source has the VM, the destination throws away what it got, unless it did not hear of it. */
   failJob(left: 'running' | 'paused'): void {
+    if (this.job?.stage === 'switch') this.holdsLock = false;
     if (this.source.copy !== null) this.source.copy = { state: left, job: false, post: null };
     const isHeard = this.linkUp && this.destination.silent === 0;
     if (this.destination.copy !== null) this.destination.copy = isHeard ? null : { state: 'incoming', job: false, post: null };

@@ -26,6 +26,8 @@ const proof = exampleProof;
 const reading = exampleReading();
 const onDestination = truth(absent, present('running'));
 const onSource = truth(present('running'), absent);
+/** Said twice, then its storage locks are taken again, and both hosts are asked anew. */
+const stayed = [onSource, onSource, events.relocked, onSource, onSource];
 const decision = (by: Decision['by'], action: string): Decision => ({ by, atMs: 1, elapsedMs: 0, action, reason: 'an example' });
 
 function play(story: readonly MigrationEvent[], start: Step = begin(request)): Step {
@@ -59,7 +61,7 @@ describe('a migration', () => {
   });
 
   it('does not believe the source that says completed while the VM still runs there', () => {
-    const { migration } = play([...copying, events.completed, onSource, onSource]);
+    const { migration } = play([...copying, events.completed, ...stayed]);
     expect(migration.phase).toBe('failed');
     expect(outcomeOf(migration)).toBe('stayed');
   });
@@ -88,7 +90,7 @@ describe('a migration', () => {
   });
 
   it('keeps the reading of a transfer that failed', () => {
-    const { migration } = play([...copying, failed('plain-text-seen', 'x', { reading }), onSource, onSource]);
+    const { migration } = play([...copying, failed('plain-text-seen', 'x', { reading }), ...stayed]);
     expect(migration.channelAfter).toEqual(reading);
     expect(migration.failure?.code).toBe('plain-text-seen');
   });
@@ -122,6 +124,16 @@ describe('a migration', () => {
     expect(play([...story, end([])]).migration.decisions).toEqual(migration.decisions);
   });
 
+  it('takes the storage locks of a VM that stayed again, tries three times, and says when it could not', () => {
+    const lost: MigrationEvent = { kind: 'relocked', refusal: { code: 'link-lost', message: 'x' } };
+    const twice = [onSource, onSource];
+    const { effect, migration } = play([...copying, failed('hypervisor-failed'), ...twice]);
+    expect([effect.kind, migration.phase]).toEqual(['relock-source', 'resolving']);
+    expect(play([...copying, failed('hypervisor-failed'), ...stayed]).migration.failure?.message).not.toContain('lock');
+    const end = play([...copying, failed('hypervisor-failed'), ...twice, lost, ...twice, lost, ...twice, lost, ...twice]);
+    expect(end.migration).toMatchObject({ phase: 'failed', failure: { message: expect.stringContaining('storage lock') as string } });
+  });
+
   it('keeps what it cost', () => {
     const measures = { method: 'pre-copy' } as NonNullable<Migration['measures']>;
     const { migration } = play([...copying, events.completed, onDestination, { ...events.verified, measures }]);
@@ -139,13 +151,13 @@ describe('a migration', () => {
   it('is aborted on request, and says so', () => {
     const asked = aborting(play(copying));
     expect(play([running(null)], asked).effect.kind).toBe('abort-transfer');
-    const { migration } = play([running(null), events.abortSent, failed('aborted'), onSource, onSource], asked);
+    const { migration } = play([running(null), events.abortSent, failed('aborted'), ...stayed], asked);
     expect(migration.failure?.code).toBe('aborted');
   });
 
   it('says that plain text was seen, whoever asked for an abort meanwhile', () => {
     const asked = aborting(play([...copying, failed('plain-text-seen')]));
-    expect(play([onSource, onSource], asked).migration.failure?.code).toBe('plain-text-seen');
+    expect(play([...stayed], asked).migration.failure?.code).toBe('plain-text-seen');
   });
 
   it.each([
@@ -163,7 +175,7 @@ describe('a migration', () => {
     expect(play([...copying, ...moving]).effect.kind).toBe('watch-transfer');
     const { effect, migration } = play([...copying, ...times(12, running(progress(500)))]);
     expect(effect.kind).toBe('abort-transfer');
-    const { failure } = play([events.abortSent, failed('aborted'), onSource, onSource], { effect, migration }).migration;
+    const { failure } = play([events.abortSent, failed('aborted'), ...stayed], { effect, migration }).migration;
     expect(failure?.code).toBe('migration-stalled');
   });
 
@@ -211,7 +223,7 @@ describe('the wait for the truth', () => {
     expect(play([...copying, lost(), ...times(20, stopped)]).effect.kind).toBe('ask-truth');
     const { migration, effect } = play([...copying, lost(), ...times(22, stopped)]);
     expect(effect.kind).toBe('abort-transfer');
-    expect(play([events.abortSent, onSource, onSource], { migration, effect }).migration.failure?.code).toBe('switch-over-stalled');
+    expect(play([events.abortSent, ...stayed], { migration, effect }).migration.failure?.code).toBe('switch-over-stalled');
     const goingOn = times(8, stopped, stopped, moving, moving);
     expect(play([...copying, lost(), ...goingOn]).effect.kind).toBe('ask-truth');
   });
@@ -319,7 +331,7 @@ describe('a VM that goes as a sealed image', () => {
     const unclear = failed('truth-unknown', 'no answer');
     expect(play([...begun, unclear, given], asImage).effect.kind).toBe('ask-truth');
     expect(play([...begun, unclear, given, given], asImage).effect.kind).toBe('take-image-back');
-    const { migration } = play([...begun, unclear, given, given, events.corrected, onSource, onSource], asImage);
+    const { migration } = play([...begun, unclear, given, given, events.corrected, ...stayed], asImage);
     expect(migration.failure).toEqual({ code: 'migration-failed', message: expect.stringContaining('no answer') });
     expect(outcomeOf(migration)).toBe('stayed');
   });
@@ -332,7 +344,7 @@ describe('a VM that goes as a sealed image', () => {
 
   it('that stays where it was says so when its destination was revoked and not asked', () => {
     const revoked = truth(present('running'), excluded);
-    const { migration } = play([...begun, silent, revoked, revoked], asImage);
+    const { migration } = play([...begun, silent, revoked, revoked, events.relocked, revoked, revoked], asImage);
     expect(migration.failure).toEqual({ code: 'host-down', message: 'silent; the destination was not asked: it is revoked' });
   });
 });

@@ -25,7 +25,7 @@ import type { ChannelReading } from '#core/model/channel.ts';
 import type { Decision } from '#core/model/method.ts';
 import type { Migration, MigrationRequest } from '#core/model/migration.ts';
 import type { Refusal } from '#core/model/result.ts';
-import { askAgain, askAnew, heard, resolve, unresolved, weighTruth } from './resolution.ts';
+import { askAgain, askAnew, heard, relocked, resolve, unresolved, weighTruth } from './resolution.ts';
 import type { EventOf, MigrationEvent, Step, StepLimits } from './step-events.ts';
 import { askAbort, enter, fail, seconds } from './step-record.ts';
 
@@ -153,6 +153,7 @@ function whileCopying(migration: Migration, event: MigrationEvent, nowMs: number
     case 'transfer-started':
     case 'truth':
     case 'corrected':
+    case 'relocked':
     case 'verified':
     case 'refused':
       return { migration, effect: { kind: 'watch-transfer' } };
@@ -164,6 +165,7 @@ function whileCopying(migration: Migration, event: MigrationEvent, nowMs: number
 function whileResolving(migration: Migration, event: MigrationEvent, nowMs: number, limits: StepLimits): Step {
   if (event.kind === 'truth') return weighTruth(migration, event, nowMs, limits);
   if (event.kind === 'corrected') return resolve(migration, null, nowMs);
+  if (event.kind === 'relocked') return relocked(migration, event, nowMs);
   return askAgain(migration);
 }
 

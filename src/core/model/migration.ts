@@ -91,6 +91,9 @@ export interface Resolution {
   /** Since when the hypervisor has been at work meanwhile, and since when with the VM halted on its source; null while it is not. */
   readonly workingSinceMs: number | null;
   readonly haltedSinceMs: number | null;
+  /** A VM that was halted for its last round and came back may run without its storage lock: whether it has been taken again, and how often that was tried. */
+  readonly relocked: boolean;
+  readonly relockTries: number;
   /** What to report if the VM turns out to have stayed on its source. */
   readonly cause: Refusal | null;
 }

@@ -15,7 +15,7 @@ import { readDefinition } from './definition.ts';
 import { jobOf, runningDomain } from './domain-look.ts';
 import { LibvirtError } from './errors.ts';
 import type { LibvirtEvent } from './events.ts';
-import { domainState, eventId, listFlag, statsFlag, statsGroup, xmlFlag } from './flags.ts';
+import { domainState, eventId, listFlag, serverFault, statsFlag, statsGroup, xmlFlag } from './flags.ts';
 import { offerOf, type DriverOffer } from './host-offer.ts';
 import type { KeepAliveOptions } from './keep-alive.ts';
 import { LibvirtImages } from './images.ts';
@@ -209,6 +209,28 @@ class LibvirtHypervisor implements LibvirtDriver {
       // Half of its memory is on another host, where it may be running.
       if (postCopyOf(state) !== null) throw new PlimsollError('vm-busy', `VM ${domain.name} is in post-copy; recover that, or let it end`);
       if (state.state !== domainState.running) await client.resume(domain, wait);
+    });
+  }
+
+  /**
+   * libvirt gives the locks up as QEMU stops the VM for the last round, and takes them as libvirt resumes it; QEMU that resumes by itself
+   * after a cancel leaves it without them. Seen with libvirt 9.0: the VM could then be started on another host. A halt and a resume of
+   * libvirt's own take them again.
+   */
+  async relock(vmId: VmId, signal: AbortSignal): Promise<void> {
+    return this.#worked(signal, async (client, wait) => {
+      const domain = await runningDomain(client, vmId, wait);
+      const state = await client.state(domain, wait);
+      if (postCopyOf(state) !== null) throw new PlimsollError('vm-busy', `VM ${domain.name} is in post-copy; recover that, or let it end`);
+      if (state.state === domainState.running) await client.suspend(domain, wait);
+      try {
+        await client.resume(domain, wait);
+      } catch (error) {
+        if (!(error instanceof LibvirtError) || error.server?.code !== serverFault.resourceBusy) throw error;
+        throw new PlimsollError('lock-held', `VM ${domain.name} is halted: another host holds its storage lock (${error.message})`, {
+          cause: error,
+        });
+      }
     });
   }
 

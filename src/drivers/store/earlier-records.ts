@@ -48,7 +48,7 @@ export function foundMigrationOf(record: string): RewrittenMigration | null {
     plan: null,
     decisions: [],
     measures: null,
-    resolution: isObject(resolution) ? { ...resolution, workingSinceMs: null, haltedSinceMs: null } : null,
+    resolution: isObject(resolution) ? { ...resolution, workingSinceMs: null, haltedSinceMs: null, relocked: false, relockTries: 0 } : null,
   };
   return {
     record: JSON.stringify(rewritten),

@@ -122,6 +122,8 @@ const resolution = Type.Object({
   confirmations: count,
   workingSinceMs: orNull(atMs),
   haltedSinceMs: orNull(atMs),
+  relocked: Type.Boolean(),
+  relockTries: count,
   cause: orNull(refusal),
 });
 

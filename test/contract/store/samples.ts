@@ -137,6 +137,8 @@ export function fullMigrationOf(migrationId: string, askedAtMs: number): Migrati
       confirmations: 2,
       workingSinceMs: askedAtMs + 1,
       haltedSinceMs: askedAtMs + 2,
+      relocked: true,
+      relockTries: 1,
       cause: { code: 'link-lost', message: 'gone' },
     },
     abortAsked: true,

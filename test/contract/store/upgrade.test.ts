@@ -114,7 +114,7 @@ describe('a database of schema version 4', () => {
       ...unplanned,
       request: { ...request, migrationId: 'stayed', vmId: 'x', askedAtMs: 10_000, wish: { method: 'auto' } },
       progress: { ...old.progress, stage: 'copying', throttlePercent: null },
-      resolution: { ...old.resolution, workingSinceMs: null, haltedSinceMs: null },
+      resolution: { ...old.resolution, workingSinceMs: null, haltedSinceMs: null, relocked: false, relockTries: 0 },
     });
     expect(await store.migration('open')).toMatchObject({ phase: 'copying', resolution: null, endedAtMs: null, ...unplanned });
     await expect(store.migration('damaged')).rejects.toMatchObject({ message: expect.stringContaining('damaged of table') as string });
