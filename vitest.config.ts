@@ -16,7 +16,13 @@ export default defineConfig({
   test: {
     projects: [
       // Pure and in-process: runs anywhere, without root.
-      { test: { ...node, name: 'unit', include: ['src/**/*.test.ts', 'lab/**/*.test.ts', 'test/faults/**/*.test.ts', 'scripts/**/*.test.ts'] } },
+      {
+        test: {
+          ...node,
+          name: 'unit',
+          include: ['src/**/*.test.ts', 'lab/**/*.test.ts', 'test/faults/**/*.test.ts', 'scripts/**/*.test.ts'],
+        },
+      },
       // Folders that tell a story, in virtual time.
       { test: { ...node, name: 'scenarios', include: ['test/scenarios/**/*.test.ts'] } },
       // Driver suites over the wire, against fakes; and against the real daemons where root and the packages are there.

@@ -69,7 +69,8 @@ export function weighTruth(migration: Migration, truth: Truth, nowMs: number, li
     case 'wait':
       return isAtWork(counted) ? letWork(counted, truth, nowMs, limits) : waitForTruth(counted, truth, verdict.why, nowMs, limits);
     case 'on-source':
-      if (confirmations < confirmationsNeeded) return askAgain(counted);
+      // Said often enough before its locks were taken again; after that it has to be said once more.
+      if (confirmations < (counted.resolution?.relocked === true ? 1 : confirmationsNeeded)) return askAgain(counted);
       if (mayLackLock(counted)) return { migration: counted, effect: { kind: 'relock-source' } };
       return fail(counted, noted(noted(stayedBecause(counted), verdict.note), lockNote(counted)), nowMs);
     case 'recover-post-copy':
