@@ -49,7 +49,7 @@ Examples:
   plimsoll migrate web1 host2 --dry-run   checks, method, cost; nothing moves
   plimsoll migrate web1 host2 --watch     move it and follow it
   plimsoll migrate web1                   to the least loaded host that fits
-  plimsoll migrate web1 host2 --downtime 100ms --bandwidth 50MiB
+  plimsoll migrate web1 host2 --downtime 400ms --bandwidth 50MiB
   plimsoll migrate db host2 --preset must-move --watch`;
 
 /** `migrate VM [HOST]`. */
