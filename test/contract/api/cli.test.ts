@@ -1,40 +1,15 @@
-import { type Api, createApi } from '#controller/api/api.ts';
-import type { ControllerService } from '#controller/service.ts';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
+
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createFakeService, type FakeService } from './fake-service.ts';
+import { describe, expect, test } from 'vitest';
+
 import { check, copying, done, failed, plan, proven, receipt, reset } from './resources.ts';
-import { type CliOptions, type CliRun, runCli } from './run-cli.ts';
+import { type CliOptions } from './run-cli.ts';
+import { servedCli } from './served.ts';
 
-const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
-const opened: Api[] = [];
-let folder = '';
-let socketPath = '';
-
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'plimsoll-cli-'));
-  socketPath = join(folder, 'c.sock');
-});
-
-afterEach(async () => {
-  for (const api of opened.splice(0)) await api.close();
-  rmSync(folder, { recursive: true, force: true });
-});
-
-async function serve(replaced: Partial<ControllerService> = {}): Promise<FakeService> {
-  const service = createFakeService(replaced);
-  const api = await createApi(service, { log, version: '0.1.0' });
-  opened.push(api);
-  await api.listen({ path: socketPath });
-  return service;
-}
-
-function cli(line: string, options: CliOptions = {}): Promise<CliRun> {
-  return runCli(line.split(' '), { ...options, env: { PLIMSOLL_CONTROLLER: `unix:${socketPath}`, ...options.env } });
-}
+const served = servedCli();
+const { serve, cli } = served;
 
 describe('commands that succeed', () => {
   test.each([
@@ -103,8 +78,8 @@ describe('commands that succeed', () => {
   test('the address may stand before or after the command', async () => {
     await serve();
     const env = { PLIMSOLL_CONTROLLER: 'unix:/nowhere' };
-    expect(await cli(`status --controller unix:${socketPath}`, { env })).toMatchObject({ code: 0 });
-    expect(await cli(`--controller unix:${socketPath} status`, { env })).toMatchObject({ code: 0 });
+    expect(await cli(`status --controller unix:${served.socketPath}`, { env })).toMatchObject({ code: 0 });
+    expect(await cli(`--controller unix:${served.socketPath} status`, { env })).toMatchObject({ code: 0 });
   });
 });
 
@@ -163,8 +138,8 @@ describe('refusals: one line on stderr, exit code 1', () => {
 
   test('a join without a token, or with an empty one', async () => {
     expect(await cli('host join --ca-fingerprint sha256:01')).toMatchObject({ code: 2, err: expect.stringContaining('--token-file') });
-    writeFileSync(join(folder, 'token'), '\n');
-    const empty = await cli(`host join --token-file ${folder}/token --ca-fingerprint sha256:01`);
+    writeFileSync(join(served.folder, 'token'), '\n');
+    const empty = await cli(`host join --token-file ${served.folder}/token --ca-fingerprint sha256:01`);
     expect(empty).toMatchObject({ code: 1, err: expect.stringContaining('there is no token') });
   });
 
@@ -178,7 +153,7 @@ describe('refusals: one line on stderr, exit code 1', () => {
 
   test('something else behind the socket', async () => {
     const other = createServer((_request, response) => response.end('<html>'));
-    await new Promise<void>((resolve) => other.listen(socketPath, resolve));
+    await new Promise<void>((resolve) => other.listen(served.socketPath, resolve));
     const run = await cli('status');
     other.close();
     expect(run).toMatchObject({ code: 1, out: '' });
@@ -211,7 +186,7 @@ describe('a receipt in a file', () => {
     ['alone', envelope],
     ['inside of the resource', { ...receipt, envelope }],
   ])('is shown when its envelope stands %s, without a word on its signature', async (_story, content) => {
-    const path = join(folder, 'r.json');
+    const path = join(served.folder, 'r.json');
     writeFileSync(path, JSON.stringify(content));
     const run = await cli(`receipt show ${path}`);
     expect(run.code).toBe(0);
@@ -221,11 +196,11 @@ describe('a receipt in a file', () => {
   });
 
   test('that nobody has signed is not valid; a file that is none is refused', async () => {
-    const [path, ca] = [join(folder, 'r.json'), join(folder, 'ca.crt')];
+    const [path, ca] = [join(served.folder, 'r.json'), join(served.folder, 'ca.crt')];
     writeFileSync(path, JSON.stringify(envelope));
     writeFileSync(ca, 'no certificate');
     expect(await cli(`receipt verify ${path} --ca ${ca}`)).toMatchObject({ code: 1, err: expect.stringContaining('input-invalid') });
-    expect(await cli(`receipt verify ${path} --ca ${folder}/none`)).toMatchObject({
+    expect(await cli(`receipt verify ${path} --ca ${served.folder}/none`)).toMatchObject({
       code: 1,
       err: expect.stringContaining('cannot be read'),
     });
@@ -266,7 +241,7 @@ describe('watching', () => {
     let polls = 0;
     const restarts: Promise<unknown>[] = [];
     const restart = async () => {
-      await opened[0]?.close();
+      await served.stop();
       await serve({ migration: () => Promise.resolve(done) });
     };
     await serve({
@@ -300,7 +275,7 @@ describe('watching', () => {
 
 describe('config check', () => {
   test('a good file is valid, and its settings can be seen with their defaults', async () => {
-    const path = join(folder, 'controller.yaml');
+    const path = join(served.folder, 'controller.yaml');
     writeFileSync(path, 'dataDir: /var/lib/plimsoll\nlisten: { address: 10.0.0.10, port: 7443 }\n');
     expect(await cli(`controller config check ${path}`)).toEqual({ code: 0, out: `${path} is valid.\n`, err: '' });
     expect(JSON.parse((await cli(`controller config check ${path} -o json`)).out)).toMatchObject({
@@ -310,7 +285,7 @@ describe('config check', () => {
   });
 
   test('a bad file is refused with file, line, column and key', async () => {
-    const path = join(folder, 'agent.yaml');
+    const path = join(served.folder, 'agent.yaml');
     writeFileSync(
       path,
       'hostId: host-a\ncontroler: https://10.0.0.10:7443\naddresses: { underlay: 10.0.0.1, protected: 10.79.0.1, interface: eth0 }\n',
@@ -318,7 +293,7 @@ describe('config check', () => {
     const run = await cli(`agent config check ${path}`);
     expect(run).toMatchObject({ code: 1, out: '' });
     expect(run.err).toContain(`${path}:2:1: controler: there is no such key: did you mean controller?`);
-    expect((await cli(`agent config check ${folder}/none.yaml`)).err).toContain('there is no such file');
+    expect((await cli(`agent config check ${served.folder}/none.yaml`)).err).toContain('there is no such file');
   });
 });
 

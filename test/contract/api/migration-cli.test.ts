@@ -1,41 +1,13 @@
-import { type Api, createApi } from '#controller/api/api.ts';
-import type { ControllerService } from '#controller/service.ts';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { until } from '#test/support/until.ts';
-import { createFakeService, type FakeService } from './fake-service.ts';
+
 import { copying } from './resources.ts';
-import { type CliOptions, type CliRun, runCli } from './run-cli.ts';
+
 import { measured, raised, steered, vmCheck } from './transfer-resources.ts';
+import { servedCli } from './served.ts';
 
-const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
-const opened: Api[] = [];
-let folder = '';
-let socketPath = '';
-
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'plimsoll-cli-'));
-  socketPath = join(folder, 'c.sock');
-});
-
-afterEach(async () => {
-  for (const api of opened.splice(0)) await api.close();
-  rmSync(folder, { recursive: true, force: true });
-});
-
-async function serve(replaced: Partial<ControllerService> = {}): Promise<FakeService> {
-  const service = createFakeService(replaced);
-  const api = await createApi(service, { log, version: '0.1.0' });
-  opened.push(api);
-  await api.listen({ path: socketPath });
-  return service;
-}
-
-function cli(line: string, options: CliOptions = {}): Promise<CliRun> {
-  return runCli(line.split(' '), { ...options, env: { PLIMSOLL_CONTROLLER: `unix:${socketPath}`, ...options.env } });
-}
+const served = servedCli();
+const { serve, cli } = served;
 
 test('every option of migrate reaches the controller; without any there is no wish', async () => {
   const service = await serve();
