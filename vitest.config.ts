@@ -12,6 +12,9 @@ const security = [
   'test/e2e/weaker-channels.test.ts',
 ];
 
+/** Suites of `npm run test:acceptance` alone, beside what it repeats of the end-to-end suites. */
+const acceptance = ['test/e2e/post-copy.test.ts', 'test/e2e/restartable.test.ts'];
+
 export default defineConfig({
   test: {
     projects: [
@@ -33,7 +36,17 @@ export default defineConfig({
           ...node,
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          exclude: security,
+          exclude: [...security, ...acceptance],
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          ...node,
+          name: 'acceptance',
+          include: acceptance,
           testTimeout: 300_000,
           hookTimeout: 300_000,
           fileParallelism: false,

@@ -6,7 +6,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { carried, nameOf, notCarried } from '#test/e2e/channel-profiles/combinations.ts';
 import { type Carriage, carry, goPlain, refuse, type Refused } from '#test/e2e/channel-profiles/measure.ts';
 import { printRows } from '#test/e2e/channel-profiles/rows.ts';
-import { type Cluster, startCluster } from '#test/e2e/cluster.ts';
+import { withBenchCluster } from '#bench/bench-cluster.ts';
+import type { Cluster } from '#test/e2e/cluster.ts';
 
 function say(text: string): void {
   process.stdout.write(`${text}\n`);
@@ -33,13 +34,10 @@ if (missing !== undefined) {
   say(`not run: ${missing}`);
   process.exitCode = 2;
 } else {
-  const cluster = await startCluster({ name: 'bench-channels', hosts: 2, guests: 1 });
-  try {
+  await withBenchCluster({ name: 'bench-channels', hosts: 2, guests: 1 }, async (cluster) => {
     await cluster.lab.guest('vm1').steer({ cpuPercent: 5, dirtyMbPerSecond: 2, diskWritesPerSecond: 5 });
     const holds = await measureAll(cluster);
     say(holds ? '\nNo marker in any channel, markers in plain text; packets as large as predicted.' : '\nNOT as promised: see the table.');
     if (!holds) process.exitCode = 1;
-  } finally {
-    await cluster.lab.down();
-  }
+  });
 }

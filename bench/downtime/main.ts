@@ -3,7 +3,8 @@
  * guest; and of one that writes much, whose downtime budget is kept or which stays where it is. As root: node bench/downtime/main.ts
  */
 import { type Column, table } from '#cli/table.ts';
-import { type Cluster, startCluster } from '#test/e2e/cluster.ts';
+import { withBenchCluster } from '#bench/bench-cluster.ts';
+import type { Cluster } from '#test/e2e/cluster.ts';
 import { medianOf, type Sample, sample } from './pairs.ts';
 
 const rate = '100mbit';
@@ -75,13 +76,10 @@ if (missing !== undefined) {
   say(`not run: ${missing}`);
   process.exitCode = 2;
 } else {
-  const cluster = await startCluster({ name: 'bench-downtime', hosts: 2, guests: 1, rate });
-  try {
+  await withBenchCluster({ name: 'bench-downtime', hosts: 2, guests: 1, rate }, async (cluster) => {
     const idle = await measureIdle(cluster);
     const busy = await measureHeavy(cluster);
     say(`\nat most ${addedMsMax} ms more: ${idle ? 'yes' : 'NO'}; budget of ${heavyBudgetMs} ms kept under load: ${busy ? 'yes' : 'NO'}`);
     if (!idle || !busy) process.exitCode = 1;
-  } finally {
-    await cluster.lab.down();
-  }
+  });
 }

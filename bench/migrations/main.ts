@@ -2,7 +2,8 @@
  * A guest that writes to its memory and its disk is moved by every method and option through IPsec, for real: what each cost, as the
  * hypervisor, a third host and a client saw it, and whether the guest is sound. As root: node bench/migrations/main.ts
  */
-import { type Cluster, startCluster } from '#test/e2e/cluster.ts';
+import { withBenchCluster } from '#bench/bench-cluster.ts';
+import type { Cluster } from '#test/e2e/cluster.ts';
 import { cases, refused } from './cases.ts';
 import { move, type Move, refuse, type Refusal } from './move.ts';
 import { printMoves, printRefusals } from './rows.ts';
@@ -33,13 +34,10 @@ if (missing !== undefined) {
   process.exitCode = 2;
 } else {
   const controllerConfig = { migration: { preset: 'must-move', allowPostCopy: true } } as const;
-  const cluster = await startCluster({ name: 'bench-moves', hosts: 3, guests: 1, guestMemoryMib: 128, controllerConfig });
-  try {
+  await withBenchCluster({ name: 'bench-moves', hosts: 3, guests: 1, guestMemoryMib: 128, controllerConfig }, async (cluster) => {
     await cluster.lab.guest('vm1').steer(load);
     const holds = await measureAll(cluster);
     say(holds ? '\nAll moved, every receipt valid, the guest sound after each.' : '\nNOT as promised: see the table.');
     if (!holds) process.exitCode = 1;
-  } finally {
-    await cluster.lab.down();
-  }
+  });
 }

@@ -1,11 +1,17 @@
 /**
  * What is predicted before the first byte against what happened, over a grid of memory size, dirty rate, link speed and method, each
- * migration for real through IPsec. As root: node bench/prediction/main.ts
+ * migration for real through IPsec. As root: node bench/prediction/main.ts [--record FILE]
  */
+import { appendFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
 import { type Column, table } from '#cli/table.ts';
-import { type Cluster, expectSound, hostOf, knownOn, otherHost, startCluster, untilOver } from '#test/e2e/cluster.ts';
+import { withBenchCluster } from '#bench/bench-cluster.ts';
+import { type Cluster, expectSound, hostOf, knownOn, otherHost, untilOver } from '#test/e2e/cluster.ts';
 import type { MigrationResource } from '#wire/api.ts';
-import { type Cell, cellsOf, memorySizesMib } from './grid.ts';
+import { type Cell, cellsOf, guests, methods } from './grid.ts';
+
+/** `--record`: each migration as the controller keeps it, a line of JSON each, the warm-ups too. */
+const { values: given } = parseArgs({ options: { record: { type: 'string' } } });
 
 const totalPercentMax = 10;
 const downtimePercentMax = 25;
@@ -30,6 +36,7 @@ async function migrate(cluster: Cluster, cell: Cell): Promise<Result> {
   const { request } = await cluster.client.migrate({ vm: guest.name, toHostId: otherHost(cluster, from), wish });
   const migration = await untilOver(cluster, request.migrationId);
   await expectSound(guest);
+  if (given.record !== undefined) await appendFile(given.record, `${JSON.stringify({ cell, migration })}\n`);
   return { cell, migration };
 }
 
@@ -60,7 +67,7 @@ function medianOf(values: readonly (number | null)[]): number | null {
 }
 
 const ms = (value: number | null | undefined): string => (typeof value === 'number' ? `${Math.round(value)}` : '-');
-const percent = (value: number | null): string => (value === null ? '-' : `${value >= 0 ? '+' : ''}${value.toFixed(0)} %`);
+const percent = (value: number | null): string => (value === null ? '-' : `${value >= 0 ? '+' : ''}${value.toFixed(1)} %`);
 const right = { align: 'right' } as const;
 
 const columns: readonly Column<Result>[] = [
@@ -78,10 +85,10 @@ const columns: readonly Column<Result>[] = [
 ];
 
 /** A controller that has just been installed has no history: a few migrations teach it its hosts, and are not counted. */
-async function measureSize(memoryMib: number): Promise<readonly Result[]> {
-  const cluster = await startCluster({ name: 'bench-predict', hosts: 2, guests: 1, guestMemoryMib: memoryMib, workingSetMib: 48 });
-  const results: Result[] = [];
-  try {
+function measureSize({ memoryMib, workingSetMib }: (typeof guests)[number]): Promise<readonly Result[]> {
+  const options = { name: 'bench-predict', hosts: 2, guests: 1, guestMemoryMib: memoryMib, workingSetMib } as const;
+  return withBenchCluster(options, async (cluster) => {
+    const results: Result[] = [];
     const cells = cellsOf(memoryMib);
     const first = cells.filter((_, index) => index % Math.ceil(cells.length / warmUps) === 0);
     for (const cell of first) await migrate(cluster, cell);
@@ -89,10 +96,8 @@ async function measureSize(memoryMib: number): Promise<readonly Result[]> {
       results.push(await migrate(cluster, cell));
       say(table(columns, results.slice(-1), '').split('\n').at(-1) ?? '');
     }
-  } finally {
-    await cluster.lab.down();
-  }
-  return results;
+    return results;
+  });
 }
 
 const missing = process.env['PLIMSOLL_LAB_MISSING'];
@@ -101,10 +106,14 @@ if (missing !== undefined) {
   process.exitCode = 2;
 } else {
   const results: Result[] = [];
-  for (const memoryMib of memorySizesMib) results.push(...(await measureSize(memoryMib)));
+  for (const guest of guests) results.push(...(await measureSize(guest)));
   const [total, downtime] = [medianOf(results.map(totalErrorOf)), medianOf(results.map(downtimeErrorOf))];
   say(`\n${table(columns, results, 'nothing was moved')}`);
   say(`\n${results.length} migrations; median absolute error: total time ${percent(total)}, downtime ${percent(downtime)}`);
+  for (const method of methods) {
+    const own = results.filter(({ cell }) => cell.method === method);
+    say(`  of ${method}: total time ${percent(medianOf(own.map(totalErrorOf)))}, downtime ${percent(medianOf(own.map(downtimeErrorOf)))}`);
+  }
   const holds = total !== null && total <= totalPercentMax && downtime !== null && downtime <= downtimePercentMax;
   say(holds ? 'Within 10 % and 25 %.' : 'NOT within 10 % and 25 %.');
   if (!holds || results.some(({ migration }) => migration.phase !== 'done')) process.exitCode = 1;

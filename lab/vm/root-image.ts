@@ -15,7 +15,7 @@ export const HOST_INITRAMFS = join(VM_CACHE, 'initramfs.cpio');
 
 const RELEASE = 'bookworm';
 const PACKAGES = [
-  'netbase kmod iproute2 nftables iputils-ping ethtool procps tcpdump iperf3 libvirt-daemon',
+  'netbase kmod iproute2 nftables iputils-ping fping ethtool procps tcpdump iperf3 libvirt-daemon',
   'libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 strongswan-charon strongswan-swanctl',
   'libstrongswan-standard-plugins libstrongswan-extra-plugins libcharon-extra-plugins',
 ].flatMap((line) => line.split(' '));

@@ -22,8 +22,14 @@ test('a run that is missing is no promise kept', () => {
 });
 
 test('half of the runs too slow breaks the promise; so do two of a hundred above 30 s', () => {
-  expect(judgeCampaign(complete((index) => (index % 10 < 6 ? { recoveryMs: 5_001 } : {}))).holds).toBe(false);
-  expect(judgeCampaign(complete((index) => (index < 4 ? { recoveryMs: 31_000 } : {}))).holds).toBe(false);
+  for (const figure of ['vmBackMs', 'afterFaultMs']) {
+    expect(judgeCampaign(complete((index) => (index % 10 < 6 ? { [figure]: 5_001 } : {}))).holds).toBe(false);
+    expect(judgeCampaign(complete((index) => (index < 4 ? { [figure]: 31_000 } : {}))).holds).toBe(false);
+  }
+});
+
+test('a migration that could be closed only after a long fault counts from the end of that fault', () => {
+  expect(judgeCampaign(complete((index) => (index < 10 ? { recoveryMs: 62_000, afterFaultMs: 2_000 } : {}))).holds).toBe(true);
 });
 
 test('nothing played proves nothing', () => {

@@ -56,7 +56,7 @@ const anyProgress: Arbitrary<Progress> = record({
 const plans: Arbitrary<TransferPlan> = record({
   method: constantFrom(...methods),
   ladder: shuffledSubarray([...exampleRungs]),
-  downtimeMsMax: oneof(integer({ min: 0, max: 2000 }), figure),
+  downtimeMsMax: oneof(integer({ min: 0, max: 100 }), integer({ min: 0, max: 2000 }), figure),
   downtimeMsBudget: oneof(integer({ min: 0, max: 4000 }), figure),
   allowPostCopy: boolean(),
   stopMsMax: oneof(integer({ min: 0, max: 60_000 }), figure),

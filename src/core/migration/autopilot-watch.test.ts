@@ -69,6 +69,14 @@ describe('a switch-over', () => {
     expect(state.nowMs).toBe(750 + 100_000);
   });
 
+  it('may be silent for as long as its limit lets the VM stand still', () => {
+    const longStop = inLastRound(examplePlan({ downtimeMsMax: 20_000 }, { downtimeMsBudget: 40_000 }));
+    const silent = (ms: number): readonly Partial<Progress>[] => times(ms / 250, () => stopped(2));
+    expect(feed(longStop, silent(27_000)).actions).toEqual([]);
+    expect(feed(longStop, silent(30_000)).actions).toMatchObject([{ kind: 'cancel-switch-over' }]);
+    expect(feed(inLastRound(), silent(11_000)).actions).toMatchObject([{ kind: 'cancel-switch-over' }]);
+  });
+
   it('that makes no progress is cancelled also when the hypervisor says nothing any more', () => {
     expect(
       feed(

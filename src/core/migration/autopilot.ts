@@ -35,6 +35,7 @@ import {
   wait,
 } from './autopilot-state.ts';
 import { figures, size, span } from './autopilot-words.ts';
+import { standstillAt } from './downtime-limit.ts';
 
 export { ladderOptions } from './autopilot-ladder.ts';
 export type { PilotAction, PilotLimits, PilotState, PilotStep } from './autopilot-state.ts';
@@ -146,12 +147,11 @@ function noteQuiet(state: PilotState, consequence: string): PilotStep {
 
 /** A switch-over into a black hole stays stopped until it is cancelled; then the VM ran again within 0.3 s (measured). */
 function watchSwitchOver(state: PilotState): PilotStep | null {
-  const { readings, options, policy, limits, stopMsAccepted } = state;
+  const { readings, options, policy, stopMsAccepted } = state;
   if (readings.stage !== 'stopped' && !stopsTheVm(options)) return null;
   // A hypervisor that took the order to go post-copy may have handed over by now, and says so with its next reading.
   if (state.asked?.kind === 'post-copy' && (!readings.isFresh || readings.timeMs - state.asked.atMs < settleMs)) return wait(state);
-  // A saved image is read and written at both ends while nothing is sent.
-  const quietMsMax = options.method === 'save-restore' ? limits.noProgressMsMax : policy.switchOverMsMax;
+  const quietMsMax = switchOverQuietMsMax(state);
   const quietMs = quietMsOf(state);
   const left = readings.remainingBytes === null ? '' : ` with ${size(readings.remainingBytes)} to go`;
   if (quietMs >= quietMsMax) {
@@ -164,6 +164,15 @@ function watchSwitchOver(state: PilotState): PilotStep | null {
   const accepted = `${span(stopMsAccepted)} were accepted`;
   const message = `the VM was stopped for ${span(stoppedMs)}, ${accepted}${left}: it is brought back on its source`;
   return ended(state, 'cancel-switch-over', { code: 'downtime-budget', message });
+}
+
+/**
+ * A saved image is read and written at both ends while nothing is sent. And what is left of a pre-copy QEMU sends under its big lock, so
+ * that nothing is heard of it for as long as the limit lets the VM stand still.
+ */
+function switchOverQuietMsMax({ options, policy, limits }: PilotState): number {
+  if (options.method === 'save-restore') return limits.noProgressMsMax;
+  return stopsTheVm(options) ? policy.switchOverMsMax : Math.max(policy.switchOverMsMax, standstillAt(options.downtimeMsMax));
 }
 
 function watchRestart(state: PilotState): PilotStep | null {

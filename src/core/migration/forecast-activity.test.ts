@@ -66,6 +66,17 @@ describe('two looks at the memory', () => {
     expect(activityFrom({ forMs: 0, bytes: 1 }, { forMs: -1, bytes: 1 })).toEqual({ dirtyBytesPerSecond: 0, workingSetBytes: 0 });
   });
 
+  it('of few sampled pages tell a small set from chance only where it is plain', () => {
+    const grain = 2 * mebibyte;
+    const hits = (short: number, long: number) =>
+      activityFrom({ forMs: 1000, bytes: short * grain }, { forMs: 4000, bytes: long * grain }, 128 * mebibyte, grain);
+    // As much in 1 s as in 4 s, but of 4 hits: by chance. Of 40: a set that is written at once.
+    expect(hits(2, 2)).toMatchObject({ workingSetBytes: 128 * mebibyte });
+    expect(hits(2, 2).dirtyBytesPerSecond / grain).toBeCloseTo(0.8, 2);
+    expect(hits(20, 20).workingSetBytes).toBeCloseTo(20 * grain, 0);
+    expect(hits(4, 16).dirtyBytesPerSecond / grain).toBeCloseTo(4, 1);
+  });
+
   it('change a little when they change a little', () => {
     const exact = activityFrom(look(1000, 100, 50), look(3000, 100, 50));
     for (const [one, other] of [

@@ -34,6 +34,8 @@ export interface MemoryLook {
 const memoryBytesMax = 2 ** 60;
 /** In units of the shorter look: below this a fit cannot be told from W without end, above it not from a set written at once. */
 const fitMin = 1e-3;
+/** Standard deviations that a normal distribution exceeds, on one side, in one case of ten. */
+const oneInTen = 1.28;
 const fitMax = 20;
 
 export function loadOf(memoryBytes: number, activity: MemoryActivity): MemoryLoad {
@@ -59,24 +61,40 @@ export function dirtiedBytes(load: MemoryLoad, seconds: number, share = 1): numb
  * W) as d / W grows, follows d / W by bisection. Where the looks cannot tell, the answer is the worse one for a migration:
  * growth in proportion to time gives a set as large as `usedBytes` (where that is not known, 1000 times the shorter look). Bounding the
  * set by eight times what was found changed no verdict on whether a pre-copy ends, and made no total better by more than 1 %.
- * A look of less than 1 ms is no look. Looks that contradict the formula, such as a longer one that found less, are taken as its nearest case.
+ * `grainBytes` is what one sampled page stands for: looks that found few of them scatter, and a longer one that by chance found little more
+ * must not pass for a small set, which would make a forecast far too short. So a set smaller than `usedBytes` is taken only where chance
+ * alone would show it in one case of ten. A look of less than 1 ms is no look. Looks that contradict the formula, such as a longer one that found less, are taken as its nearest case.
  */
 export function activityFrom(
   one: MemoryLook,
   other: MemoryLook,
   usedBytes: number | null = null,
+  grainBytes = 0,
 ): Pick<MemoryActivity, 'dirtyBytesPerSecond' | 'workingSetBytes'> {
   const looks = [one, other].filter((look) => look.forMs >= 1 && Number.isFinite(look.forMs)).toSorted((a, b) => a.forMs - b.forMs);
   const [short, long = short] = looks;
   if (short === undefined || long === undefined) return { dirtyBytesPerSecond: 0, workingSetBytes: 0 };
   const bound = usedBytes === null ? memoryBytesMax : amount(usedBytes, memoryBytesMax);
-  const fit = fitOf(short, long);
+  const fit = showsSet(short, long, grainBytes) ? fitOf(short, long) : fitMin;
   // Of both looks together, so that noise in one of them counts less.
   const shares = [short, long].map((look) => -Math.expm1((-fit * look.forMs) / short.forMs));
   const found = amount(short.bytes, bound) + amount(long.bytes, bound);
   const fitted = found / sum(shares);
   const inOneSecond = fitted * -Math.expm1((-fit * 1000) / short.forMs);
   return { dirtyBytesPerSecond: Math.min(bound, inOneSecond), workingSetBytes: Math.min(bound, fitted) };
+}
+
+/**
+ * Whether the shorter look has more of the hits than its share of the time explains. Hits of memory that is written on and on fall to
+ * the two looks as a binomial distribution has it; by its normal approximation, with the correction for whole numbers.
+ */
+function showsSet(short: MemoryLook, long: MemoryLook, grainBytes: number): boolean {
+  const grain = amount(grainBytes, memoryBytesMax);
+  if (grain < 1 || long.forMs === short.forMs) return true;
+  const hits = (amount(short.bytes, memoryBytesMax) + amount(long.bytes, memoryBytesMax)) / grain;
+  const share = short.forMs / (short.forMs + long.forMs);
+  const scatter = Math.sqrt(hits * share * (1 - share));
+  return amount(short.bytes, memoryBytesMax) / grain - 0.5 - hits * share > oneInTen * scatter;
 }
 
 /** d / W in units of one per length of the shorter look. */

@@ -17,6 +17,8 @@ const kibibyte = 1024;
 /** QEMU takes 1 to 60 s. */
 const secondsMax = 60;
 const pollMs = 100;
+/** DIRTYRATE_DEFAULT_SAMPLE_PAGES: 512 of each GiB. */
+const grainBytes = 2 * mebibyte;
 /** Beyond the time that was asked for; QEMU hashes the sampled pages twice. */
 const answerDeadlineMs = 10_000;
 
@@ -44,7 +46,7 @@ export async function lookAtMemory(
     measuredAtMs: Date.now(),
     measuredForMs: short.forMs + (long === 0 ? 0 : longer.forMs),
     usedBytes,
-    ...activityFrom(short, longer, bound),
+    ...activityFrom(short, longer, bound, grainBytes),
   };
 }
 

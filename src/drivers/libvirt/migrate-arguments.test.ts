@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import type { TransferOptions } from '#core/model/method.ts';
 
-import { migrateArguments, xbzrleCacheBytes } from './migrate-arguments.ts';
+import { migrateArguments, toldDowntimeMs, xbzrleCacheBytes } from './migrate-arguments.ts';
 
 const domain = { name: 'web', uuid: '466b12ad-41d1-465c-a339-b802545650a3', id: 3 };
 const mebibyte = 1024 * 1024;
@@ -101,6 +101,19 @@ describe('the arguments of a migration', () => {
         for (const streams of [1, 2]) expect(args({ method, compression, streams }).flags & tunnelled).toBe(0);
       }
     }
+  });
+});
+
+describe('the downtime limit that QEMU is told', () => {
+  const told = (method: TransferOptions['method'], downtimeMsMax: number): number => toldDowntimeMs({ ...plain, method, downtimeMsMax });
+
+  it('is small for a VM that stands still anyway, so that its transfer can be watched and cancelled', () => {
+    expect(told('stop-and-copy', 85_000)).toBe(300);
+    expect(told('stop-and-copy', 100)).toBe(100);
+  });
+
+  it('is that of the plan for one that runs', () => {
+    for (const method of ['pre-copy', 'hybrid', 'post-copy'] as const) expect(told(method, 20_000)).toBe(20_000);
   });
 });
 

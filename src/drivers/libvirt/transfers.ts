@@ -11,7 +11,7 @@ import { LibvirtError } from './errors.ts';
 import { abortJobFlag, maxSpeedFlag, pausedReason, domainState, statsFlag, uncappedMebibytesPerSecond } from './flags.ts';
 import { stageOf } from './job-stats.ts';
 import type { Link } from './link.ts';
-import { migrateArguments, toMebibytesPerSecond } from './migrate-arguments.ts';
+import { migrateArguments, toldDowntimeMs, toMebibytesPerSecond } from './migrate-arguments.ts';
 import { MigrationRun, type LongJob, type MigrationForward, type MigrationRunOptions } from './migration-run.ts';
 import { toPlimsollError } from './refusals.ts';
 import type { DomainRef } from './values.ts';
@@ -109,7 +109,7 @@ export class LibvirtTransfers {
 
   /** QEMU and libvirt keep both values until they are set again, so they are in force from the first iteration on. */
   async #setLimits(watch: LibvirtClient, domain: DomainRef, { options }: MigrateRequest, wait: Wait): Promise<void> {
-    await watch.migrateSetMaxDowntime(domain, options.downtimeMsMax, wait).catch(unlessUnsupported);
+    await watch.migrateSetMaxDowntime(domain, toldDowntimeMs(options), wait).catch(unlessUnsupported);
     if (options.bandwidthBytesPerSecond > 0) return;
     await watch.migrateSetMaxSpeed(domain, uncappedMebibytesPerSecond, 0, wait).catch(unlessUnsupported);
   }
