@@ -13,10 +13,12 @@ const security = [
 ];
 
 /** Suites of `npm run test:acceptance` alone, beside what it repeats of the end-to-end suites. */
-const acceptance = ['test/e2e/post-copy.test.ts', 'test/e2e/restartable.test.ts'];
+const acceptance = ['test/e2e/dead-switch-over.test.ts', 'test/e2e/post-copy.test.ts', 'test/e2e/restartable.test.ts'];
 
 export default defineConfig({
   test: {
+    // Suites that talk to daemons wait for most of their time.
+    maxWorkers: 3,
     projects: [
       // Pure and in-process: runs anywhere, without root.
       {

@@ -1,7 +1,9 @@
 /** The lab for tests, benches and the demo. */
 export { labUp } from './up.ts';
 export type { UpControl } from './up.ts';
-export { Lab, LabClient, LabGuest, LabHost, openLab } from './lab.ts';
+export { Lab, LabHost, openLab } from './lab.ts';
+export { LabClient } from './lab-client.ts';
+export { LabGuest } from './lab-guest.ts';
 export type { Capture } from './capture.ts';
 export type { GuestBeats, ProbeGap, ProbeReport, Steering } from './client/protocol.ts';
 export type { DiskLog } from './disk-log.ts';

@@ -1,24 +1,15 @@
 import { findCgroupRoots, unifiedGroup } from './cgroup.ts';
 import type { CgroupRoots } from './cgroup.ts';
-import { changeRate } from './network.ts';
-import { placementOf } from './placement.ts';
-import { startCapture } from './capture.ts';
-import type { Capture } from './capture.ts';
-import { callClient } from './client/connection.ts';
-import type { GuestBeats, ProbeReport, Steering } from './client/protocol.ts';
-import { readDiskLog } from './disk-log.ts';
-import type { DiskLog } from './disk-log.ts';
-import { removeLab } from './down.ts';
 import { LabError } from './errors.ts';
-import { clientSocket, controllerSocket, diskPath, hostDirectory, layoutOf, libvirtSocket, viciSocket } from './layout.ts';
+import { LabHandle } from './lab-handle.ts';
+import { controllerSocket, hostDirectory, libvirtSocket, viciSocket } from './layout.ts';
 import type { Layout } from './layout.ts';
 import type { Machine } from './machine.ts';
 import { hostMachine, infrastructureMachine } from './machines.ts';
+import { changeRate } from './network.ts';
 import type { RunOptions, RunResult } from './process.ts';
 import { readRecord } from './record.ts';
-import type { GuestRecord, HostRecord, LabRecord } from './record.ts';
-import { scanCapture } from './scan.ts';
-import type { ScanResult } from './scan.ts';
+import type { HostRecord, LabRecord } from './record.ts';
 import type { ServiceStatus } from './supervisor.ts';
 import { runningGuests, virsh } from './virsh.ts';
 
@@ -91,142 +82,25 @@ export class LabHost {
   }
 }
 
-/** A guest of the lab, as the outside client reaches it. */
-export class LabGuest {
-  readonly name: string;
-  readonly uuid: string;
-  readonly address: string;
-  /** The secret in every page of its working set. */
-  readonly marker: string;
-  readonly firstHost: string;
-  readonly #lab: Layout;
-
-  constructor(lab: Layout, record: GuestRecord) {
-    this.#lab = lab;
-    this.name = record.name;
-    this.uuid = record.uuid;
-    this.address = record.address;
-    this.marker = record.marker;
-    this.firstHost = record.firstHost;
-  }
-
-  /** Sets the load from now on; what is not named stays. Returns what the guest confirmed. */
-  steer(wanted: Partial<Steering>): Promise<Steering> {
-    return callClient(clientSocket(this.#lab), 'steer', { address: this.address, ...wanted });
-  }
-
-  /** @returns undefined before the first beat. */
-  async beats(): Promise<GuestBeats | undefined> {
-    const all = await callClient(clientSocket(this.#lab), 'beats', {});
-    return all.find((b) => b.guest === this.name);
-  }
-
-  /** Begins to measure downtime from outside with an echo every `intervalMs` (default 5). */
-  async startProbe(intervalMs = 5): Promise<void> {
-    await callClient(clientSocket(this.#lab), 'startProbe', { guest: this.name, address: this.address, intervalMs });
-  }
-
-  probe(): Promise<ProbeReport> {
-    return callClient(clientSocket(this.#lab), 'probe', { guest: this.name });
-  }
-
-  stopProbe(): Promise<ProbeReport> {
-    return callClient(clientSocket(this.#lab), 'stopProbe', { guest: this.name });
-  }
-
-  diskLog(): Promise<DiskLog> {
-    return readDiskLog(diskPath(this.#lab, this.name), this.name);
-  }
-}
-
-export class LabClient {
-  readonly socketPath: string;
-
-  constructor(lab: Layout) {
-    this.socketPath = clientSocket(lab);
-  }
-
-  beats(): Promise<readonly GuestBeats[]> {
-    return callClient(this.socketPath, 'beats', {});
-  }
-
-  /** Starts the counters and the largest gap anew, for one guest or all. */
-  async reset(guest?: string): Promise<void> {
-    await callClient(this.socketPath, 'reset', guest === undefined ? {} : { guest });
-  }
-}
-
-/** A lab that is up. Handles keep nothing open: several processes may use the same lab. */
-export class Lab {
-  readonly name: string;
-  readonly record: LabRecord;
+/** A lab of namespaces that is up. */
+export class Lab extends LabHandle<LabHost> {
   readonly hosts: readonly LabHost[];
-  readonly guests: readonly LabGuest[];
-  readonly client: LabClient;
-  /** The machine the controller runs on; its service is 'controller'. */
-  readonly ctl: Machine;
   readonly storage: Machine;
-  /** The machine with the bridge `br0` between the hosts, and the captures: whoever is on it is on the wire. */
-  readonly switch: Machine;
-  readonly #layout: Layout;
 
   constructor(roots: CgroupRoots, record: LabRecord) {
-    const layout = layoutOf(record.name, record.index);
-    this.name = record.name;
-    this.record = record;
-    this.hosts = record.hosts.map((h) => new LabHost(roots, layout, h));
-    this.guests = record.guests.map((g) => new LabGuest(layout, g));
-    this.client = new LabClient(layout);
-    this.ctl = infrastructureMachine(roots, layout, 'ctl');
-    this.storage = infrastructureMachine(roots, layout, 'storage');
-    this.switch = infrastructureMachine(roots, layout, 'switch');
-    this.#layout = layout;
+    super(roots, record);
+    this.hosts = record.hosts.map((h) => new LabHost(roots, this.layout, h));
+    this.storage = infrastructureMachine(roots, this.layout, 'storage');
   }
 
   /** The controller's Unix socket for operators; undefined in a lab without Plimsoll. */
   get controllerSocket(): string | undefined {
-    return this.record.options.plimsoll ? controllerSocket(this.#layout) : undefined;
-  }
-
-  host(name: string): LabHost {
-    const host = this.hosts.find((h) => h.name === name);
-    if (host !== undefined) return host;
-    const known = this.hosts.map((h) => h.name).join(', ');
-    throw new LabError('lab-unknown-host', `lab '${this.name}' has no host '${name}': its hosts are ${known}`);
-  }
-
-  guest(name: string): LabGuest {
-    const guest = this.guests.find((g) => g.name === name);
-    if (guest !== undefined) return guest;
-    const known = this.guests.map((g) => g.name).join(', ') || 'none';
-    throw new LabError('lab-unknown-guest', `lab '${this.name}' has no guest '${name}': its guests are ${known}`);
-  }
-
-  /** Hosts on which each guest runs, by the word of the daemons; a host that does not answer has none. */
-  placement(): Promise<Record<string, string[]>> {
-    return placementOf(this.hosts, this.guests);
-  }
-
-  startCapture(name = 'capture', signal?: AbortSignal): Promise<Capture> {
-    return startCapture(this.#layout, this.switch, name, signal);
-  }
-
-  /** Looks for every guest's marker in a capture and counts its packets. */
-  scan(file: string, signal?: AbortSignal): Promise<ScanResult> {
-    return scanCapture(
-      file,
-      this.guests.map((g) => g.marker),
-      signal,
-    );
+    return this.record.options.plimsoll ? controllerSocket(this.layout) : undefined;
   }
 
   /** Another speed for each link between the hosts from now on, such as `100mbit`. */
   setRate(rate: string): Promise<void> {
-    return changeRate(this.#layout, this.record.hosts, rate);
-  }
-
-  down(): Promise<void> {
-    return removeLab(this.name);
+    return changeRate(this.layout, this.record.hosts, rate);
   }
 }
 

@@ -6,6 +6,7 @@ import { appendFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { type Column, table } from '#cli/table.ts';
 import { withBenchCluster } from '#bench/bench-cluster.ts';
+import { waitFor } from '#lab/api.ts';
 import { type Cluster, expectSound, hostOf, knownOn, otherHost, untilOver } from '#test/e2e/cluster.ts';
 import type { MigrationResource } from '#wire/api.ts';
 import { type Cell, cellsOf, guests, methods } from './grid.ts';
@@ -16,6 +17,12 @@ const { values: given } = parseArgs({ options: { record: { type: 'string' } } })
 const totalPercentMax = 10;
 const downtimePercentMax = 25;
 const warmUps = 3;
+/**
+ * The source's agent keeps the newest 20 s of its looks at a VM's memory. A load that was changed a moment ago, on a host that the VM has
+ * come to a moment ago, cannot be known; after this it is: up to 5 s until the agent finds the VM, or ends a turn that began before the
+ * change, and four turns of 5 s and a little, with a second of pause after each.
+ */
+const lookedAtMs = 35_000;
 
 interface Result {
   readonly cell: Cell;
@@ -26,12 +33,20 @@ function say(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
+/** Until the agent can have looked at nothing but this load. */
+async function untilLookedAt(cell: Cell): Promise<void> {
+  const deadlineMs = performance.now() + lookedAtMs;
+  const what = `the looks at ${cell.dirtyMbPerSecond} MiB/s`;
+  await waitFor(() => performance.now() >= deadlineMs, { what, timeoutMs: 2 * lookedAtMs, intervalMs: 250 });
+}
+
 async function migrate(cluster: Cluster, cell: Cell): Promise<Result> {
   const guest = cluster.lab.guest('vm1');
   await cluster.lab.setRate(cell.rate);
   await guest.steer({ dirtyMbPerSecond: cell.dirtyMbPerSecond, diskWritesPerSecond: 2 });
   const from = await hostOf(cluster, guest.name);
   await knownOn(cluster, guest.name, from);
+  await untilLookedAt(cell);
   const wish = { method: cell.method, downtimeMsMax: cell.method === 'pre-copy' ? 500 : 120_000 } as const;
   const { request } = await cluster.client.migrate({ vm: guest.name, toHostId: otherHost(cluster, from), wish });
   const migration = await untilOver(cluster, request.migrationId);

@@ -1,58 +1,28 @@
 /* What an init does, and no more: mounts, modules, network, settings. No shell is needed, so the image stays small. */
 #define _GNU_SOURCE
+#include "early.h"
 #include "workload.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
-#include <fcntl.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
-
-static void mount_at(const char *type, const char *path) {
-  mkdir(path, 0755);
-  if (mount(type, path, type, 0, NULL) != 0) perror(path);
-}
-
-static int only_modules(const struct dirent *e) { return strstr(e->d_name, ".ko") != NULL; }
-
-/* The image names them in load order: 00-virtio.ko, 01-... */
-static void load_modules(void) {
-  struct dirent **names;
-  int count = scandir("/modules", &names, only_modules, alphasort);
-  for (int i = 0; i < count; i++) {
-    char path[300];
-    snprintf(path, sizeof path, "/modules/%s", names[i]->d_name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || syscall(SYS_finit_module, fd, "", 0) != 0) perror(path);
-    if (fd >= 0) close(fd);
-  }
-}
 
 static void set_text(char *to, size_t size, const char *from) { snprintf(to, size, "%s", from); }
 
-static void read_settings(void) {
-  char line[2048] = "";
-  FILE *f = fopen("/proc/cmdline", "re");
-  if (!f || !fgets(line, sizeof line, f)) perror("/proc/cmdline");
-  if (f) fclose(f);
-  for (char *save = NULL, *word = strtok_r(line, " \n", &save); word; word = strtok_r(NULL, " \n", &save)) {
-    char *value = strchr(word, '=');
-    if (!value || strncmp(word, "plimsoll.", 9)) continue;
-    *value++ = 0;
-    if (!strcmp(word, "plimsoll.name")) set_text(settings.name, sizeof settings.name, value);
-    else if (!strcmp(word, "plimsoll.ip")) set_text(settings.ip, sizeof settings.ip, value);
-    else if (!strcmp(word, "plimsoll.collector")) set_text(settings.collector, sizeof settings.collector, value);
-    else if (!strcmp(word, "plimsoll.marker")) set_text(settings.marker, sizeof settings.marker, value);
-    else if (!strcmp(word, "plimsoll.workingset")) settings.working_set_mib = (unsigned)strtoul(value, NULL, 10);
-  }
+static void take_setting(char *word) {
+  char *value = strchr(word, '=');
+  if (!value || strncmp(word, "plimsoll.", 9)) return;
+  *value++ = 0;
+  if (!strcmp(word, "plimsoll.name")) set_text(settings.name, sizeof settings.name, value);
+  else if (!strcmp(word, "plimsoll.ip")) set_text(settings.ip, sizeof settings.ip, value);
+  else if (!strcmp(word, "plimsoll.collector")) set_text(settings.collector, sizeof settings.collector, value);
+  else if (!strcmp(word, "plimsoll.marker")) set_text(settings.marker, sizeof settings.marker, value);
+  else if (!strcmp(word, "plimsoll.workingset")) settings.working_set_mib = (unsigned)strtoul(value, NULL, 10);
 }
 
 static void set_address(int fd, unsigned long request, const char *ip) {
@@ -73,10 +43,8 @@ static void link_up(int fd, const char *name) {
 }
 
 void boot(void) {
-  mount_at("devtmpfs", "/dev");
-  mount_at("proc", "/proc");
-  mount_at("sysfs", "/sys");
-  read_settings();
+  mount_kernel_folders();
+  each_boot_word(take_setting);
   load_modules();
   int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   link_up(fd, "lo");

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:f
 import { basename, join } from 'node:path';
 import { LabError } from '#lab/errors.ts';
 import { CACHE, CHECKOUT } from '#lab/layout.ts';
+import { EARLY, FLAGS, cFiles } from '#lab/native.ts';
 import type { BuildOptions } from '#lab/native.ts';
 import { must, run } from '#lab/process.ts';
 import { hashOf, stampMatches, writeStamp } from '#lab/stamp.ts';
@@ -84,14 +85,14 @@ export async function initramfs(kernel: string, init: string): Promise<Buffer> {
 }
 
 async function compileWorkload(output: string, signal?: AbortSignal): Promise<void> {
-  const sources = (await readdir(SOURCES)).filter((name) => name.endsWith('.c')).map((name) => join(SOURCES, name));
-  await must(['gcc', '-std=gnu11', '-O2', '-Wall', '-Wextra', '-static', '-pthread', '-o', output, ...sources], { signal });
+  const sources = [...(await cFiles(EARLY)), ...(await cFiles(SOURCES))];
+  await must(['gcc', ...FLAGS, '-static', '-pthread', '-I', EARLY, '-o', output, ...sources], { signal });
 }
 
 /** Makes the guests' kernel and initramfs in the checkout's cache, when they are missing or a source changed. */
 export async function ensureGuestImage(options: BuildOptions): Promise<void> {
   const stamp = join(FOLDER, 'stamp');
-  const hash = await hashOf([SOURCES], '1');
+  const hash = await hashOf([SOURCES, EARLY], '1');
   if ((await stampMatches(stamp, hash)) && existsSync(GUEST_KERNEL) && existsSync(GUEST_INITRAMFS)) return;
   await mkdir(FOLDER, { recursive: true });
   const kernel = await ensureKernel(options);

@@ -65,8 +65,8 @@ class Agent {
   }
 
   async keepWatch(signal: AbortSignal): Promise<void> {
-    const { inherited, trust, images, lease } = this.#rooms;
-    await Promise.all([inherited.keep(signal), trust.keep(signal), images.keep(signal), lease.keep(signal)]);
+    const { inherited, trust, images, lease, memoryWatch } = this.#rooms;
+    await Promise.all([inherited.keep(signal), trust.keep(signal), images.keep(signal), lease.keep(signal), memoryWatch.keep(signal)]);
   }
 
   async keepLine(signal: AbortSignal): Promise<void> {

@@ -84,6 +84,13 @@ describe('what a host is asked before a VM comes to it, or leaves it', () => {
     });
   });
 
+  it('where a VM is answers for the locks too that are named', async () => {
+    const { table } = await newTable();
+    expect(await table.run('vm.find', { vmId }, going)).not.toHaveProperty('held');
+    const leases = [{ lockspace: 'locks', key: 'web1', path: '/srv' }];
+    expect(await table.run('vm.find', { vmId, leases }, going)).toMatchObject({ vm: { vmId }, held: [true] });
+  });
+
   it('about what witnesses see is answered too', async () => {
     const { table } = await newTable();
     const watch = { watchId: 'w1', address: '10.9.0.5', intervalMs: 5 };

@@ -1,3 +1,4 @@
+import { migrationAddress } from '#core/channel/profiles.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import type { HostId } from '#core/model/host.ts';
 import type { Hypervisor } from '#core/ports.ts';
@@ -21,7 +22,7 @@ export function commandTable(parts: AgentParts, rooms: AgentRooms, hostId: HostI
     ...vmHandlers(parts, rooms, hostId),
     ...witnessHandlers(rooms),
     ...channelHandlers(parts, rooms),
-    ...transferHandlers(rooms),
+    ...transferHandlers(parts, rooms),
     ...leaseHandlers(rooms),
     ...imageHandlers(rooms),
   };
@@ -30,19 +31,24 @@ export function commandTable(parts: AgentParts, rooms: AgentRooms, hostId: HostI
 
 type HandlersOf<Family extends string> = Pick<Handlers, Extract<CommandName, `${Family}.${string}`>>;
 
-function vmHandlers(parts: AgentParts, { gate, sampler, images, lease }: AgentRooms, hostId: HostId): HandlersOf<'vm' | 'ticket'> {
+function vmHandlers(
+  parts: AgentParts,
+  { gate, sampler, images, lease, memoryWatch }: AgentRooms,
+  hostId: HostId,
+): HandlersOf<'vm' | 'ticket'> {
   const { hypervisor, clock } = parts;
   return {
-    'vm.find': async ({ vmId }, signal) => {
+    'vm.find': async ({ vmId, leases }, signal) => {
       const image = await images.standing(vmId);
-      return { vm: await hypervisor.findVm(vmId, signal), image };
+      const [vm, held] = await Promise.all([hypervisor.findVm(vmId, signal), leases && hypervisor.leasesHeld(leases, signal)]);
+      return { vm, image, ...(held && { held: [...held] }) };
     },
     'vm.describe': async ({ vmId }, signal) => hypervisor.define(vmId, signal),
     'vm.offer': async (args, signal) => ({ offer: await hostOffer(parts, hostId, sampler.newest, args, signal) }),
     'vm.method-faults': async ({ options }, signal) => ({
       faults: await Promise.all(options.map((one) => hypervisor.methodFault(one, signal))),
     }),
-    'vm.measure': async ({ vmId, durationMs }, signal) => ({ activity: await hypervisor.measureMemory(vmId, durationMs, signal) }),
+    'vm.measure': async ({ vmId, durationMs }, signal) => ({ activity: await memoryWatch.activity(vmId, durationMs, signal) }),
     'vm.cost': async ({ vmId }, signal) => ({ cost: await parts.costMeter.read(vmId, signal) }),
     'vm.start': (args, signal) => done(lease.start(args, signal)),
     'vm.resume': ({ vmId, vmEpoch }, signal) => {
@@ -102,12 +108,16 @@ function channelHandlers(parts: AgentParts, rooms: AgentRooms): HandlersOf<'chan
   };
 }
 
-function transferHandlers({ gate, transfers, inherited }: AgentRooms): HandlersOf<'transfer'> {
+function transferHandlers({ hypervisor }: AgentParts, { gate, transfers, inherited }: AgentRooms): HandlersOf<'transfer'> {
   return {
     'transfer.start': async (args, signal) => ({ reading: await transfers.start(args, signal) }),
     'transfer.recover': (args, signal) => {
       gate.admitVmOrder(args.vmId, args.vmEpoch);
       return done(transfers.recover(args, signal));
+    },
+    'transfer.part': async ({ vmId, vmEpoch, peer }, signal) => {
+      gate.admitVmOrder(vmId, vmEpoch);
+      return { ended: await hypervisor.partFromPeer(vmId, migrationAddress(peer.profile, peer.addresses), signal) };
     },
     'transfer.status': async ({ migrationId }) => {
       const status = transfers.status(migrationId);

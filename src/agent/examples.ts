@@ -1,6 +1,7 @@
 /** Values for the agent's own tests. */
 import { encodeBase64 } from '#core/access/base64.ts';
 import { preAuthenticationEncoding, ticketPayloadType } from '#core/access/envelope.ts';
+import { exampleSa } from '#core/channel/examples.ts';
 import type { ChannelProfile, SecurityAssociation } from '#core/model/channel.ts';
 import { defaultProfile, pilotPolicyOf } from '#core/model/policy.ts';
 import type { TransferPlan } from '#core/model/forecast.ts';
@@ -95,28 +96,7 @@ export function progressOf(changes: Partial<Progress> = {}): Progress {
 }
 
 export function association(changes: Partial<SecurityAssociation> = {}): SecurityAssociation {
-  return {
-    peerHostId: 'b',
-    ikeUniqueId: '1',
-    childUniqueId: '1',
-    protocol: 'esp',
-    state: 'installed',
-    mode: 'tunnel',
-    udpEncapsulated: true,
-    encryption: 'AES_GCM_16-256',
-    integrity: null,
-    keyExchange: 'ECP_384',
-    extendedSequenceNumbers: false,
-    spiIn: 'bb',
-    spiOut: 'aa',
-    bytesIn: 0,
-    bytesOut: 0,
-    packetsIn: 0,
-    packetsOut: 0,
-    outer: null,
-    replaced: [],
-    ...changes,
-  };
+  return exampleSa({ udpEncapsulated: true, extendedSequenceNumbers: false, spiIn: 'bb', spiOut: 'aa', ...changes });
 }
 
 /** The SA that follows `sa` by a rekey. */

@@ -58,19 +58,20 @@ export class FakeHypervisor implements Hypervisor {
     await this.changing;
     if (this.changeFault) throw this.changeFault;
   };
+  partFromPeer: Hypervisor['partFromPeer'] = async (_vmId, peerAddress) => {
+    this.done.push(`part from ${peerAddress}`);
+    return 1;
+  };
   methodFault = async (options: TransferOptions) => this.faultOf(options);
-  measureMemory = async (_vmId: string, measuredForMs: number) => ({
-    measuredAtMs: 10,
-    measuredForMs,
-    usedBytes: 2 ** 29,
-    dirtyBytesPerSecond: 2 ** 20,
-    workingSetBytes: 2 ** 24,
-  });
+  /** One that writes 1 MiB/s on and on. */
+  lookAtMemory: Hypervisor['lookAtMemory'] = async (_vmId, forMs) => ({ forMs, bytes: (forMs / 1000) * 2 ** 20 });
+  memoryInUse: Hypervisor['memoryInUse'] = async () => ({ usedBytes: 2 ** 29, boundBytes: 2 ** 29, grainBytes: 0 });
   define = async () => ({ definition: vmDefinition, text: '<domain/>' });
   offerFor = async () => {
     if (this.fault) throw this.fault;
     return this.offer;
   };
+  leasesHeld: Hypervisor['leasesHeld'] = async (leases) => leases.map(() => this.vm?.state === 'running');
   overheadCpuSeconds = () => Promise.resolve(null);
   abortJob = async () => void this.done.push('abort-job');
   resume = async () => void this.done.push('resume');

@@ -212,6 +212,14 @@ describe('a post-copy that failed', () => {
     expect(source.transfers.status('m1')).toMatchObject({ kind: 'failed', refusal: { code: 'post-copy-broken' } });
   });
 
+  it('is parted from its peer on the destination: the connection from the address inside the channel is ended', async () => {
+    const destination = await inPieces();
+    const part = { vmId, vmEpoch: 3, peer };
+    expect(await destination.table.run('transfer.part', part, going)).toEqual({ ended: 1 });
+    expect(destination.hypervisor.done).toEqual(['part from 10.1.0.2']);
+    await expect(destination.table.run('transfer.part', { ...part, vmEpoch: 2 }, going)).rejects.toMatchObject({ code: 'stale-epoch' });
+  });
+
   it('is taken up once at a time', async () => {
     const source = await inPieces();
     await source.proofs.probe(peer, 'n2', going);

@@ -5,6 +5,7 @@ import { ImageDesk } from './image-desk.ts';
 import { Images } from './images.ts';
 import { InheritedJobs } from './inherited-jobs.ts';
 import { Lease } from './lease.ts';
+import { MemoryWatch } from './memory-watch.ts';
 import type { AgentParts, AgentSettings } from './parts.ts';
 import { Paths } from './paths.ts';
 import { Proofs } from './proofs.ts';
@@ -22,6 +23,7 @@ export interface AgentRooms extends ChannelRooms {
   readonly images: Images;
   readonly imageDesk: ImageDesk;
   readonly lease: Lease;
+  readonly memoryWatch: MemoryWatch;
   readonly trust: Trust;
   readonly sampler: Sampler;
   readonly witnesses: Witnesses;
@@ -41,6 +43,7 @@ export function openRooms(parts: AgentParts, settings: AgentSettings, remembered
     images,
     imageDesk: new ImageDesk(parts.clock, parts.transports.incoming),
     lease: new Lease(parts, gate, bootId),
+    memoryWatch: new MemoryWatch(parts, transfers),
     trust: new Trust(parts, channelRooms, transfers),
     sampler: new Sampler(parts, settings, bootId),
     witnesses: new Witnesses(parts.clock, parts.witness),

@@ -1,41 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { exampleRequest } from '#core/migration/step-examples.ts';
+import { begin } from '#core/migration/step.ts';
 import type { MigrationResource } from '#wire/api.ts';
 import { isOver, printMigration, progressLine } from './migration-printer.ts';
 
-const done: MigrationResource = {
-  request: {
-    migrationId: 'm1',
-    vmId: 'v',
-    vmName: 'web1',
-    fromHostId: 'a',
-    toHostId: 'b',
-    cause: 'operator',
-    askedBy: 'anna',
-    approvedBy: null,
-    channelKind: 'ipsec',
-    grantId: null,
-    planId: null,
-    vmEpoch: 1,
-    wish: { method: 'auto' },
-    askedAtMs: 1000,
-  },
-  phase: 'done',
-  phaseSinceMs: 5000,
-  proof: null,
-  progress: null,
-  lastMoved: null,
-  outcome: null,
-  plan: null,
-  decisions: [],
-  measures: null,
-  tuning: null,
-  channelBefore: null,
-  channelAfter: null,
-  failure: null,
-  resolution: null,
-  abortAsked: true,
-  endedAtMs: 5000,
-};
+const { migration } = begin(exampleRequest({ cause: 'operator', askedBy: 'anna', askedAtMs: 1000 }));
+const done: MigrationResource = { ...migration, phase: 'done', phaseSinceMs: 5000, abortAsked: true, endedAtMs: 5000 };
 const closing: MigrationResource = { ...done, endedAtMs: null };
 
 describe('a migration', () => {

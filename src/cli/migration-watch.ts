@@ -60,9 +60,9 @@ class News {
 
   tell({ plan, decisions }: MigrationResource): void {
     if (plan !== null && !this.#planTold) this.#tellPlan(plan);
-    const ofPilot: readonly Decision[] = decisions.filter(({ by }) => by === 'autopilot');
-    for (const decision of ofPilot.slice(this.#decisionsTold)) this.#line.note(decisionLine(decision));
-    this.#decisionsTold = Math.max(this.#decisionsTold, ofPilot.length);
+    const told: readonly Decision[] = decisions.filter(({ by }) => by !== 'choice');
+    for (const decision of told.slice(this.#decisionsTold)) this.#line.note(decisionLine(decision));
+    this.#decisionsTold = Math.max(this.#decisionsTold, told.length);
   }
 
   #tellPlan(plan: TransferPlan): void {

@@ -16,11 +16,18 @@ const fine: ArrivalFacts = {
   destination: runningVm(),
   placeAtSource: 'elsewhere',
   answers: true,
+  heldBySource: [false],
+  heldByDestination: [true],
 };
-const good: Arrival = { definitionRight: true, sourceClean: true, announced: true, answers: true, lockedOnce: null, troubles: [] };
+const good: Arrival = { definitionRight: true, sourceClean: true, announced: true, answers: true, lockedOnce: true, troubles: [] };
 
 const differs = (what: string) => ({ definitionRight: false, troubles: [`the destination's definition differs in ${what}`] });
 const soiled = { sourceClean: false, troubles: ['the source still has something of the VM'] };
+const unlocked = {
+  lockedOnce: false,
+  troubles: ["the destination does not hold the VM's storage lock: suspend and resume the VM there"],
+};
+const lockedThere = { lockedOnce: false, troubles: ["the source still holds the VM's storage lock: look what has its disk open there"] };
 const unheard = { announced: false, troubles: ["the source's network still looks for the VM on the source"] };
 
 const table: readonly (readonly [story: string, changes: Partial<ArrivalFacts>, expected: Partial<Arrival>])[] = [
@@ -50,6 +57,14 @@ const table: readonly (readonly [story: string, changes: Partial<ArrivalFacts>, 
   ['nobody knows what the network has heard', { placeAtSource: null }, { announced: null }],
   ['it does not answer', { answers: false }, { answers: false, troubles: ['the VM does not answer on its network'] }],
   ['nobody asks it', { answers: null }, { answers: null }],
+  ['the destination holds no lock', { heldByDestination: [false] }, unlocked],
+  ['one of two locks is missing there', { heldBySource: [false, false], heldByDestination: [true, false] }, unlocked],
+  ['the source holds a lock too, as where the lock files are not shared', { heldBySource: [true] }, lockedThere],
+  ['only the source can tell, and holds a lock', { heldBySource: [true], heldByDestination: null }, lockedThere],
+  ['the destination does not tell of its locks', { heldByDestination: null }, { lockedOnce: null }],
+  ['the destination cannot tell of one of its locks', { heldByDestination: [null] }, { lockedOnce: null }],
+  ['the source does not tell of its locks', { heldBySource: null }, { lockedOnce: null }],
+  ['no lease stands before its disks', { heldBySource: [], heldByDestination: [] }, { lockedOnce: null }],
 ];
 
 describe('how a VM arrived', () => {
@@ -63,7 +78,8 @@ describe('how a VM arrived', () => {
   });
 
   it('is told by nothing where nothing could be looked at', () => {
-    const nothing = { before: null, after: null, source: null, destination: null, placeAtSource: null, answers: null };
+    const unseen = { before: null, after: null, source: null, destination: null, placeAtSource: null, answers: null };
+    const nothing = { ...unseen, heldBySource: null, heldByDestination: null };
     const none = { definitionRight: null, sourceClean: null, announced: null, answers: null };
     expect(judgeArrival(nothing)).toEqual({ ...none, lockedOnce: null, troubles: [] });
   });

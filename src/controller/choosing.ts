@@ -13,10 +13,8 @@ import type { Ends } from './securing.ts';
 import type { StreamMeter } from './stream-meter.ts';
 
 const quickMs = 10_000;
-/** Long enough for two looks of different length; longer for a VM that will take long to copy, for a short look is a coarse one. */
-const memoryMsMin = 3_000;
-const memoryMsMax = 15_000;
-const memoryShareOfCopy = 0.15;
+/** Where the agent has not looked at the VM already: long enough for two looks of different length, short against any migration. */
+const memoryMs = 3_000;
 const streamMs = 500;
 /** A bandwidth that is older says little about a shared link. */
 const bandwidthAgeMsMax = 600_000;
@@ -109,15 +107,12 @@ export class Choosing {
   }
 
   #layGround(request: MigrationRequest): Groundwork {
-    return { activity: this.#measureMemory(request), streams: foundBy(this.#streamLimit(request)) };
+    return { activity: this.#measureMemory(request.fromHostId, request.vmId), streams: foundBy(this.#streamLimit(request)) };
   }
 
-  async #measureMemory(request: MigrationRequest): Promise<MemoryActivity | null> {
-    const { fromHostId, vmId } = request;
+  async #measureMemory(fromHostId: string, vmId: string): Promise<MemoryActivity | null> {
     try {
-      const { vm } = await this.#command(fromHostId, 'vm.find', { vmId });
-      const durationMs = lookMs(vm?.memoryBytes ?? 0, this.#bandwidthOf(request)?.bytesPerSecond ?? null);
-      const measured = await this.#command(fromHostId, 'vm.measure', { vmId, durationMs }, durationMs + quickMs);
+      const measured = await this.#command(fromHostId, 'vm.measure', { vmId, durationMs: memoryMs }, memoryMs + quickMs);
       return measured.activity;
     } catch (error) {
       // When the controller stops, nobody waits for it any more.
@@ -164,12 +159,6 @@ const notAsked: Refusal = {
 /** What migrations teach that have ended; one whose end nobody saw teaches nothing. */
 export function pastTransfersOf(migrations: readonly Migration[]): readonly PastTransfer[] {
   return migrations.flatMap((migration) => (migration.outcome === null ? [] : (pastTransferOf(migration) ?? [])));
-}
-
-/** Whole milliseconds, by what copying all of the memory once would take; the shortest look where that is not known. */
-function lookMs(memoryBytes: number, bytesPerSecond: number | null): number {
-  const copyMs = bytesPerSecond === null ? 0 : (memoryBytes / Math.max(1, bytesPerSecond)) * 1000;
-  return Math.round(Math.min(memoryMsMax, Math.max(memoryMsMin, copyMs * memoryShareOfCopy)));
 }
 
 /** A failure waits with the value until somebody asks for it. */

@@ -211,6 +211,8 @@ export class FakeAgent {
   /** What the host has of the VM as an image. */
   image: ImageStanding | null = null;
   definition = definition();
+  /** Whether its lock manager holds the VM's leases; null: where the VM runs. */
+  held: boolean | null = null;
   /** What it offers otherwise than most hosts do. */
   offered: Partial<HostOffer> = {};
   line = new FakeLine();
@@ -259,7 +261,11 @@ export class FakeAgent {
   /** How a sound agent answers this command. */
   usual(name: CommandName): Answer {
     const usual: Partial<Record<CommandName, Answer>> = {
-      'vm.find': () => ({ vm: this.vm, image: this.image }),
+      'vm.find': ({ leases }) => ({
+        vm: this.vm,
+        image: this.image,
+        ...(Array.isArray(leases) && { held: leases.map(() => this.held ?? this.vm?.state === 'running') }),
+      }),
       'vm.describe': () => ({ definition: this.definition, text: '<domain/>' }),
       'vm.offer': () => ({ offer: { ...offer, hostId: this.hostId, ownCopy: this.vm?.state ?? null, ...this.offered } }),
       'vm.method-faults': ({ options }) => ({ faults: Array.isArray(options) ? options.map(() => null) : [] }),
@@ -283,6 +289,7 @@ export class FakeAgent {
       'path.stream': ({ durationMs }) => ({ bytes: 1_000_000, durationMs, packetsOut: 1000, packetBytesOut: 1_100_000 }),
       'identity.request': () => ({ requestPem: `request of ${this.hostId}` }),
       'transfer.start': () => ({ reading: reading(association('b', 0)) }),
+      'transfer.part': () => ({ ended: 0 }),
       'transfer.status': () => ({ status: { kind: 'running', progress: null, ask: null, decisions: [], attempts: 1 } }),
     };
     return usual[name] ?? (() => ({}));

@@ -1,8 +1,8 @@
 /** What a controller does for a VM that goes as a sealed image: it carries what the two agents say to each other. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ImageAsk, ImageAnswer } from '#wire/agent-protocol.ts';
-import { FakeAgent, fakeParts, ipsec, refuse, runningVm, settings, silence, tokens, vmId } from './fakes.ts';
-import { openRooms } from './rooms.ts';
+import { newCluster } from './fake-cluster.ts';
+import { type FakeAgent, refuse, runningVm, silence, vmId } from './fakes.ts';
 
 let stop: AbortController;
 
@@ -22,13 +22,9 @@ const done: ImageAnswer = { kind: 'done' };
 const offer: ImageAsk = { askId: 'ask-1', call: { kind: 'offer', at: null } };
 const restore: ImageAsk = { askId: 'ask-2', call: { kind: 'restore' } };
 
-async function newCluster() {
-  const parts = fakeParts();
-  for (const hostId of ['a', 'b'])
-    parts.store.hostRecords.push({ hostId, joinedAtMs: 1, addresses: null, lastSeenAtMs: null, revokedAtMs: null });
-  const rooms = await openRooms(parts, settings, tokens, stop.signal);
-  const source = new FakeAgent(parts, 'a', runningVm());
-  const destination = new FakeAgent(parts, 'b');
+async function newWorld() {
+  const cluster = await newCluster(stop.signal);
+  const { rooms, source } = cluster;
   /** As the source has it: the ask that is open, and the answers that came. */
   const answers: unknown[] = [];
   let ask: ImageAsk | null = offer;
@@ -40,22 +36,12 @@ async function newCluster() {
   const start = async () => {
     const { grantId } = await rooms.grants.request({ fromHostId: 'a', toHostId: 'b', reason: 'to compare', lifetimeMs: 3_600_000 }, 'anna');
     await rooms.grants.approve(grantId, 'bert');
-    const wish = {
-      vmId,
-      vmName: 'web1',
-      fromHostId: 'a',
-      toHostId: 'b',
-      cause: 'operator',
-      askedBy: 'anna',
-      ...ipsec,
-      planId: null,
-    } as const;
-    const { request } = await rooms.executor.start({ ...wish, channelKind: 'sealed-image', grantId, approvedBy: 'bert' });
+    const migrationId = await cluster.start({ channelKind: 'sealed-image', grantId, approvedBy: 'bert' });
     await vi.advanceTimersByTimeAsync(1000);
-    return request.migrationId;
+    return migrationId;
   };
   const asks = (next: ImageAsk | null) => void (ask = next);
-  return { parts, rooms, source, destination, answers, start, asks };
+  return { ...cluster, answers, start, asks };
 }
 
 function calls(agent: FakeAgent): readonly object[] {
@@ -65,7 +51,7 @@ function calls(agent: FakeAgent): readonly object[] {
 
 describe('what the source of an image asks', () => {
   it('is put to the destination for this migration, and the answer is brought back', async () => {
-    const { destination, answers, start } = await newCluster();
+    const { destination, answers, start } = await newWorld();
     destination.answers['image.call'] = () => ({ answer: offered });
     const migrationId = await start();
     expect(calls(destination)[0]).toEqual({
@@ -80,7 +66,7 @@ describe('what the source of an image asks', () => {
   });
 
   it('is put again and again while the destination is at it, however long that takes, and the transfer is watched meanwhile', async () => {
-    const { destination, source, answers, start, asks } = await newCluster();
+    const { destination, source, answers, start, asks } = await newWorld();
     asks(restore);
     destination.answers['image.call'] = () => ({ answer: null });
     await start();
@@ -94,14 +80,14 @@ describe('what the source of an image asks', () => {
   });
 
   it('is refused in the name of a destination that has refused it, at once', async () => {
-    const { destination, answers, start } = await newCluster();
+    const { destination, answers, start } = await newWorld();
     destination.answers['image.call'] = refuse('ticket-invalid');
     await start();
     expect(answers).toMatchObject([{ kind: 'refused', refusal: { code: 'ticket-invalid' } }]);
   });
 
   it('waits for a destination that is away, and is refused after half a minute', async () => {
-    const { destination, answers, start } = await newCluster();
+    const { destination, answers, start } = await newWorld();
     destination.answers['image.call'] = () => silence;
     await start();
     destination.line.close('gone');
@@ -112,7 +98,7 @@ describe('what the source of an image asks', () => {
   });
 
   it('is refused when the destination was revoked, which is not asked', async () => {
-    const { rooms, destination, answers, start, asks } = await newCluster();
+    const { rooms, destination, answers, start, asks } = await newWorld();
     asks(null);
     await start();
     rooms.membership.revoke('b', 5);
@@ -123,15 +109,14 @@ describe('what the source of an image asks', () => {
   });
 
   it('and what is answered is in no log, record, receipt or audit', async () => {
-    const { parts, source, destination, rooms, start, answers } = await newCluster();
+    const { parts, source, destination, start, end, answers } = await newWorld();
     destination.answers['image.call'] = () => ({ answer: offered });
     const migrationId = await start();
     expect(answers).toEqual([offered]);
     [source.vm, destination.vm] = [null, runningVm()];
     const outcome = { totalMs: 900, downtimeMs: 800, memorySentBytes: 1000, iterations: null, cipher: 'age' };
     source.answers['transfer.status'] = () => ({ status: { kind: 'completed', outcome, channel: null, decisions: [], attempts: 1 } });
-    for (let tries = 0; tries < 50 && rooms.executor.current(migrationId); tries += 1) await vi.advanceTimersByTimeAsync(1000);
-    expect(parts.store.records.get(migrationId)).toMatchObject({ phase: 'done', outcome });
+    expect(await end(migrationId)).toMatchObject({ phase: 'done', outcome });
     const elsewhere = JSON.stringify([parts.logged, [...parts.store.records.values()], parts.store.receipts, parts.store.audited]);
     expect(elsewhere).not.toContain(token);
     expect(elsewhere).not.toContain(recipient);
@@ -143,7 +128,7 @@ describe('an image that is left', () => {
     ['given', null, 'image.take-back', 'source'],
     ['given', 'opened', 'image.discard', 'destination'],
   ] as const)('%s, the destination having %s, leads to %s', async (onSource, onDestination, name, side) => {
-    const world = await newCluster();
+    const world = await newWorld();
     world.asks(null);
     await world.start();
     world.source.answers['transfer.status'] = () => ({ status: { kind: 'unknown' } });
@@ -154,7 +139,7 @@ describe('an image that is left', () => {
   });
 
   it('on its source is forgotten when the VM runs on its destination', async () => {
-    const { rooms, parts, source, destination, start, asks } = await newCluster();
+    const { source, destination, start, end, asks } = await newWorld();
     asks(null);
     const migrationId = await start();
     source.answers['transfer.status'] = () => ({ status: { kind: 'unknown' } });
@@ -163,7 +148,6 @@ describe('an image that is left', () => {
       source.image = null;
       return {};
     };
-    for (let tries = 0; tries < 50 && rooms.executor.current(migrationId); tries += 1) await vi.advanceTimersByTimeAsync(1000);
-    expect(parts.store.records.get(migrationId)).toMatchObject({ phase: 'done' });
+    expect(await end(migrationId)).toMatchObject({ phase: 'done' });
   });
 });

@@ -54,6 +54,29 @@ describe('a post-copy whose hosts have lost each other', () => {
     expect(args).toMatchObject({ migrationId: world.migrationId, vmEpoch: 1, peer: { hostId: 'b' } });
     expect(args?.['plan']).toEqual(chosen);
     expect(touched(world.source, world.destination)).toEqual([]);
+    // The destination is made to notice first: else it refuses.
+    expect(argsOf(world.destination, 'transfer.part')).toMatchObject([{ vmEpoch: 1, peer: { hostId: 'a' } }]);
+    expect(count(world.source, 'transfer.part')).toBe(0);
+  });
+
+  it('is watched as after its start, so that its end is known', async () => {
+    const world = await halved();
+    world.source.answers['transfer.recover'] = () => {
+      [world.source.vm, world.destination.vm] = [null, runningVm()];
+      world.arrive({ totalMs: 700, memorySentBytes: 4242 });
+      return {};
+    };
+    const record = await world.end(world.migrationId);
+    expect(record).toMatchObject({ phase: 'done', outcome: { memorySentBytes: 4242 }, measures: { memorySentBytes: 4242 } });
+    expect(record?.outcome?.totalMs).toBeGreaterThan(700);
+    expect(record?.decisions).toContainEqual(expect.objectContaining({ by: 'recovery', action: 'recover post-copy' }));
+  });
+
+  it('is taken up also where its destination cannot be made to notice', async () => {
+    const world = await halved();
+    world.destination.answers['transfer.part'] = refuse('method-unsupported');
+    heals(world);
+    expect(await world.end(world.migrationId)).toMatchObject({ phase: 'done' });
   });
 
   it.each<[story: string, spoil: (world: Cluster) => void, mend: (world: Cluster) => void]>([

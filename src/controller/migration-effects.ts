@@ -239,7 +239,7 @@ export class MigrationEffects {
     }
   }
 
-  /** Proves the channel anew and goes on. Whether it worked, the next question to both hosts tells. */
+  /** Proves the channel anew and goes on. An order that was not taken, or whose answer was lost, is weighed by the next question to both hosts. */
   async #recoverPostCopy({ request, plan }: Migration): Promise<MigrationEvent> {
     const { securing, policy, fit } = this.#rooms;
     const { migrationId, vmId, vmEpoch, vmName } = request;
@@ -247,8 +247,12 @@ export class MigrationEffects {
       if (plan === null) throw new PlimsollError('internal', 'it is not known how this migration was begun');
       this.#parts.log.warn('the hosts have lost each other in post-copy: the migration is taken up again', { migrationId, vm: vmName });
       await securing.secure(request, policy.channel.profile, fit);
+      // A destination that has nothing to send has not noticed: it would refuse the connection that is made anew.
+      const peer = securing.peer(request.fromHostId, policy.channel.profile);
+      await this.#tryCommand(request.toHostId, 'transfer.part', { vmId, vmEpoch, peer });
       const args = { migrationId, vmId, vmEpoch, peer: securing.peer(request.toHostId, policy.channel.profile), plan };
       await this.#command(request.fromHostId, 'transfer.recover', args, quickMs);
+      return { kind: 'recovered' };
     } catch (error) {
       this.#signal.throwIfAborted();
       this.#parts.log.warn('post-copy was not recovered, it is tried again', { migrationId, ...refusalOf(error) });

@@ -72,6 +72,22 @@ describe('what a migration cost', () => {
     expect(count(world.bystander, 'witness.stop')).toBe(1);
   });
 
+  const lease = { lockspace: 'locks', key: 'web1', path: '/srv' };
+
+  it.each<readonly [story: string, change: (world: Cluster) => unknown, lockedOnce: boolean | null]>([
+    ['as it should be', () => undefined, true],
+    ['the destination has lost it', ({ destination }) => (destination.held = false), false],
+    ['the source has kept it', ({ source }) => (source.held = true), false],
+    ['the source does not say', ({ source }) => (source.answers['vm.find'] = () => ({ vm: null, image: null })), null],
+  ])('tells who holds the storage lock, by the word of both lock managers: %s', async (_story, change, lockedOnce) => {
+    const world = await newWorld();
+    world.source.definition = world.destination.definition = definition({ interfaces: bridged, leases: [lease] });
+    const migrationId = await copying(world);
+    world.arrive();
+    change(world);
+    expect((await world.end(migrationId))?.measures?.arrival).toMatchObject({ definitionRight: true, lockedOnce });
+  });
+
   it('is told without what nobody saw from outside', async () => {
     const world = await newWorld();
     const migrationId = await copying(world);

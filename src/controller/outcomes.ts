@@ -81,16 +81,18 @@ export class Outcomes {
     const { request, outcome, progress, channelBefore } = migration;
     const { fromHostId, toHostId, vmId } = request;
     const kept = this.#kept.get(request.migrationId) ?? null;
+    const leases = kept?.definition?.leases.map((lease) => ({ ...lease })) ?? [];
     const [reading, cost, described, source, destination, { report, answers, placeAtSource }] = await Promise.all([
       ownReading,
       this.#try(toHostId, 'vm.cost', { vmId }),
       this.#try(toHostId, 'vm.describe', { vmId }),
-      this.#try(fromHostId, 'vm.find', { vmId }),
-      this.#try(toHostId, 'vm.find', { vmId }),
+      this.#try(fromHostId, 'vm.find', { vmId, leases }),
+      this.#try(toHostId, 'vm.find', { vmId, leases }),
       this.#fromOutside(request, kept?.definition ?? null),
     ]);
     const after = migration.channelAfter?.sa ?? reading?.sa ?? null;
     const carried = channelBefore?.sa && after ? carriedBetween(channelBefore.sa, after) : null;
+    const locks = { heldBySource: source?.held ?? null, heldByDestination: destination?.held ?? null };
     const definitions = { before: kept?.definition ?? null, after: described?.definition ?? null };
     return {
       method: methodOf(migration),
@@ -105,7 +107,7 @@ export class Outcomes {
       espPackets: carried?.packetsOut ?? null,
       source: outcome?.sourceCost ?? null,
       destination: cost && kept?.destinationCost ? costBetween(kept.destinationCost, cost.cost) : null,
-      arrival: judgeArrival({ ...definitions, source, destination: destination?.vm ?? null, placeAtSource, answers }),
+      arrival: judgeArrival({ ...definitions, ...locks, source, destination: destination?.vm ?? null, placeAtSource, answers }),
     };
   }
 

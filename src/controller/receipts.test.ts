@@ -3,20 +3,11 @@ import { encodeBase64 } from '#core/access/base64.ts';
 import { type Envelope, preAuthenticationEncoding, receiptPayloadType, ticketPayloadType } from '#core/access/envelope.ts';
 import { begin } from '#core/migration/step.ts';
 import type { Migration } from '#core/model/migration.ts';
-import { checksum, fakeParts, type FakeParts, ipsec, vmId } from './fakes.ts';
+import { wish } from './fake-cluster.ts';
+import { checksum, fakeParts, type FakeParts } from './fakes.ts';
 import { Receipts } from './receipts.ts';
 
 function ended(migrationId: string): Migration {
-  const wish = {
-    vmId,
-    vmName: 'web1',
-    fromHostId: 'a',
-    toHostId: 'b',
-    cause: 'operator',
-    askedBy: 'anna',
-    ...ipsec,
-    planId: null,
-  } as const;
   const { migration } = begin({ ...wish, migrationId, vmEpoch: 1, askedAtMs: 1 });
   return { ...migration, phase: 'done', endedAtMs: 2 };
 }

@@ -185,6 +185,19 @@ describe('a restartable VM', () => {
     expect(cluster.recovery).toMatchObject({ hostId: 'b', toldHostIds: ['b'], coveredHostIds: ['b'] });
   });
 
+  it('is let go of by a host that comes back before anything else can be asked of that host', async () => {
+    cluster = await Cluster.start();
+    const { a } = cluster.hosts;
+    a.lose();
+    await cluster.pass(100_000);
+    const before = a.bound.length;
+    // Between two rounds of renewals.
+    await cluster.pass(1000);
+    a.return('fenced');
+    await cluster.pass(1000);
+    expect(a.bound.slice(before)).toEqual([[]]);
+  });
+
   it('is not started elsewhere when its host never confirmed that it ends it', async () => {
     cluster = await Cluster.start();
     const { a, b } = cluster.hosts;
@@ -236,16 +249,38 @@ describe('a restartable VM', () => {
 
   it('whose start is refused is tried again later each time, and given up in the end', async () => {
     cluster = await Cluster.start();
-    const { a, b } = cluster.hosts;
-    b.onStart = () => {
-      throw new PlimsollError('lock-held', 'another host holds its lock');
+    const { a } = cluster.hosts;
+    a.onStart = () => {
+      throw new PlimsollError('hypervisor-failed', 'its emulator is missing');
     };
-    a.lose();
+    a.standing = 'crashed';
     await cluster.pass(1_000_000);
-    expect(b.starts).toHaveLength(restartLimits.attemptsMax);
-    expect(new Set(b.starts.map(({ vmEpoch }) => vmEpoch)).size).toBe(restartLimits.attemptsMax);
+    expect(a.starts).toHaveLength(restartLimits.attemptsMax);
+    expect(new Set(a.starts.map(({ vmEpoch }) => vmEpoch)).size).toBe(restartLimits.attemptsMax);
     expect(cluster.recovery?.phase).toBe('given-up');
   });
+
+  // QEMU's own lock on an image is refused in words only.
+  it.each(['lock-held', 'hypervisor-failed'] as const)(
+    'that may run on where nobody can ask is never given up for %s, and started once that host has ended it',
+    async (code) => {
+      cluster = await Cluster.start();
+      const { a, b } = cluster.hosts;
+      let isHeld = true;
+      b.onStart = () => {
+        if (isHeld) throw new PlimsollError(code, 'another host holds its lock');
+        return {};
+      };
+      a.lose();
+      await cluster.pass(1_000_000);
+      expect(b.starts.length).toBeGreaterThan(restartLimits.attemptsMax);
+      expect(cluster.recovery).toMatchObject({ phase: 'down', attempts: 0 });
+      isHeld = false;
+      a.return('fenced');
+      await cluster.pass(restartLimits.heldMs + 10_000);
+      expect(cluster.recovery).toMatchObject({ phase: 'watched', hostId: 'b' });
+    },
+  );
 
   it('whose mark is taken away is let go of by its host, and forgotten', async () => {
     cluster = await Cluster.start();

@@ -8,7 +8,7 @@ import type { Migration } from '#core/model/migration.ts';
 import type { Recovery, ToldStanding } from '#core/model/recovery.ts';
 import { refusalOf } from '#core/model/result.ts';
 import type { VmId } from '#core/model/vm.ts';
-import { beginRecovery, type HostLook, type RecoveryEvent } from '#core/recovery/restart.ts';
+import { beginRecovery, type HostLook, type RecoveryEffect, type RecoveryEvent } from '#core/recovery/restart.ts';
 import type { Stamp } from '#wire/agent-protocol.ts';
 import { pause } from '#core/time.ts';
 import type { AgentLines } from './agent-lines.ts';
@@ -44,6 +44,9 @@ export interface RecoveryRooms {
   readonly flightOf: (vmId: VmId) => { readonly fromHostId: HostId; readonly toHostId: HostId } | null;
 }
 
+type Because = Extract<RecoveryEffect, { kind: 'choose' }>;
+type Answer = Pick<Extract<RecoveryEvent, { kind: 'ordered' }>, 'outcome' | 'why'>;
+
 /** A host that can run the VM, with its lease renewed just now. */
 interface Chosen {
   readonly hostId: HostId;
@@ -59,6 +62,8 @@ export class Recoveries {
   readonly #lookedAtMs = new Map<VmId, number>();
   /** One renewal of a host at a time: a list of VMs that is older never comes after a newer one. */
   readonly #turns = new Map<HostId, Promise<unknown>>();
+  /** Hosts that were told of a VM and did not answer at the last look. */
+  #away: ReadonlySet<HostId> = new Set();
 
   private constructor(rooms: RecoveryRooms, records: RecoveryRecords, signal: AbortSignal) {
     this.#rooms = rooms;
@@ -94,16 +99,27 @@ export class Recoveries {
 
   async #renewals(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await this.#guarded('leases could not be renewed', () =>
-        inParallel(this.#boundHosts(), hostsAtOnce, (hostId) => this.#renew(hostId)),
-      );
+      await this.#renewAll(this.#boundHosts());
       await pause(this.#rooms.parts.clock, renewMs, signal);
     }
+  }
+
+  #renewAll(hostIds: readonly HostId[]): Promise<void> {
+    return this.#guarded('leases could not be renewed', () => inParallel(hostIds, hostsAtOnce, (hostId) => this.#renew(hostId)));
+  }
+
+  /** Their leases may be over. Until they are told otherwise they refuse VMs that have moved on meanwhile, and end those that have not. */
+  #returnedHosts(): readonly HostId[] {
+    const up = this.#boundHosts();
+    const returned = up.filter((hostId) => this.#away.has(hostId));
+    this.#away = new Set(this.#records.all.flatMap(({ toldHostIds }) => toldHostIds).filter((hostId) => !up.includes(hostId)));
+    return returned;
   }
 
   async #restarts(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.#guarded('the marks of restartable VMs could not be read', () => this.#followSettings());
+      void this.#renewAll(this.#returnedHosts());
       for (const { vmId } of this.#records.all) {
         await this.#guarded('a VM could not be looked after', () => this.#tick(vmId));
       }
@@ -257,7 +273,7 @@ export class Recoveries {
     });
     const hasText = settings.of(vmId).definitionText !== null;
     const effect = await this.#records.step(vmId, { kind: 'looked', migrationOpen: this.#isMoving(vmId), hosts, hasText });
-    if (effect.kind === 'choose') await this.#restart(vmId, hosts);
+    if (effect.kind === 'choose') await this.#restart(vmId, hosts, effect);
   }
 
   async #standingOn(hostId: HostId, vmId: VmId): Promise<ToldStanding | null> {
@@ -271,20 +287,20 @@ export class Recoveries {
     }
   }
 
-  async #restart(vmId: VmId, hosts: readonly HostLook[]): Promise<void> {
+  async #restart(vmId: VmId, hosts: readonly HostLook[], because: Because): Promise<void> {
     const { parts, audit } = this.#rooms;
     const before = this.#records.get(vmId);
     const chosen = before && (await this.#choose(before, hosts));
     if (!chosen) return;
     const vmEpoch = await parts.store.nextVmEpoch(vmId);
-    const why = `started on ${chosen.hostId}: ${before.reason}`;
+    const why = `started on ${chosen.hostId}: ${because.why}`;
     const effect = await this.#records.step(vmId, { kind: 'chosen', hostId: chosen.hostId, vmEpoch, why });
     if (effect.kind !== 'start') return;
     await audit.note('recovery', 'vm.start', before.vmName, why);
-    await this.#records.step(vmId, { kind: 'ordered', ...(await this.#order(vmId, effect.vmEpoch, chosen)) });
+    await this.#records.step(vmId, { kind: 'ordered', unseen: because.unseen, ...(await this.#order(vmId, effect.vmEpoch, chosen)) });
   }
 
-  async #order(vmId: VmId, vmEpoch: number, { hostId, stamp }: Chosen): Promise<Omit<Extract<RecoveryEvent, { kind: 'ordered' }>, 'kind'>> {
+  async #order(vmId: VmId, vmEpoch: number, { hostId, stamp }: Chosen): Promise<Answer> {
     const { lines, settings, view, parts } = this.#rooms;
     try {
       const text = settings.of(vmId).definitionText ?? '';
@@ -294,7 +310,7 @@ export class Recoveries {
     } catch (error) {
       this.#signal.throwIfAborted();
       const { code, message } = refusalOf(error);
-      return { outcome: isUnclear(code) ? 'unclear' : 'refused', why: `it was not started on ${hostId} (${code}): ${message}` };
+      return { outcome: outcomeOfRefusal(code), why: `it was not started on ${hostId} (${code}): ${message}` };
     }
   }
 
@@ -344,6 +360,11 @@ function covering(known: Recovery, hostId: HostId): Recovery {
 
 function without(hostIds: readonly HostId[], hostId: HostId): readonly HostId[] {
   return hostIds.filter((other) => other !== hostId);
+}
+
+function outcomeOfRefusal(code: string): 'refused' | 'held' | 'unclear' {
+  if (code === 'lock-held') return 'held';
+  return isUnclear(code) ? 'unclear' : 'refused';
 }
 
 /** With these the hypervisor may have begun, or may still begin. */

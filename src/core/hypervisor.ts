@@ -1,6 +1,6 @@
 /** The port of a host's hypervisor. */
-import type { HostOffer, VmDefinition } from './model/definition.ts';
-import type { MemoryActivity } from './model/forecast.ts';
+import type { HostOffer, VmDefinition, VmLease } from './model/definition.ts';
+import type { MemoryInUse, MemoryLook } from './model/forecast.ts';
 import type { HostId } from './model/host.ts';
 import type { TransferOptions } from './model/method.ts';
 import type { JobOutcome, Progress } from './model/migration.ts';
@@ -57,14 +57,27 @@ export interface Hypervisor {
   changeJob(vmId: VmId, change: JobChange, signal: AbortSignal): Promise<void>;
   /** Goes on with a post-copy that failed, over a connection made anew; the request must be that of the migration. Resolves as `migrate`. */
   recoverPostCopy(request: MigrateRequest, onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<JobOutcome>;
+  /**
+   * For the destination of a post-copy that failed: ends the connections that its memory came in by, so that this end notices too.
+   * A hypervisor that has nothing to send cannot know that the other end is gone. Resolves with how many were ended. Rejects with
+   * `vm-busy` when the VM is in no post-copy here, `method-unsupported` where the host cannot end a connection.
+   */
+  partFromPeer(vmId: VmId, peerAddress: string, signal: AbortSignal): Promise<number>;
   /** Why this hypervisor cannot make a transfer with these options; null when it can. */
   methodFault(options: TransferOptions, signal: AbortSignal): Promise<Refusal | null>;
-  /** Watches for `durationMs` which memory the VM writes. Rejects with `method-unsupported` where the hypervisor cannot. */
-  measureMemory(vmId: VmId, durationMs: number, signal: AbortSignal): Promise<MemoryActivity>;
+  /**
+   * Watches for `forMs`, or as near to that as the hypervisor can, which memory the VM writes; the look says how long it took. One at a
+   * time for each VM. Rejects with `method-unsupported` where the hypervisor cannot.
+   */
+  lookAtMemory(vmId: VmId, forMs: number, signal: AbortSignal): Promise<MemoryLook>;
+  /** How much memory the VM uses, and how finely `lookAtMemory` sees it. */
+  memoryInUse(vmId: VmId, signal: AbortSignal): Promise<MemoryInUse>;
   /** What decides where the VM can run, and the text that `offerFor` takes. */
   define(vmId: VmId, signal: AbortSignal): Promise<{ readonly definition: VmDefinition; readonly text: string }>;
   /** What this host offers a VM with this definition. Free memory and its own copy are not looked at here. */
   offerFor(definition: VmDefinition, text: string, signal: AbortSignal): Promise<Omit<HostOffer, 'hostId' | 'memoryFreeBytes' | 'ownCopy'>>;
+  /** Whether this host's lock manager holds each of these leases, in their order; null where that cannot be told. */
+  leasesHeld(leases: readonly VmLease[], signal: AbortSignal): Promise<readonly (boolean | null)[]>;
   /** CPU seconds used so far by the VM's process beyond its virtual CPUs; null when this host does not have it. */
   overheadCpuSeconds(vmId: VmId, signal: AbortSignal): Promise<number | null>;
   resume(vmId: VmId, signal: AbortSignal): Promise<void>;

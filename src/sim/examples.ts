@@ -1,5 +1,5 @@
 /** A small cluster for tests of the simulator itself. */
-import type { TransferOptions } from '#core/model/method.ts';
+import { exampleOptions } from '#core/migration/forecast-examples.ts';
 import type { Surroundings } from './cluster.ts';
 import { defaultOffer } from './definitions.ts';
 import type { HostSpec } from './host.ts';
@@ -34,14 +34,7 @@ export function pairScenario(
 export const migrateWeb = { at: 10, do: 'migrate', vm: 'web', to: 'host2', by: 'anna' } as const;
 
 /** Plain pre-copy. */
-export const plainOptions: TransferOptions = {
-  method: 'pre-copy',
-  autoConverge: null,
-  streams: 1,
-  compression: 'none',
-  bandwidthBytesPerSecond: 0,
-  downtimeMsMax: 300,
-};
+export const plainOptions = exampleOptions();
 
 export function hostSpec(number: number, changed: Partial<HostSpec> = {}): HostSpec {
   return {

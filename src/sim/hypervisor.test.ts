@@ -7,23 +7,26 @@ const mebibyte = 2 ** 20;
 const writing = { dirtyMiBPerSecond: 60, workingSetMiB: 400 };
 
 describe('a simulated hypervisor', () => {
-  test('measures of the memory exactly what one second writes', async () => {
+  test('finds in a look at the memory exactly what is written meanwhile', async () => {
     const bench = new Bench(writing);
-    const measured = bench.hypervisors[0].measureMemory(bench.guest.vmId, 3000, bench.signal);
+    const { vmId } = bench.guest;
+    const looking = bench.hypervisors[0].lookAtMemory(vmId, 3000, bench.signal);
     await bench.run(4);
-    const activity = await measured;
-    expect(activity).toMatchObject({ measuredForMs: 3000, usedBytes: 1024 * mebibyte, workingSetBytes: 400 * mebibyte });
-    expect(activity.dirtyBytesPerSecond).toBeCloseTo(400 * mebibyte * (1 - Math.exp(-60 / 400)));
+    const look = await looking;
+    expect(look.forMs).toBe(3000);
+    expect(look.bytes).toBeCloseTo(400 * mebibyte * (1 - Math.exp((-3 * 60) / 400)));
+    const inUse = await bench.settled(bench.hypervisors[0].memoryInUse(vmId, bench.signal));
+    expect(inUse).toEqual({ usedBytes: 1024 * mebibyte, boundBytes: 1024 * mebibyte, grainBytes: 0 });
   });
 
-  test('measures nothing of a VM that is not there or does not run', async () => {
+  test('looks at no VM that is not there or does not run', async () => {
     const bench = new Bench(writing);
     const [source, destination] = bench.hypervisors;
     const { vmId } = bench.guest;
-    expect(await bench.settled(outcomeOf(destination.measureMemory(vmId, 1000, bench.signal)))).toBe('vm-unknown');
+    expect(await bench.settled(outcomeOf(destination.lookAtMemory(vmId, 1000, bench.signal)))).toBe('vm-unknown');
     void bench.migrate({ method: 'stop-and-copy' });
     await bench.run(1);
-    expect(await bench.settled(outcomeOf(source.measureMemory(vmId, 1000, bench.signal)))).toBe('vm-not-running');
+    expect(await bench.settled(outcomeOf(source.lookAtMemory(vmId, 1000, bench.signal)))).toBe('vm-not-running');
   });
 
   test('refuses what libvirt 9.0 and QEMU 7.2 cannot do, by word and by deed', async () => {

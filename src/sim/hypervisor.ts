@@ -1,5 +1,5 @@
-import type { HostOffer, VmDefinition } from '#core/model/definition.ts';
-import type { MemoryActivity } from '#core/model/forecast.ts';
+import type { HostOffer, VmDefinition, VmLease } from '#core/model/definition.ts';
+import type { MemoryInUse, MemoryLook } from '#core/model/forecast.ts';
 import type { TransferOptions } from '#core/model/method.ts';
 import type { JobOutcome, Progress } from '#core/model/migration.ts';
 import type { VmStanding } from '#core/model/recovery.ts';
@@ -95,22 +95,35 @@ export class SimHypervisor implements Hypervisor {
     });
   }
 
+  /** Here both ends notice at once. */
+  partFromPeer(vmId: VmId, _peerAddress: string, signal: AbortSignal): Promise<number> {
+    return this.#call(signal, () => {
+      const { guest, postCopy } = this.#mustHave(vmId);
+      if (postCopy === null) throw new PlimsollError('vm-busy', `VM ${guest.name} is in no post-copy`);
+      return 0;
+    });
+  }
+
   methodFault(options: TransferOptions, signal: AbortSignal): Promise<Refusal | null> {
     return this.#call(signal, () => methodFaultOf(options));
   }
 
-  async measureMemory(vmId: VmId, durationMs: number, signal: AbortSignal): Promise<MemoryActivity> {
-    await this.#call(signal, () => this.#mustRun(vmId));
-    await this.#world.time.sleep(durationMs, signal);
+  async lookAtMemory(vmId: VmId, forMs: number, signal: AbortSignal): Promise<MemoryLook> {
+    this.#mustAnswer();
+    this.#mustRun(vmId);
+    const look = (): MemoryLook => {
+      const { guest } = this.#mustRun(vmId);
+      return { forMs, bytes: dirtyAfter(guest, 0, guest.dirtyBytesPerSecond, forMs / 1000) };
+    };
+    // One wait, not three: every agent looks all the time.
+    return this.#call(signal, look, callMs + forMs);
+  }
+
+  /** Looks here find every page. */
+  memoryInUse(vmId: VmId, signal: AbortSignal): Promise<MemoryInUse> {
     return this.#call(signal, () => {
-      const { guest, residentBytes } = this.#mustRun(vmId);
-      return {
-        measuredAtMs: this.#world.time.nowMs,
-        measuredForMs: durationMs,
-        usedBytes: residentBytes,
-        dirtyBytesPerSecond: dirtyAfter(guest, 0, guest.dirtyBytesPerSecond, 1),
-        workingSetBytes: guest.dirtyBytesPerSecond > 0 ? guest.workingSetBytes : 0,
-      };
+      const { residentBytes } = this.#mustRun(vmId);
+      return { usedBytes: residentBytes, boundBytes: residentBytes, grainBytes: 0 };
     });
   }
 
@@ -127,6 +140,12 @@ export class SimHypervisor implements Hypervisor {
     signal: AbortSignal,
   ): Promise<Omit<HostOffer, 'hostId' | 'memoryFreeBytes' | 'ownCopy'>> {
     return this.#call(signal, () => offerOf(this.#host.spec, definition));
+  }
+
+  /** The storage lock here is whoever may write: it is with the copy that runs. No daemon is asked. */
+  async leasesHeld(leases: readonly VmLease[]): Promise<readonly (boolean | null)[]> {
+    const running = this.#host.copies.filter(({ state }) => state === 'running').map(({ guest }) => guest.name);
+    return leases.map(({ key }) => running.includes(key));
   }
 
   overheadCpuSeconds(vmId: VmId, signal: AbortSignal): Promise<number | null> {
@@ -271,10 +290,14 @@ export class SimHypervisor implements Hypervisor {
     return copy;
   }
 
-  async #call<Value>(signal: AbortSignal, act: () => Value): Promise<Value> {
-    await this.#world.time.sleep(callMs, signal);
-    if (!this.#host.libvirtd.alive) throw new PlimsollError('hypervisor-unavailable', 'libvirtd does not answer: start it');
+  async #call<Value>(signal: AbortSignal, act: () => Value, tookMs = callMs): Promise<Value> {
+    await this.#world.time.sleep(tookMs, signal);
+    this.#mustAnswer();
     return act();
+  }
+
+  #mustAnswer(): void {
+    if (!this.#host.libvirtd.alive) throw new PlimsollError('hypervisor-unavailable', 'libvirtd does not answer: start it');
   }
 }
 

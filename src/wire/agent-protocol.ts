@@ -43,6 +43,8 @@ import {
   HostCostSchema,
   HostOfferSchema,
   JobOutcomeSchema,
+  leasesMax,
+  LeasesSchema,
   MemoryActivitySchema,
   TransferOptionsSchema,
   TransferPlanSchema,
@@ -109,9 +111,17 @@ const LeaseVmsSchema = Type.Array(VmIdSchema, { maxItems: 10_000 });
 
 /** Every command an agent obeys: what it takes and what it answers. */
 export const commandSchemas = {
+  /** `held`: of each of the `leases`, in their order, whether this host's lock manager holds it; null where that cannot be told. */
   'vm.find': {
-    args: Type.Object({ vmId: VmIdSchema }, strict),
-    reply: Type.Object({ vm: orNull(VmViewSchema), image: orNull(ImageStandingSchema) }, strict),
+    args: Type.Object({ vmId: VmIdSchema, leases: Type.Optional(LeasesSchema) }, strict),
+    reply: Type.Object(
+      {
+        vm: orNull(VmViewSchema),
+        image: orNull(ImageStandingSchema),
+        held: Type.Optional(Type.Array(orNull(Type.Boolean()), { maxItems: leasesMax })),
+      },
+      strict,
+    ),
   },
   /** What of the VM decides where it can run, and its definition in the hypervisor's own words. */
   'vm.describe': {
@@ -269,6 +279,11 @@ export const commandSchemas = {
       strict,
     ),
     reply: Nothing,
+  },
+  /** Makes the destination of a post-copy that failed notice that the other end is gone; see `Hypervisor.partFromPeer`. */
+  'transfer.part': {
+    args: Type.Object({ vmId: VmIdSchema, vmEpoch: CountSchema, peer: PeerSchema }, strict),
+    reply: Type.Object({ ended: CountSchema }, strict),
   },
   'transfer.status': { args: Type.Object({ migrationId: IdSchema }, strict), reply: Type.Object({ status: TransferStatusSchema }, strict) },
   /** What the destination's agent said; one that nobody waits for any more is let go. */

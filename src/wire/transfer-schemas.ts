@@ -103,7 +103,7 @@ export const MethodWishSchema = Type.Object(
 
 export const DecisionSchema = Type.Object(
   {
-    by: Type.Union([Type.Literal('choice'), Type.Literal('autopilot')]),
+    by: Type.Union([Type.Literal('choice'), Type.Literal('autopilot'), Type.Literal('recovery')]),
     atMs: TimeSchema,
     elapsedMs: RateSchema,
     action: NameSchema,
@@ -257,6 +257,8 @@ const DiskSchema = Type.Object(
   strict,
 );
 const LeaseSchema = Type.Object({ lockspace: TextSchema, key: TextSchema, path: TextSchema }, strict);
+export const leasesMax = 256;
+export const LeasesSchema = Type.Array(LeaseSchema, { maxItems: leasesMax });
 
 export const VmDefinitionSchema = of<VmDefinition>()(
   Type.Object(
@@ -273,7 +275,7 @@ export const VmDefinitionSchema = of<VmDefinition>()(
       cpuModel: orNull(NameSchema),
       interfaces: Type.Array(InterfaceSchema, { maxItems: 256 }),
       disks: Type.Array(DiskSchema, { maxItems: 1024 }),
-      leases: Type.Array(LeaseSchema, { maxItems: 256 }),
+      leases: LeasesSchema,
       hostOnly: Type.Array(TextSchema, { maxItems: 256 }),
       files: Type.Optional(Type.Array(TextSchema, { maxItems: 256 })),
       persistent: Type.Boolean(),

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { exampleOptions } from '#core/migration/forecast-examples.ts';
 import type { TransferOptions } from '#core/model/method.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import { sealedImageTransport, type ImageDestination } from '#drivers/transports/sealed-image.ts';
@@ -11,6 +12,7 @@ import { type Lab, type LabHost, labUp, type ScanResult, waitFor } from '#lab/ap
 import { expectSound } from './cluster.ts';
 import { missingForOtherChannels, offerQemuTls, offerSsh } from './other-channels/hosts.ts';
 import { RemoteEnd } from './other-channels/remote-end.ts';
+import { failureOf } from '#test/support/failure.ts';
 
 const missing = missingForOtherChannels();
 const signal = AbortSignal.timeout(600_000);
@@ -47,15 +49,7 @@ describe.runIf(missing === null)(`channels other than IPsec${missing === null ? 
   }
 
   function request(to: LabHost, more: Partial<TransferOptions> = {}): TransportRequest {
-    const options: TransferOptions = {
-      method: 'pre-copy',
-      autoConverge: null,
-      streams: 1,
-      compression: 'none',
-      bandwidthBytesPerSecond: 0,
-      downtimeMsMax: 300,
-      ...more,
-    };
+    const options = exampleOptions(more);
     return { vmId: guest().uuid, peerHostId: to.name, peerUnderlay: to.underlay, options };
   }
 
@@ -74,13 +68,6 @@ describe.runIf(missing === null)(`channels other than IPsec${missing === null ? 
     expect((await lab.placement())['vm1']).toEqual([to.name]);
     await expectSound(guest());
     return { scan, outcome };
-  }
-
-  async function failureOf(promise: Promise<unknown>): Promise<unknown> {
-    return promise.then(
-      () => 'no failure',
-      (error: unknown) => error,
-    );
   }
 
   it('none: the guest arrives whole, and its marker is on the wire (the control arm)', async () => {

@@ -1,4 +1,4 @@
-/** Plays a plan from its first run to its last, with a lab that is built anew when a run has left it broken. */
+/** Plays a plan from its first run to its last, in one lab or in several side by side; a lab that a run has left broken is built anew. */
 import { MomentMissed } from './moments.ts';
 import type { FaultCase } from './plan.ts';
 import { buildRange, leaveRange, mustBeHealthy, type Range } from './range.ts';
@@ -6,6 +6,15 @@ import { appendRecord, type RunRecord } from './record.ts';
 import { type Journey, play } from './run.ts';
 
 const triesMax = 3;
+
+export interface Plays {
+  /** Where each run is kept as soon as it is over. */
+  readonly file: string;
+  readonly labs: number;
+  readonly say: (line: string) => void;
+  /** Ends early, with the labs taken down, after the runs that are under way. */
+  readonly signal: AbortSignal;
+}
 
 /** The guests in turn; to the hosts in turn, so that every pair is used. */
 function journeyOf({ cluster, oracle }: Range, number: number): Journey {
@@ -18,15 +27,21 @@ function journeyOf({ cluster, oracle }: Range, number: number): Journey {
   return { guest: guest.name, from, to: to.name };
 }
 
-/** Plays everything that is left; each run is kept as soon as it is over. Ends early, with the lab taken down, when `signal` aborts. */
-export async function playAll(left: readonly FaultCase[], file: string, say: (line: string) => void, signal: AbortSignal): Promise<void> {
+/** Plays everything that is left. Each lab takes the next run as soon as it has ended one. */
+export async function playAll(left: readonly FaultCase[], plays: Plays): Promise<void> {
+  const queue = left.entries();
+  await Promise.all(Array.from({ length: plays.labs }, (_, index) => playInLab(`faults${index + 1}`, queue, left.length, plays)));
+}
+
+async function playInLab(labName: string, queue: ArrayIterator<[number, FaultCase]>, count: number, plays: Plays): Promise<void> {
+  const { file, say, signal } = plays;
   let range: Range | undefined;
   try {
-    for (const [index, one] of left.entries()) {
+    for (const [index, one] of queue) {
       for (let tries = 1; tries <= triesMax && !signal.aborted; tries += 1) {
-        const name = `${index + 1}/${left.length} ${one.fault}, ${one.phase}, time ${one.time}`;
+        const name = `${index + 1}/${count} ${one.fault}, ${one.phase}, time ${one.time}`;
         try {
-          range = await readyRange(range, say);
+          range = await readyRange(range, labName, say);
           const record = await play(range, one, journeyOf(range, index));
           await appendRecord(file, record);
           say(`${name}: ${lineOf(record)}`);
@@ -36,6 +51,7 @@ export async function playAll(left: readonly FaultCase[], file: string, say: (li
           if (!(error instanceof MomentMissed)) range = await leave(range);
         }
       }
+      if (signal.aborted) return;
     }
   } finally {
     await leave(range);
@@ -47,15 +63,15 @@ async function leave(range: Range | undefined): Promise<undefined> {
   return undefined;
 }
 
-async function readyRange(range: Range | undefined, say: (line: string) => void): Promise<Range> {
-  if (range === undefined) return buildRange();
+async function readyRange(range: Range | undefined, labName: string, say: (line: string) => void): Promise<Range> {
+  if (range === undefined) return buildRange(labName);
   try {
     await mustBeHealthy(range);
     return range;
   } catch (error) {
     say(`the lab is built anew: ${error instanceof Error ? error.message : String(error)}`);
     await leaveRange(range);
-    return buildRange();
+    return buildRange(labName);
   }
 }
 

@@ -5,7 +5,6 @@ import { Oracle } from './oracle/oracle.ts';
 import { removeTables } from './strikes/network.ts';
 import { emptyDisks, makeDisksSmall } from './strikes/resources.ts';
 
-const labName = 'faults';
 /** Slow enough that the copy takes 4 to 6 s, and each phase of it can be struck. */
 const bandwidthBytesPerSecond = 16 * 2 ** 20;
 const load = { cpuPercent: 5, dirtyMbPerSecond: 2, diskWritesPerSecond: 20 };
@@ -15,7 +14,7 @@ export interface Range {
   readonly oracle: Oracle;
 }
 
-export async function buildRange(): Promise<Range> {
+export async function buildRange(labName: string): Promise<Range> {
   await removeLab(labName);
   const cluster = await startCluster({
     name: labName,

@@ -5,9 +5,9 @@
  * Kernel command line: plimsoll.name=HOST plimsoll.control=A.B.C.D (eth2, /24).
  */
 #define _GNU_SOURCE
+#include "early.h"
 #include "init.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -16,40 +16,13 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 static char host_name[64], control_address[16];
 
-static void mount_at(const char *source, const char *path, const char *type, unsigned long flags, const char *options) {
-  mkdir(path, 0755);
-  if (mount(source, path, type, flags, options) != 0) perror(path);
-}
-
-static int only_modules(const struct dirent *e) { return strstr(e->d_name, ".ko") != NULL; }
-
-/* The image names them in load order: 00-virtio.ko, 01-... */
-static void load_modules(void) {
-  struct dirent **names;
-  int count = scandir("/modules", &names, only_modules, alphasort);
-  for (int i = 0; i < count; i++) {
-    char path[300];
-    snprintf(path, sizeof path, "/modules/%s", names[i]->d_name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || syscall(SYS_finit_module, fd, "", 0) != 0) perror(path);
-    if (fd >= 0) close(fd);
-  }
-}
-
-static void read_settings(void) {
-  char line[2048] = "";
-  FILE *f = fopen("/proc/cmdline", "re");
-  if (!f || !fgets(line, sizeof line, f)) perror("/proc/cmdline");
-  if (f) fclose(f);
-  for (char *save = NULL, *word = strtok_r(line, " \n", &save); word; word = strtok_r(NULL, " \n", &save)) {
-    if (sscanf(word, "plimsoll.name=%63s", host_name) == 1) continue;
-    sscanf(word, "plimsoll.control=%15[0-9.]", control_address);
-  }
+static void take_setting(char *word) {
+  if (sscanf(word, "plimsoll.name=%63s", host_name) == 1) return;
+  sscanf(word, "plimsoll.control=%15[0-9.]", control_address);
 }
 
 /* The root replaces the initramfs for this process, and so for the kernel's own helpers, which share its root. */
@@ -112,10 +85,8 @@ static void open_control(void) {
 }
 
 int command_host(void) {
-  mount_at("devtmpfs", "/dev", "devtmpfs", 0, NULL);
-  mount_at("proc", "/proc", "proc", 0, NULL);
-  mount_at("sysfs", "/sys", "sysfs", 0, NULL);
-  read_settings();
+  mount_kernel_folders();
+  each_boot_word(take_setting);
   load_modules();
   enter_root();
   mount_rest();

@@ -1,25 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { exampleRequest } from '#core/migration/step-examples.ts';
 import { begin } from '#core/migration/step.ts';
 import type { MigrationResource } from '#wire/api.ts';
 import { withEndsWhenClosed, withEndWhenClosed } from './ended-migrations.ts';
 
 const migration = (migrationId: string, phase: MigrationResource['phase'], endedAtMs: number | null): MigrationResource => ({
-  ...begin({
-    migrationId,
-    vmId: 'v',
-    vmName: 'web1',
-    fromHostId: 'a',
-    toHostId: 'b',
-    cause: 'operator',
-    askedBy: 'anna',
-    approvedBy: null,
-    channelKind: 'ipsec',
-    grantId: null,
-    planId: null,
-    vmEpoch: 1,
-    wish: { method: 'auto' },
-    askedAtMs: 1,
-  }).migration,
+  ...begin(exampleRequest({ migrationId })).migration,
   phase,
   phaseSinceMs: 5,
   endedAtMs,

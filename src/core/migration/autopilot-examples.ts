@@ -6,6 +6,7 @@ import { pilotPolicyOf } from '#core/model/policy.ts';
 import type { Refusal } from '#core/model/result.ts';
 import { PreCopy, stepMs, type World } from './autopilot-model.ts';
 import { actionFailed, pilot, type PilotAction, type PilotLimits, type PilotState, restarted, startPilot } from './autopilot.ts';
+import { exampleOptions } from './forecast-examples.ts';
 
 export const mebibyte = 2 ** 20;
 
@@ -15,15 +16,7 @@ export function examplePlan(
   more: Partial<TransferPlan> = {},
 ): TransferPlan {
   return {
-    options: {
-      method: 'pre-copy',
-      autoConverge: null,
-      streams: 1,
-      compression: 'none',
-      bandwidthBytesPerSecond: 0,
-      downtimeMsMax: 128,
-      ...options,
-    },
+    options: exampleOptions({ downtimeMsMax: 128, ...options }),
     pilot: { ...pilotPolicyOf('balanced'), ...policy },
     reason: 'an example',
     prediction: null,

@@ -80,6 +80,11 @@ describe('what a migration teaches', () => {
     });
   });
 
+  it('is not how well it was predicted, where its hosts had lost each other', () => {
+    const lost = { by: 'recovery', atMs: 1, elapsedMs: 1, action: 'recover post-copy', reason: '' } as const;
+    expect(pastTransferOf(migration({ decisions: [lost] }))).toMatchObject({ asPlanned: false });
+  });
+
   it('is what the hypervisor said where nothing else was measured', () => {
     expect(pastTransferOf(migration({ measures: null }))).toMatchObject({ totalMs: 9100, downtimeMs: 260, bytes: 271_000_000 });
   });

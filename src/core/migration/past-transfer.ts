@@ -24,7 +24,7 @@ export interface PastTransfer {
   readonly bytes: number;
   /** The downtime limit that the hypervisor had to the end; null when the autopilot may have changed it. */
   readonly limitMs: number | null;
-  /** False when the autopilot began again or took another method: then what was predicted is not what was done. */
+  /** False when the autopilot began again or took another method, or the hosts lost each other: what was predicted is not what was done. */
   readonly asPlanned: boolean;
 }
 
@@ -44,7 +44,9 @@ export function pastTransferOf(migration: Migration): PastTransfer | null {
     downtimeMs: downtimeOf(migration, plan.options, totalMs),
     bytes,
     limitMs: decisions.some(({ by }) => by === 'autopilot') ? null : plan.options.downtimeMsMax,
-    asPlanned: measures === null || (measures.attempts === 1 && measures.method === plan.options.method),
+    asPlanned:
+      !decisions.some(({ by }) => by === 'recovery') &&
+      (measures === null || (measures.attempts === 1 && measures.method === plan.options.method)),
   };
 }
 

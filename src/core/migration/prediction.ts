@@ -5,7 +5,7 @@ import { loadOf } from './forecast-activity.ts';
 import type { Corrections } from './forecast-corrections.ts';
 import { costOf } from './forecast-model.ts';
 
-export { activityFrom, type MemoryLook } from './forecast-activity.ts';
+export { activityFrom } from './forecast-activity.ts';
 
 /** What is measured before a transfer. */
 export interface ForecastFacts {

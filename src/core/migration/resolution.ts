@@ -13,6 +13,8 @@ type Truth = EventOf<'truth'>;
 const truthIntervalMs = 1000;
 /** Verdict of a source that is watched again, until it has told how its transfer stands. */
 const sending = 'sending';
+/** The same of one that has taken a post-copy up again, until it says that its memory goes over again. */
+const recovering = 'recovering';
 /** The same answer from both hosts this often in a row before anything is destroyed, resumed or given up. */
 const confirmationsNeeded = 2;
 const confirmationsBeforeAlarm = 5;
@@ -21,7 +23,7 @@ const relockTriesMax = 3;
 /** Asks both hosts, from now on. `cause`: what to report if the VM has stayed; the first one is kept. */
 export function resolve(migration: Migration, cause: Refusal | null, nowMs: number): Step {
   const before = migration.resolution ?? unresolved(nowMs, null);
-  const goesOn = migration.phase === 'resolving' || before.verdict === sending;
+  const goesOn = migration.phase === 'resolving' || before.verdict === sending || before.verdict === recovering;
   const sinceMs = goesOn ? before.sinceMs : nowMs;
   const resolution: Resolution = { ...before, sinceMs, verdict: 'asking', confirmations: 0, cause: before.cause ?? cause };
   return { migration: { ...enter(migration, 'resolving', nowMs), resolution }, effect: { kind: 'ask-truth', delayMs: 0 } };
@@ -109,9 +111,26 @@ function watchAgain(migration: Migration, truth: Truth, nowMs: number, limits: S
   return { migration: watched, effect: { kind: 'watch-transfer' } };
 }
 
-/** The source has told whoever watches it how its transfer stands. */
-export function heard(migration: Migration): Migration {
-  return migration.resolution?.verdict === sending ? { ...migration, resolution: null } : migration;
+/** Only after it was asked for. Since when the hosts have lost each other stays known: what fails again at once does not go on for ever. */
+export function recovered(migration: Migration, nowMs: number): Step {
+  const { resolution } = migration;
+  if (resolution?.verdict !== 'recover-post-copy' || resolution.confirmations < confirmationsNeeded) return askAgain(migration);
+  const watched: Migration = { ...enter(migration, 'copying', nowMs), resolution: { ...resolution, verdict: recovering } };
+  return { migration: watched, effect: { kind: 'watch-transfer' } };
+}
+
+/** For `resolve`: the loss began then, and not when it is acted upon. */
+export function sinceThen(atMs: number): Resolution {
+  return { ...unresolved(atMs, null), verdict: recovering };
+}
+
+export function isRecovering({ resolution }: Migration): boolean {
+  return resolution?.verdict === recovering;
+}
+
+/** The source has told whoever watches it how its transfer stands; `isBack`: one that was taken up again goes on. */
+export function heard(migration: Migration, isBack: boolean): Migration {
+  return migration.resolution?.verdict === sending || isBack ? { ...migration, resolution: null } : migration;
 }
 
 /** Notes since when the source's hypervisor is at work, and since when with the VM halted. */

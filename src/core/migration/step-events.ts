@@ -41,6 +41,8 @@ export type MigrationEvent =
   | { readonly kind: 'abort-sent' }
   | { readonly kind: 'truth'; readonly source: VmTruth; readonly destination: VmTruth }
   | { readonly kind: 'corrected' }
+  /** The source has taken a post-copy that failed up again: it wants to be watched as after its start. */
+  | { readonly kind: 'recovered' }
   /** `refusal`: why the storage lock of the VM, which runs on its source, was not taken again; null when it was. */
   | { readonly kind: 'relocked'; readonly refusal: Refusal | null }
   | { readonly kind: 'verified'; readonly reading: ChannelReading | null; readonly measures: Measures | null }

@@ -72,6 +72,7 @@ export const events = {
   completed: { kind: 'transfer-completed', outcome: exampleOutcome, reading, decisions: [] },
   abortSent: { kind: 'abort-sent' },
   corrected: { kind: 'corrected' },
+  recovered: { kind: 'recovered' },
   relocked: { kind: 'relocked', refusal: null },
   verified: { kind: 'verified', reading, measures: null },
 } as const satisfies Record<string, MigrationEvent>;

@@ -176,6 +176,7 @@ class Play {
       case 'relock-source':
         return this.#relock(fault);
       case 'recover-post-copy':
+        return this.#recover(fault);
       case 'resume-source':
       case 'destroy-source-copy':
       case 'destroy-destination-copy':
@@ -333,7 +334,14 @@ class Play {
     return { kind: 'relocked', refusal: isCarriedOut ? null : { code: 'link-lost', message: 'x' } };
   }
 
-  #correct(kind: Correction, isCarriedOut: boolean): void {
+  /** The answer to an order that was carried out may be lost: then both hosts are asked as after any other correction. */
+  #recover(fault: Fault): MigrationEvent {
+    const isTaken = fault !== 'lose-correction' && this.world.recoverPostCopy();
+    this.#pass(fault, false);
+    return isTaken && fault !== 'lose-answer' ? events.recovered : events.corrected;
+  }
+
+  #correct(kind: Exclude<Correction, 'recover-post-copy'>, isCarriedOut: boolean): void {
     const { source, destination } = this.world;
     const isWhole = (copy: typeof source.copy): boolean => copy !== null && copy.post === null && copy.state !== 'incoming';
     const runsThere = destination.copy?.state === 'running' && destination.copy.post === null;
@@ -341,9 +349,6 @@ class Play {
       if (!holds) throw new Breach(`${kind}: ${what}`);
     };
     switch (kind) {
-      case 'recover-post-copy':
-        if (isCarriedOut) this.world.recoverPostCopy();
-        return;
       case 'resume-source':
         must(destination.copy?.state !== 'running', 'the VM runs on the destination');
         must(source.copy === null || source.copy.post === null, 'half a VM is started');

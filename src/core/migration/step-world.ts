@@ -132,12 +132,14 @@ export class StepWorld {
     this.#end('failed');
   }
 
-  recoverPostCopy(): void {
+  /** Whether the source's agent has taken the order. */
+  recoverPostCopy(): boolean {
     const [left, right] = [this.source.copy, this.destination.copy];
-    if (!this.linkUp || this.source.silent > 0 || left?.post !== 'failed' || right?.post !== 'failed') return;
+    if (!this.linkUp || this.source.silent > 0 || left?.post !== 'failed' || right?.post !== 'failed') return false;
     [left.post, right.state, right.post] = ['active', 'running', 'active'];
     this.job = { stage: 'split', left: 2, cut: 0, unwatched: 0, deaf: false };
     this.status = 'running';
+    return true;
   }
 
   takeBack(): void {

@@ -11,7 +11,7 @@
  *   secured   -> failed      refused, aborted, or the controller restarted before it was chosen how
  *   secured   -> resolving   transfer-lost, or the controller restarted: whether it began is not known
  *   copying   -> resolving   transfer-completed, transfer-failed, transfer-lost: the source's word alone is not believed
- *   resolving -> copying     truth: the source still sends an image, and wants to be watched
+ *   resolving -> copying     truth: the source still sends an image, and wants to be watched; recovered: it goes on with a post-copy
  *   resolving -> verifying   truth: on the destination
  *   resolving -> failed      truth: on the source, or a person must look
  *   verifying -> done        verified
@@ -23,9 +23,10 @@
  */
 import type { ChannelReading } from '#core/model/channel.ts';
 import type { Decision } from '#core/model/method.ts';
-import type { Migration, MigrationRequest } from '#core/model/migration.ts';
+import type { Migration, MigrationRequest, Progress } from '#core/model/migration.ts';
 import type { Refusal } from '#core/model/result.ts';
-import { askAgain, askAnew, heard, relocked, resolve, unresolved, weighTruth } from './resolution.ts';
+import { joinedReadings, notedRecovery, wholeOutcome } from './recovered-transfer.ts';
+import { askAgain, askAnew, heard, isRecovering, recovered, relocked, resolve, sinceThen, unresolved, weighTruth } from './resolution.ts';
 import type { EventOf, MigrationEvent, Step, StepLimits } from './step-events.ts';
 import { askAbort, enter, fail, seconds } from './step-record.ts';
 
@@ -141,7 +142,7 @@ function whileCopying(migration: Migration, event: MigrationEvent, nowMs: number
     case 'transfer-running':
       return watch(migration, event, nowMs, limits);
     case 'transfer-completed':
-      return resolve({ ...ended(migration, event), outcome: event.outcome }, null, nowMs);
+      return resolve(completed(migration, event, nowMs), null, nowMs);
     case 'transfer-failed':
       return resolve(ended(migration, event), event.refusal, nowMs);
     case 'transfer-lost':
@@ -153,6 +154,7 @@ function whileCopying(migration: Migration, event: MigrationEvent, nowMs: number
     case 'transfer-started':
     case 'truth':
     case 'corrected':
+    case 'recovered':
     case 'relocked':
     case 'verified':
     case 'refused':
@@ -165,6 +167,7 @@ function whileCopying(migration: Migration, event: MigrationEvent, nowMs: number
 function whileResolving(migration: Migration, event: MigrationEvent, nowMs: number, limits: StepLimits): Step {
   if (event.kind === 'truth') return weighTruth(migration, event, nowMs, limits);
   if (event.kind === 'corrected') return resolve(migration, null, nowMs);
+  if (event.kind === 'recovered') return recovered(migration, nowMs);
   if (event.kind === 'relocked') return relocked(migration, event, nowMs);
   return askAgain(migration);
 }
@@ -174,31 +177,42 @@ function verified(migration: Migration, { reading, measures }: EventOf<'verified
   return { migration: { ...done, measures, failure: null, resolution: null, endedAtMs: nowMs }, effect: { kind: 'finish' } };
 }
 
+function completed(migration: Migration, event: EventOf<'transfer-completed'>, nowMs: number): Migration {
+  const whole = ended(isRecovering(migration) ? notedRecovery(migration, nowMs) : migration, event);
+  return { ...whole, outcome: wholeOutcome(whole, event.outcome) };
+}
+
 function ended(migration: Migration, { reading, decisions }: EventOf<'transfer-completed' | 'transfer-failed'>): Migration {
-  return withDecisions(withReading(migration, reading), decisions);
+  return withDecisions({ ...migration, channelAfter: joinedReadings(migration.channelAfter, reading) }, decisions);
 }
 
 /** The autopilot tells all of its decisions each time, unless its agent has died and knows them no more. Those of the choice stand before them. */
 function withDecisions(migration: Migration, ofPilot: readonly Decision[]): Migration {
   const known = migration.decisions.filter(({ by }) => by === 'autopilot');
   if (ofPilot.length < known.length) return migration;
-  return { ...migration, decisions: [...migration.decisions.filter(({ by }) => by === 'choice'), ...ofPilot] };
+  const chosen = migration.decisions.filter(({ by }) => by === 'choice');
+  const recoveries = migration.decisions.filter(({ by }) => by === 'recovery');
+  const later = [...recoveries, ...ofPilot].toSorted((one, other) => one.atMs - other.atMs);
+  return { ...migration, decisions: [...chosen, ...later] };
 }
 
-/**
- * The reading nearest to the transfer's end stands: the one that ended it, made before the channel is taken down. A later one
- * counts only where there is none yet.
- */
+/** The reading that the transfer ended with stands, made before the channel is taken down. A later one counts only where there is none. */
 function withReading(migration: Migration, reading: ChannelReading | null): Migration {
   return reading === null || (migration.channelAfter?.sa ?? null) !== null ? migration : { ...migration, channelAfter: reading };
 }
 
 function watch(migration: Migration, event: EventOf<'transfer-running'>, nowMs: number, limits: StepLimits): Step {
-  const progress = event.progress ?? migration.progress;
+  const isBack = isRecovering(migration) && event.progress?.stage === 'post-copy';
+  // What is told before it is back is of a job that has sent nothing yet.
+  const progress = isRecovering(migration) && !isBack ? migration.progress : (event.progress ?? migration.progress);
   const lastMoved = movedOf(migration, event, nowMs);
-  const watched: Migration = { ...withDecisions(heard(migration), event.decisions), progress, lastMoved };
+  const told = heard(isBack ? notedRecovery(migration, nowMs) : migration, isBack);
+  const watched: Migration = { ...withDecisions(told, event.decisions), progress, lastMoved };
+  if (isRecovering(watched) && nowMs - migration.phaseSinceMs > recoveringMsMax) return resolve(watched, null, nowMs);
+  if (progress !== null && !isRecovering(migration) && isHalfNoticed(progress, nowMs - lastMoved.atMs))
+    return resolve({ ...watched, resolution: sinceThen(lastMoved.atMs) }, halfNoticed, nowMs);
   // Half of its memory is on each host: an abort would lose it.
-  if (progress?.stage === 'post-copy' || progress?.stage === 'post-copy-failed')
+  if (isRecovering(migration) || progress?.stage === 'post-copy' || progress?.stage === 'post-copy-failed')
     return { migration: watched, effect: { kind: 'watch-transfer' } };
   if (watched.abortAsked) return { migration: watched, effect: { kind: 'abort-transfer' } };
   if (nowMs - lastMoved.atMs > limits.noProgressMsMax) {
@@ -211,6 +225,22 @@ function watch(migration: Migration, event: EventOf<'transfer-running'>, nowMs: 
   }
   return { migration: watched, effect: { kind: 'watch-transfer' } };
 }
+
+/**
+ * The source has noticed that the connection of its post-copy is gone, and its hypervisor still waits for the destination's word: that
+ * one has not noticed (seen with libvirt 9.0 where only the source's end was reset), and nobody but us would tell it.
+ */
+function isHalfNoticed({ stage }: Progress, quietMs: number): boolean {
+  return stage === 'post-copy-failed' && quietMs > halfNoticedMs;
+}
+
+/** Twice as long as a driver tries. One whose hypervisor hangs meanwhile does not end by itself. */
+const recoveringMsMax = 60_000;
+const halfNoticedMs = 3000;
+const halfNoticed: Refusal = {
+  code: 'post-copy-broken',
+  message: 'the source has lost its connection in post-copy, and the destination has not noticed: they are brought together again',
+};
 
 /**
  * What shows a stall, should the autopilot be silent. A VM that writes faster than the channel carries is the autopilot's: here any

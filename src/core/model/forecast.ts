@@ -12,6 +12,22 @@ export interface MemoryActivity {
   readonly workingSetBytes: number;
 }
 
+/** What one look of `forMs` at a VM's memory found: the distinct bytes that were written meanwhile. */
+export interface MemoryLook {
+  readonly forMs: number;
+  readonly bytes: number;
+}
+
+/** What looks at a VM's memory are judged by. */
+export interface MemoryInUse {
+  /** As in `MemoryActivity`. */
+  readonly usedBytes: number | null;
+  /** No look can have found more; null where even that is not known. */
+  readonly boundBytes: number | null;
+  /** What one hit of a look that samples stands for; 0 for one that finds every page. */
+  readonly grainBytes: number;
+}
+
 /** How fast the channel between two hosts carries a stream. */
 export interface MeasuredBandwidth {
   readonly bytesPerSecond: number;

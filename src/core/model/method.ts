@@ -82,8 +82,8 @@ export interface MethodWish {
 
 /** What the autopilot, or the choice of the method, did and why. */
 export interface Decision {
-  /** `choice`: before the first byte. `autopilot`: during the transfer. */
-  readonly by: 'choice' | 'autopilot';
+  /** `choice`: before the first byte. `autopilot`: during the transfer. `recovery`: by the controller, after the hosts had lost each other. */
+  readonly by: 'choice' | 'autopilot' | 'recovery';
   readonly atMs: number;
   /** Since the transfer began; 0 for what was decided before. */
   readonly elapsedMs: number;

@@ -242,10 +242,11 @@ export class RestartWorld {
       const host = this.#host(hostId);
       return { hostId, standing: host.answers ? host.standing : null, leaseOver: this.#isOver(hostId) };
     });
-    if (this.#step({ kind: 'looked', migrationOpen: this.#flight !== null, hosts, hasText: true }).kind === 'choose') this.#start();
+    const found = this.#step({ kind: 'looked', migrationOpen: this.#flight !== null, hosts, hasText: true });
+    if (found.kind === 'choose') this.#start(found.unseen);
   }
 
-  #start(): void {
+  #start(unseen: boolean): void {
     const up = hostIds.filter((one) => this.#host(one).answers);
     const hostId = up[this.starts % up.length];
     if (hostId === undefined) return;
@@ -261,7 +262,7 @@ export class RestartWorld {
     else if (how === 'unheard' && lateMs !== null)
       this.#pending = [...this.#pending, { host: hostId, atMs: this.#nowMs + Math.min(lateMs, orderMsMax), boots: host.boots }];
     const outcomes = { well: 'started', refused: 'refused', unheard: 'unclear' } as const;
-    this.#step({ kind: 'ordered', outcome: outcomes[how], why: 'a test' });
+    this.#step({ kind: 'ordered', outcome: outcomes[how], unseen, why: 'a test' });
   }
 
   #step(event: RecoveryEvent) {

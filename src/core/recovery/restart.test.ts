@@ -167,6 +167,21 @@ describe('a start', () => {
     expect(after(down, { ...fine, migrationOpen: true } as RecoveryEvent).effect.kind).toBe('none');
   });
 
+  it('tells why it is made, and not what it has waited for', () => {
+    const late = { ...down, reason: 'b does not answer, and its lease is not over', toldHostIds: ['a', 'c'], coveredHostIds: ['a', 'c'] };
+    const because = (standings: Readonly<Record<string, ToldStanding | null>>) => after(late, lookedAt(standings)).effect;
+    expect(because({ a: null, b: 'absent', c: 'absent' })).toEqual({
+      kind: 'choose',
+      why: 'a is silent and its lease is over',
+      unseen: true,
+    });
+    expect(because({ a: 'absent', b: null, c: 'fenced' })).toMatchObject({
+      why: 'c has ended it because its lease had ended',
+      unseen: false,
+    });
+    expect(because({ a: 'absent', b: 'crashed', c: 'crashed' })).toMatchObject({ why: 'its process on c has died' });
+  });
+
   it('is ordered once, is tried again later each time, and in the end no more', () => {
     let recovery = down;
     let atMs = nowMs;
@@ -175,7 +190,7 @@ describe('a start', () => {
       const order = after(recovery, { kind: 'chosen', hostId: 'b', vmEpoch: attempt, why: 'a test' }, atMs);
       expect(order.effect).toEqual({ kind: 'start', hostId: 'b', vmEpoch: attempt });
       expect(after(order.recovery, { kind: 'chosen', hostId: 'c', vmEpoch: 99, why: 'a test' }, atMs).effect.kind).toBe('none');
-      ({ recovery } = after(order.recovery, { kind: 'ordered', outcome: 'refused', why: 'lock held' }, atMs));
+      ({ recovery } = after(order.recovery, { kind: 'ordered', outcome: 'refused', unseen: false, why: 'no emulator' }, atMs));
       pauses.push(recovery.notBeforeMs - atMs);
       expect(after(recovery, { kind: 'tick', leaseOver: true, migrationOpen: false }, recovery.notBeforeMs - 1).effect.kind).toBe('none');
       atMs = recovery.notBeforeMs;
@@ -184,6 +199,20 @@ describe('a start', () => {
     ({ recovery } = after(recovery, { kind: 'tick', leaseOver: true, migrationOpen: false }, atMs));
     expect(recovery.phase).toBe('given-up');
     expect(after(recovery, seenAs('here'), atMs).recovery).toMatchObject({ phase: 'watched', attempts: 0 });
+  });
+
+  it.each([
+    { outcome: 'held', unseen: false },
+    { outcome: 'refused', unseen: true },
+  ] as const)('that is $outcome, unseen $unseen, does not count, however often: the VM may run somewhere', (answer) => {
+    let recovery = { ...down, attempts: 1 };
+    for (let atMs = nowMs, time = 0; time < 3 * restartLimits.attemptsMax; time += 1) {
+      expect(after(recovery, { kind: 'tick', leaseOver: true, migrationOpen: false }, atMs).effect.kind).toBe('look');
+      const order = after(recovery, { kind: 'chosen', hostId: 'b', vmEpoch: time, why: 'a test' }, atMs);
+      ({ recovery } = after(order.recovery, { kind: 'ordered', ...answer, why: 'lock held' }, atMs));
+      expect(recovery).toMatchObject({ phase: 'down', attempts: 1, notBeforeMs: atMs + restartLimits.heldMs });
+      atMs = recovery.notBeforeMs;
+    }
   });
 
   it('is forgotten when the VM has run for long, and not before', () => {

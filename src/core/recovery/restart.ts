@@ -7,7 +7,7 @@
  *   down     -> starting   no host runs it or may still run it, and one was found that can: the order goes out next
  *   down     -> given-up   it was started too often
  *   starting -> watched    it runs there
- *   starting -> down       it was not started; the next try comes later
+ *   starting -> down       it was not started, the next try comes later; or it may run where nobody can ask, and that was no try
  *   any      -> watched    it was seen to run somewhere
  *   any      -> off        a migration of it as an image has ended, and nobody knows where it is
  *
@@ -40,8 +40,16 @@ export type RecoveryEvent =
   /** The host that it is to be started on: its lease is renewed, and binds the VM. */
   | { readonly kind: 'chosen'; readonly hostId: HostId; readonly vmEpoch: number; readonly why: string }
   | { readonly kind: 'unfit'; readonly why: string }
-  /** `unclear`: whether the start has begun is not known. */
-  | { readonly kind: 'ordered'; readonly outcome: 'started' | 'refused' | 'unclear'; readonly why: string };
+  /**
+   * `held`: somebody has the lock of its storage, so it still runs. `unclear`: whether the start has begun is not known. `unseen`: as the
+   * effect that this comes of.
+   */
+  | {
+      readonly kind: 'ordered';
+      readonly outcome: 'started' | 'refused' | 'held' | 'unclear';
+      readonly unseen: boolean;
+      readonly why: string;
+    };
 
 export interface HostLook {
   readonly hostId: HostId;
@@ -54,8 +62,11 @@ export type RecoveryEffect =
   | { readonly kind: 'none' }
   /** Ask every host of the cluster what it has of the VM. */
   | { readonly kind: 'look' }
-  /** Find a host that can run it, and have its lease bind the VM. */
-  | { readonly kind: 'choose' }
+  /**
+   * Find a host that can run it, and have its lease bind the VM. `why` it is started, not what that has waited for. `unseen`: a host that
+   * may have it does not answer; if its agent is dead, it may still run there.
+   */
+  | { readonly kind: 'choose'; readonly why: string; readonly unseen: boolean }
   | { readonly kind: 'start'; readonly hostId: HostId; readonly vmEpoch: number };
 
 export interface RecoveryStep {
@@ -70,6 +81,8 @@ export interface RestartLimits {
   readonly backOffMsMax: number;
   /** A VM that ran this long has recovered: its starts are forgotten. */
   readonly steadyMs: number;
+  /** Before the next start of a VM that may run where nobody can ask. */
+  readonly heldMs: number;
   /** A start whose outcome is not known may still happen for this long. */
   readonly settleMs: number;
 }
@@ -79,6 +92,7 @@ export const restartLimits: RestartLimits = {
   backOffMs: 10_000,
   backOffMsMax: 600_000,
   steadyMs: 600_000,
+  heldMs: 15_000,
   settleMs: 180_000,
 };
 
@@ -211,7 +225,18 @@ function looked(recovery: Recovery, event: Extract<RecoveryEvent, { kind: 'looke
   if (!hasStorageLock(recovery.definition)) {
     return waits(recovery, 'no lock on its storage would refuse a second copy: give it a lease, and start it by hand this time');
   }
-  return { recovery, effect: { kind: 'choose' } };
+  const unseen = hosts.some(({ hostId, standing }) => standing === null && mayHaveIt(recovery, hostId));
+  return { recovery, effect: { kind: 'choose', why: causeOf(recovery, hosts), unseen } };
+}
+
+/** By what the hosts say that may have had it; the record's own reason may be that of a delay since. */
+function causeOf(recovery: Recovery, hosts: readonly HostLook[]): string {
+  for (const { hostId, standing } of hosts.filter((look) => mayHaveIt(recovery, look.hostId))) {
+    if (standing === null) return `${hostId} is silent and its lease is over`;
+    if (standing === 'fenced') return `${hostId} has ended it because its lease had ended`;
+    if (standing === 'crashed') return `its process on ${hostId} has died`;
+  }
+  return recovery.reason;
 }
 
 /** Which host may still run the VM; null: none. */
@@ -248,13 +273,23 @@ function chosen(recovery: Recovery, { hostId, vmEpoch, why }: Extract<RecoveryEv
 
 function ordered(
   recovery: Recovery,
-  { outcome, why }: Extract<RecoveryEvent, { kind: 'ordered' }>,
+  { outcome, unseen, why }: Extract<RecoveryEvent, { kind: 'ordered' }>,
   nowMs: number,
   limits: RestartLimits,
 ): Recovery {
   if (recovery.phase !== 'starting' || recovery.hostId === null) return recovery;
   if (outcome === 'started') return runs(recovery, recovery.hostId, null, nowMs, limits);
+  // QEMU's own lock on an image is refused without a code of its own.
+  if (outcome === 'held' || (outcome === 'refused' && unseen)) return heldElsewhere(recovery, why, nowMs, limits);
   return outcome === 'unclear' ? noted(recovery, why) : triedInVain(recovery, why, nowMs, limits);
+}
+
+/**
+ * It does not fail to stay up, it may run where nobody can ask: such a start counts for nothing and is tried for as long as it takes. Were
+ * it given up, nobody would start it once the agent of that host is back and ends it, because its lease is long over.
+ */
+function heldElsewhere(recovery: Recovery, why: string, nowMs: number, { heldMs }: RestartLimits): Recovery {
+  return { ...enter(recovery, 'down', why, nowMs), attempts: Math.max(0, recovery.attempts - 1), notBeforeMs: nowMs + heldMs };
 }
 
 function triedInVain(recovery: Recovery, why: string, nowMs: number, { backOffMs, backOffMsMax }: RestartLimits): Recovery {

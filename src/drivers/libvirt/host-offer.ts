@@ -5,6 +5,7 @@ import { at, attribute, child, childrenOf, childText } from './definition-query.
 import { readTree, type Element } from './definition-tree.ts';
 import { LibvirtError } from './errors.ts';
 import { compareCpuFlag, cpuComparison, networkListFlag } from './flags.ts';
+import { leaseFile } from './lease-holders.ts';
 import type { EmulatorChoice } from './procedures.ts';
 import type { Surroundings } from './surroundings.ts';
 
@@ -161,8 +162,9 @@ function placesOf(source: Element | null): { readonly host: string; readonly por
 /** virtlockd keeps a lease as the file PATH/LOCKSPACE/KEY; sanlock as a place in the file PATH. */
 async function missingLeases(surroundings: Surroundings, leases: readonly VmLease[]): Promise<readonly string[]> {
   const missing: string[] = [];
-  for (const { path, lockspace, key } of leases) {
-    const file = [path, lockspace, key].filter((part) => part !== '').join('/');
+  for (const lease of leases) {
+    const { path } = lease;
+    const file = leaseFile(lease);
     // A file is no folder: below one nothing is found.
     const isSanlock =
       (await surroundings.pathFault(`${path}/`, 'exist')) !== null && (await surroundings.pathFault(path, 'exist')) === null;

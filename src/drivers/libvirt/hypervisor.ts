@@ -1,7 +1,7 @@
 import { dirname, join } from 'node:path';
 
-import type { VmDefinition } from '#core/model/definition.ts';
-import type { MemoryActivity } from '#core/model/forecast.ts';
+import type { VmDefinition, VmLease } from '#core/model/definition.ts';
+import type { MemoryInUse, MemoryLook } from '#core/model/forecast.ts';
 import type { TransferOptions } from '#core/model/method.ts';
 import type { JobOutcome, Progress } from '#core/model/migration.ts';
 import type { VmStanding } from '#core/model/recovery.ts';
@@ -19,8 +19,10 @@ import { domainState, eventId, listFlag, serverFault, statsFlag, statsGroup, xml
 import { offerOf, type DriverOffer } from './host-offer.ts';
 import type { KeepAliveOptions } from './keep-alive.ts';
 import { LibvirtImages } from './images.ts';
+import { endConnections } from './stream-connections.ts';
+import { holdsLease } from './lease-holders.ts';
 import { Link, type LinkOptions } from './link.ts';
-import { lookAtMemory } from './memory-look.ts';
+import { lookAtMemory, memoryInUse } from './memory-look.ts';
 import { dotted, methodFaultOf, type HypervisorVersions } from './method-fault.ts';
 import { bracketed } from './migrate-arguments.ts';
 import { defaultMigrationRun, type MigrationRunOptions } from './migration-run.ts';
@@ -150,6 +152,14 @@ class LibvirtHypervisor implements LibvirtDriver {
     return this.#transfers.recover(request, onProgress, signal);
   }
 
+  async partFromPeer(vmId: VmId, peerAddress: string, signal: AbortSignal): Promise<number> {
+    return this.#watched(signal, async (client, wait) => {
+      const domain = await runningDomain(client, vmId, wait);
+      if (postCopyOf(await client.state(domain, wait)) !== null) return endConnections(vmId, peerAddress, signal);
+      throw new PlimsollError('vm-busy', `VM ${domain.name} is in no post-copy on this host; ask both hosts where it runs`);
+    });
+  }
+
   async changeJob(vmId: VmId, change: JobChange, signal: AbortSignal): Promise<void> {
     return this.#transfers.change(vmId, change, signal);
   }
@@ -158,10 +168,12 @@ class LibvirtHypervisor implements LibvirtDriver {
     return methodFaultOf(options, await this.#versions(signal));
   }
 
-  async measureMemory(vmId: VmId, durationMs: number, signal: AbortSignal): Promise<MemoryActivity> {
-    return this.#watched(signal, async (client) =>
-      lookAtMemory(client, await runningDomain(client, vmId, { signal }), durationMs, { signal }),
-    );
+  async lookAtMemory(vmId: VmId, forMs: number, signal: AbortSignal): Promise<MemoryLook> {
+    return this.#watched(signal, async (client) => lookAtMemory(client, await runningDomain(client, vmId, { signal }), forMs, { signal }));
+  }
+
+  async memoryInUse(vmId: VmId, signal: AbortSignal): Promise<MemoryInUse> {
+    return this.#watched(signal, async (client, wait) => memoryInUse(client, await runningDomain(client, vmId, wait), wait));
   }
 
   async define(vmId: VmId, signal: AbortSignal): Promise<{ readonly definition: VmDefinition; readonly text: string }> {
@@ -174,6 +186,10 @@ class LibvirtHypervisor implements LibvirtDriver {
 
   async offerFor(definition: VmDefinition, text: string, signal: AbortSignal): Promise<DriverOffer> {
     return this.#watched(signal, async (client) => offerOf(client, this.#surroundings, { definition, text }, { signal }));
+  }
+
+  async leasesHeld(leases: readonly VmLease[]): Promise<readonly (boolean | null)[]> {
+    return Promise.all(leases.map(async (lease) => holdsLease(lease)));
   }
 
   async overheadCpuSeconds(vmId: VmId, signal: AbortSignal): Promise<number | null> {

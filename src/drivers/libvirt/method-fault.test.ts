@@ -1,19 +1,13 @@
 import { describe, expect, it } from 'vitest';
 
+import { exampleOptions } from '#core/migration/forecast-examples.ts';
 import { methods, compressions, type TransferOptions } from '#core/model/method.ts';
 
 import { methodFaultOf, since, type HypervisorVersions } from './method-fault.ts';
 
 const debian12: HypervisorVersions = { type: 'QEMU', libvirt: 9_000_000, hypervisor: 7_002_022 };
 const newer: HypervisorVersions = { type: 'QEMU', libvirt: 10_000_000, hypervisor: 8_002_000 };
-const plain: TransferOptions = {
-  method: 'pre-copy',
-  autoConverge: null,
-  streams: 1,
-  compression: 'none',
-  bandwidthBytesPerSecond: 0,
-  downtimeMsMax: 300,
-};
+const plain = exampleOptions();
 const throttle = { initialPercent: 20, incrementPercent: 10 };
 
 function codeOf(options: Partial<TransferOptions>, versions = debian12): string | null {

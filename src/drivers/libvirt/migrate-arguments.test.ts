@@ -1,19 +1,13 @@
 import { describe, expect, it } from 'vitest';
 
+import { exampleOptions } from '#core/migration/forecast-examples.ts';
 import type { TransferOptions } from '#core/model/method.ts';
 
 import { migrateArguments, toldDowntimeMs, xbzrleCacheBytes } from './migrate-arguments.ts';
 
 const domain = { name: 'web', uuid: '466b12ad-41d1-465c-a339-b802545650a3', id: 3 };
 const mebibyte = 1024 * 1024;
-const plain: TransferOptions = {
-  method: 'pre-copy',
-  autoConverge: null,
-  streams: 1,
-  compression: 'none',
-  bandwidthBytesPerSecond: 0,
-  downtimeMsMax: 300,
-};
+const plain = exampleOptions();
 const peerToPeerAbortOnError = 2 + 4096;
 
 function args(

@@ -16,6 +16,8 @@ export interface MigrationRunOptions {
   readonly migrationDeadlineMs: number;
   /** After an abort the daemon must end the migration within this time. */
   readonly abortDeadlineMs: number;
+  /** An abort that has done nothing for so long is helped by ending the stream's connections. */
+  readonly cutOffAfterMs: number;
   /** How long to wait for the final figures, which come as an event beside the answer. */
   readonly figuresDeadlineMs: number;
   /** The recovery of a post-copy is asked for again for this long, until both QEMUs have noticed that they lost each other. */
@@ -26,6 +28,7 @@ export const defaultMigrationRun: MigrationRunOptions = {
   progressIntervalMs: 250,
   migrationDeadlineMs: 24 * 60 * 60_000,
   abortDeadlineMs: 60_000,
+  cutOffAfterMs: 2_000,
   figuresDeadlineMs: 1_000,
   recoveryDeadlineMs: 30_000,
 };
@@ -46,10 +49,17 @@ export interface LongJob {
   readonly call: (work: LibvirtClient, wait: LongWait) => Promise<void>;
   /** Asked again and again while the call goes on, until libvirt accepts it. */
   readonly meanwhile?: (watch: LibvirtClient, wait: Wait) => Promise<void>;
+  /**
+   * Ends the connections that the memory leaves by. QEMU writes the last round under its big lock: over a dead link, and with more to go
+   * than a socket's buffer takes, it hears of no abort until TCP gives up (seen with 7.2: the VM stood still for more than 90 s).
+   */
+  readonly cutOff?: (signal: AbortSignal) => Promise<unknown>;
 }
 
 /** libvirt refuses what comes right at the start of a job (post-copy after 0.3 s, seen with 9.0); asked at this pace until it does not. */
 const meanwhilePauseMs = 50;
+/** QEMU answers within milliseconds when it can. */
+const silenceMsMax = 1_000;
 
 /**
  * One migration, or one save: the long call on `work`; progress, abort and the final figures on `watch`.
@@ -61,6 +71,8 @@ export class MigrationRun {
   readonly #job: LongJob;
   readonly #options: MigrationRunOptions;
   #lastProgress: Progress | null = null;
+  /** The question for figures that is not answered yet. */
+  #asked: Promise<JobStats> | null = null;
 
   constructor(clients: { readonly work: LibvirtClient; readonly watch: Watch }, job: LongJob, options: MigrationRunOptions) {
     this.#work = clients.work;
@@ -89,6 +101,7 @@ export class MigrationRun {
     const side = Promise.allSettled([
       this.#reportProgress(onProgress, over.signal),
       this.#abortWhenAsked(signal, over.signal, giveUp),
+      this.#cutOffWhenDeaf(signal, over.signal),
       this.#doMeanwhile(over.signal),
     ]);
     try {
@@ -118,15 +131,34 @@ export class MigrationRun {
     }
   }
 
+  /** libvirt knows the stage by itself. For the figures it asks QEMU, which is silent while it writes the last round: then the old ones stand. */
   async #look(over: AbortSignal): Promise<Progress | null> {
     const watch = await this.#watch(over);
-    const job = await watch.jobStats(this.#job.domain, 0, { signal: over });
-    if (job.type === jobType.none) return null;
-    const stage = stageOf(await watch.state(this.#job.domain, { signal: over }));
+    const figures = await this.#figures(watch, over);
+    if (figures === 'none') return null;
+    const seen = stageOf(await watch.state(this.#job.domain, { signal: over }));
     // There is no way back from post-copy: what looks like it is libvirt taking the source's half away at the end.
     const before = this.#lastProgress?.stage;
-    const isOver = stage === 'copying' && (before === 'post-copy' || before === 'post-copy-failed');
-    return readProgress(job.params, isOver ? 'post-copy' : stage);
+    const isOver = seen === 'copying' && (before === 'post-copy' || before === 'post-copy-failed');
+    const stage = isOver ? 'post-copy' : seen;
+    if (figures !== 'silent') return readProgress(figures, stage);
+    return this.#lastProgress === null ? null : { ...this.#lastProgress, stage };
+  }
+
+  /** One question at a time: each that QEMU does not answer takes a place from the calls that libvirt could answer. */
+  async #figures(watch: LibvirtClient, over: AbortSignal): Promise<JobStats['params'] | 'none' | 'silent'> {
+    this.#asked ??= watch.jobStats(this.#job.domain, 0, { signal: over }).finally(() => {
+      this.#asked = null;
+    });
+    const answered = new AbortController();
+    try {
+      const silence = pause(silenceMsMax, AbortSignal.any([over, answered.signal]));
+      const job = await Promise.race([this.#asked, silence]);
+      if (typeof job === 'boolean') return 'silent';
+      return job.type === jobType.none ? 'none' : job.params;
+    } finally {
+      answered.abort();
+    }
   }
 
   async #doMeanwhile(over: AbortSignal): Promise<void> {
@@ -152,6 +184,16 @@ export class MigrationRun {
       if (await this.#isInPostCopy(over)) endMs = performance.now() + this.#options.abortDeadlineMs;
       if (performance.now() > endMs) giveUp.abort();
       if (!(await pause(100, over))) return;
+    }
+  }
+
+  /** Asks the daemon nothing: its calls wait behind the abort that does not get through. */
+  async #cutOffWhenDeaf(asked: AbortSignal, over: AbortSignal): Promise<void> {
+    const { cutOff } = this.#job;
+    if (cutOff === undefined) return;
+    await aborted(AbortSignal.any([asked, over]));
+    while (await pause(this.#options.cutOffAfterMs, over)) {
+      await cutOff(over).catch(() => undefined);
     }
   }
 

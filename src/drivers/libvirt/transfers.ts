@@ -9,6 +9,7 @@ import type { LibvirtClient, LongWait, Wait } from './client.ts';
 import { jobOf, runningDomain } from './domain-look.ts';
 import { LibvirtError } from './errors.ts';
 import { abortJobFlag, maxSpeedFlag, pausedReason, domainState, statsFlag, uncappedMebibytesPerSecond } from './flags.ts';
+import { endConnections } from './stream-connections.ts';
 import { stageOf } from './job-stats.ts';
 import type { Link } from './link.ts';
 import { migrateArguments, toldDowntimeMs, toMebibytesPerSecond } from './migrate-arguments.ts';
@@ -33,6 +34,8 @@ export class LibvirtTransfers {
   readonly #links: { readonly work: Link; readonly watch: Link };
   readonly #settings: TransferSettings;
   #migrations = 0;
+  /** VMs whose present transfer was told to go on as post-copy. */
+  readonly #askedForPostCopy = new Set<VmId>();
 
   constructor(links: { readonly work: Link; readonly watch: Link }, settings: TransferSettings) {
     this.#links = links;
@@ -46,6 +49,7 @@ export class LibvirtTransfers {
       if ((await jobOf(watch, domain, { signal })) !== 'none') {
         throw new PlimsollError('vm-busy', `libvirt already has a job on VM ${domain.name}; wait until it has ended, or abort it`);
       }
+      this.#askedForPostCopy.delete(request.vmId);
       await this.#setLimits(watch, domain, request, { signal });
       const job = await this.#jobFor(watch, domain, request, false, signal);
       return this.#run(job, onProgress, signal);
@@ -83,6 +87,7 @@ export class LibvirtTransfers {
       const watch = await this.#links.watch.client(signal);
       const domain = await runningDomain(watch, vmId, { signal });
       if (!(await isSending(watch, domain, { signal }))) throw notNow(domain);
+      if (change.kind === 'post-copy') this.#askedForPostCopy.add(vmId);
       await changeOf(watch, domain, change, { signal });
     } catch (error) {
       // libvirt has one code for everything that does not fit the state the job is in.
@@ -127,10 +132,17 @@ export class LibvirtTransfers {
     return {
       domain,
       call: async (client: LibvirtClient, wait: LongWait) => client.migrate(perform, wait),
+      cutOff: async (wait: AbortSignal) => this.#cutOff(request, wait),
       ...(options.method === 'post-copy' && !resume
         ? { meanwhile: async (client: LibvirtClient, wait: Wait) => client.migrateStartPostCopy(domain, wait) }
         : {}),
     };
+  }
+
+  /** Never of a VM whose memory may be on both hosts, nor of a forward, whose stream is on the loopback address beside others. */
+  async #cutOff({ vmId, peerAddress, options: { method }, through }: ThroughRequest, signal: AbortSignal): Promise<void> {
+    const mayBeSplit = method === 'hybrid' || method === 'post-copy' || this.#askedForPostCopy.has(vmId);
+    if (!mayBeSplit && through === undefined) await endConnections(vmId, peerAddress, signal);
   }
 
   async #run(job: LongJob, onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<JobOutcome> {

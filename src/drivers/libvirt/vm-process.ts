@@ -38,8 +38,8 @@ export async function killVmProcesses(vmId: VmId, table: ProcessTable, signal: A
   }
 }
 
-/** A zombie has no command line any more, so it does not count. */
-async function processesOf(vmId: VmId, { folder }: ProcessTable): Promise<readonly number[]> {
+/** Pids. A zombie has no command line any more, so it does not count. */
+export async function processesOf(vmId: VmId, { folder }: Pick<ProcessTable, 'folder'>): Promise<readonly number[]> {
   const found: number[] = [];
   for (const name of await readdir(folder)) {
     if (!/^\d+$/u.test(name)) continue;

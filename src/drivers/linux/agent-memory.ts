@@ -1,20 +1,15 @@
 /** What an agent must not forget, in one small JSON file. */
 import { Type } from 'typebox';
-import { Compile } from 'typebox/compile';
-import { PlimsollError } from '#core/model/result.ts';
 import type { AgentMemory, AgentMemoryState } from '#core/ports.ts';
-import { replaceFile } from './replace-file.ts';
-import { readTextFile } from './text-file.ts';
+import { JsonFile } from './json-file.ts';
 
 const epoch = Type.Integer({ minimum: 0 });
-const fileShape = Compile(
-  Type.Object({
-    version: Type.Literal(1),
-    controllerEpoch: epoch,
-    vmEpochs: Type.Record(Type.String(), epoch),
-    usedTickets: Type.Record(Type.String(), Type.Number({ minimum: 0 })),
-  }),
-);
+const shape = Type.Object({
+  version: Type.Literal(1),
+  controllerEpoch: epoch,
+  vmEpochs: Type.Record(Type.String(), epoch),
+  usedTickets: Type.Record(Type.String(), Type.Number({ minimum: 0 })),
+});
 
 const firstState: AgentMemoryState = { controllerEpoch: 0, vmEpochs: {}, usedTickets: {} };
 
@@ -23,53 +18,26 @@ const firstState: AgentMemoryState = { controllerEpoch: 0, vmEpochs: {}, usedTic
  * for that: forgotten epochs would let stale commands in. Rejects with `config-invalid`.
  */
 export class FileAgentMemory implements AgentMemory {
-  readonly #path: string;
+  readonly #file: JsonFile<typeof shape>;
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(path: string) {
-    this.#path = path;
+    const advice = "Restore it from a backup; delete it only when no migration of this host's VMs is under way.";
+    const damaged = (fault: string) => `The agent's memory ${path} is damaged: ${fault}. ${advice}`;
+    this.#file = new JsonFile({ path, shape, code: 'config-invalid', damaged });
   }
 
   load(): Promise<AgentMemoryState> {
     return this.#inTurn(async () => {
-      const text = await readTextFile(this.#path);
-      if (text === null) return firstState;
-      const value = this.#parse(text);
+      const value = await this.#file.read();
+      if (value === null) return firstState;
       return { controllerEpoch: value.controllerEpoch, vmEpochs: value.vmEpochs, usedTickets: value.usedTickets };
     });
   }
 
   /** Saves are done in the order of the calls, each whole: a crash leaves the state before or after. */
-  save(state: AgentMemoryState): Promise<void> {
-    const value = { version: 1, controllerEpoch: state.controllerEpoch, vmEpochs: state.vmEpochs, usedTickets: state.usedTickets };
-    const text = `${JSON.stringify(value)}\n`;
-    return this.#inTurn(async () => {
-      this.#parse(text);
-      try {
-        await replaceFile(this.#path, text);
-      } catch (cause) {
-        const detail = cause instanceof Error ? cause.message : String(cause);
-        const sentence = `${this.#path} cannot be written: ${detail}. Check that its directory exists, is writable and has room.`;
-        throw new PlimsollError('config-invalid', sentence, { cause });
-      }
-    });
-  }
-
-  #parse(text: string): AgentMemoryState {
-    let value: unknown;
-    try {
-      value = JSON.parse(text);
-    } catch (cause) {
-      throw this.#damaged('it is not JSON', cause);
-    }
-    if (fileShape.Check(value)) return value;
-    const [fault] = fileShape.Errors(value);
-    throw this.#damaged(`${fault?.instancePath ?? ''} ${fault?.message ?? 'is not as expected'}`.trim());
-  }
-
-  #damaged(fault: string, cause?: unknown): PlimsollError {
-    const sentence = `The agent's memory ${this.#path} is damaged: ${fault}. Restore it from a backup; delete it only when no migration of this host's VMs is under way.`;
-    return new PlimsollError('config-invalid', sentence, { cause });
+  save({ controllerEpoch, vmEpochs, usedTickets }: AgentMemoryState): Promise<void> {
+    return this.#inTurn(() => this.#file.write({ version: 1, controllerEpoch, vmEpochs, usedTickets }));
   }
 
   #inTurn<Value>(work: () => Promise<Value>): Promise<Value> {

@@ -1,7 +1,10 @@
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino';
 import type { Log, LogFields } from '#core/ports.ts';
 
-/** One JSON object per line: `level` as a word, `time` in ISO 8601, `program`, `message`, and the fields. */
+/**
+ * One JSON object per line: `level` as a word, `time` in ISO 8601, `program`, `message`, and the fields. A field `message`, the sentence
+ * of a refusal, is told as `reason`: a key that stands twice in an object is read as whichever the reader likes.
+ */
 export class JsonLog implements Log {
   readonly #logger: Logger;
 
@@ -18,14 +21,18 @@ export class JsonLog implements Log {
   }
 
   info(message: string, fields: LogFields = {}): void {
-    this.#logger.info({ ...fields }, message);
+    this.#logger.info(told(fields), message);
   }
 
   warn(message: string, fields: LogFields = {}): void {
-    this.#logger.warn({ ...fields }, message);
+    this.#logger.warn(told(fields), message);
   }
 
   error(message: string, fields: LogFields = {}): void {
-    this.#logger.error({ ...fields }, message);
+    this.#logger.error(told(fields), message);
   }
+}
+
+function told({ message, ...rest }: LogFields): LogFields {
+  return message === undefined ? rest : { ...rest, reason: message };
 }

@@ -76,7 +76,7 @@ export const transferPlan = Type.Object({
 });
 
 export const decision = Type.Object({
-  by: Type.Enum(['choice', 'autopilot']),
+  by: Type.Enum(['choice', 'autopilot', 'recovery']),
   atMs,
   elapsedMs: number,
   action: text,

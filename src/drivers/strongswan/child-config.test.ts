@@ -1,30 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { suites } from '#core/channel/algorithms.ts';
 import type { ChannelProfile } from '#core/model/channel.ts';
-import type { ChannelPeer } from '#core/ports.ts';
 import { childConfigs, childKindOf, childName, selectorOf } from './child-config.ts';
+import { examplePeer, exampleProfile } from './examples.ts';
 import { type Section, isSection } from './message.ts';
 import { reqidsOf } from './reqid.ts';
-
-const profileOf = (changes: Partial<ChannelProfile> = {}): ChannelProfile => ({
-  name: 'esp-tunnel',
-  ...suites['aes-gcm'],
-  udpEncapsulation: 'when-needed',
-  authentication: 'certificate',
-  postQuantumKey: false,
-  rekeySeconds: 3_600,
-  rekeyBytes: 1_000_000_000,
-  replayWindowPackets: 1_024,
-  ...changes,
-});
-
-const peerOf = (changes: Partial<ChannelProfile> = {}): ChannelPeer => ({
-  localAddresses: { underlay: '10.0.0.1', protected: '10.1.0.1', interface: 'eth0' },
-  peerHostId: 'host-b',
-  peerAddresses: { underlay: '10.0.0.2', protected: '10.1.0.2', interface: 'eth0' },
-  profile: profileOf(changes),
-  secrets: { preSharedKey: null, postQuantumKey: null },
-});
 
 const sectionsOf = (section: Section): readonly (readonly [string, Section])[] =>
   Object.entries(section).flatMap(([name, element]) => (isSection(element) ? [[name, element] as const] : []));
@@ -33,7 +12,7 @@ const transport = ['dynamic[6]', 'dynamic[17/49149]', 'dynamic[17/49150]'];
 
 describe('the CHILD_SAs of a profile', () => {
   it('of esp-tunnel is one between the protected addresses', () => {
-    const [[name, child] = ['', {}], ...others] = sectionsOf(childConfigs(peerOf(), 'kernel'));
+    const [[name, child] = ['', {}], ...others] = sectionsOf(childConfigs(examplePeer(), 'kernel'));
     expect([childKindOf(name), others]).toEqual(['channel', []]);
     expect(child).toMatchObject({
       mode: 'tunnel',
@@ -50,7 +29,7 @@ describe('the CHILD_SAs of a profile', () => {
     ['esp-transport', 'esp_proposals', 'ah_proposals', reqidsOf('host-b').esp],
     ['ah', 'ah_proposals', 'esp_proposals', reqidsOf('host-b').ah],
   ])('of %s is one for TCP and the probes between the underlay addresses', (name, has, hasNot, reqid) => {
-    const [[, child] = ['', {}], ...others] = sectionsOf(childConfigs(peerOf({ name }), 'kernel'));
+    const [[, child] = ['', {}], ...others] = sectionsOf(childConfigs(examplePeer({ name }), 'kernel'));
     expect(others).toEqual([]);
     expect(child).toMatchObject({ mode: 'transport', local_ts: transport, remote_ts: transport, reqid: String(reqid) });
     expect(child).toHaveProperty(has);
@@ -58,7 +37,7 @@ describe('the CHILD_SAs of a profile', () => {
   });
 
   it('of a bundle are two that a responder can tell apart by their selectors, and for which charon makes no policies', () => {
-    const children = sectionsOf(childConfigs(peerOf({ name: 'ah+esp' }), 'kernel'));
+    const children = sectionsOf(childConfigs(examplePeer({ name: 'ah+esp' }), 'kernel'));
     expect(children.map(([name]) => childKindOf(name))).toEqual(['inner', 'outer']);
     const [[, inner] = ['', {}], [, outer] = ['', {}]] = children;
     expect(inner).toMatchObject({ mode: 'transport', policies: 'no', local_ts: transport, remote_ts: transport });
@@ -68,16 +47,16 @@ describe('the CHILD_SAs of a profile', () => {
   });
 
   it('with userspace ESP have 32-bit sequence numbers and no request ids', () => {
-    const [[, child] = ['', {}]] = sectionsOf(childConfigs(peerOf(), 'libipsec'));
+    const [[, child] = ['', {}]] = sectionsOf(childConfigs(examplePeer(), 'libipsec'));
     expect(child['esp_proposals']).toEqual(['aes256gcm16-ecp384']);
     expect(child).not.toHaveProperty('reqid');
-    expect(() => childConfigs(peerOf({ espProposals: ['aes256gcm16-ecp384-esn'] }), 'libipsec')).toThrow(
+    expect(() => childConfigs(examplePeer({ espProposals: ['aes256gcm16-ecp384-esn'] }), 'libipsec')).toThrow(
       expect.objectContaining({ code: 'profile-unsupported' }) as Error,
     );
   });
 
   it('are replaced by time and by bytes, before their sequence numbers end, and with room while that is under way', () => {
-    const [[, child] = ['', {}]] = sectionsOf(childConfigs(peerOf({ rekeySeconds: 600, rekeyBytes: 1_000 }), 'kernel'));
+    const [[, child] = ['', {}]] = sectionsOf(childConfigs(examplePeer({ rekeySeconds: 600, rekeyBytes: 1_000 }), 'kernel'));
     expect(child).toMatchObject({ rekey_time: '600s', rekey_bytes: '1000', life_bytes: '1500', rand_bytes: '100', replay_window: '1024' });
     expect(Number(child['life_packets'])).toBeLessThan(2 ** 32);
     expect(Number(child['rekey_packets'])).toBeLessThan(Number(child['life_packets']));
@@ -86,21 +65,21 @@ describe('the CHILD_SAs of a profile', () => {
 
 describe('the name of a CHILD_SA', () => {
   it('differs with any field of the profile, and only with those', () => {
-    const base = profileOf();
+    const base = exampleProfile();
     const reordered = Object.fromEntries(Object.entries(base).toReversed()) as unknown as ChannelProfile;
     expect(childName('channel', reordered)).toBe(childName('channel', base));
     const others = [
-      profileOf({ authentication: 'psk' }),
-      profileOf({ postQuantumKey: true }),
-      profileOf({ rekeyBytes: 2 }),
-      profileOf({ name: 'esp-transport' }),
-      profileOf({ ikeProposals: ['aes256gcm16-prfsha384-ecp521'] }),
+      exampleProfile({ authentication: 'psk' }),
+      exampleProfile({ postQuantumKey: true }),
+      exampleProfile({ rekeyBytes: 2 }),
+      exampleProfile({ name: 'esp-transport' }),
+      exampleProfile({ ikeProposals: ['aes256gcm16-prfsha384-ecp521'] }),
     ];
     expect(new Set([base, ...others].map((profile) => childName('channel', profile))).size).toBe(6);
   });
 
   it('tells its kind', () => {
-    expect(childKindOf(childName('outer', profileOf()))).toBe('outer');
+    expect(childKindOf(childName('outer', exampleProfile()))).toBe('outer');
     expect(childKindOf('net')).toBeNull();
   });
 });

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { suites } from '#core/channel/algorithms.ts';
 import type { ChannelProfile } from '#core/model/channel.ts';
 import type { ChannelPeer, HostIdentity } from '#core/ports.ts';
 import { connectionConfig } from './connection-config.ts';
+import { examplePeer } from './examples.ts';
 import { sharedKeysOf } from './shared-keys.ts';
 
 const identity: HostIdentity = {
@@ -17,25 +17,8 @@ const identity: HostIdentity = {
 const key = Buffer.alloc(32, 7).toString('base64');
 const otherKey = Buffer.alloc(32, 8).toString('base64');
 
-function peerOf(changes: Partial<ChannelProfile> = {}, secrets: Partial<ChannelPeer['secrets']> = {}): ChannelPeer {
-  return {
-    localAddresses: { underlay: '10.0.0.1', protected: '10.1.0.1', interface: 'eth0' },
-    peerHostId: 'host-b',
-    peerAddresses: { underlay: '10.0.0.2', protected: '10.1.0.2', interface: 'eth0' },
-    profile: {
-      name: 'esp-tunnel',
-      ...suites['aes-gcm'],
-      udpEncapsulation: 'when-needed',
-      authentication: 'psk',
-      postQuantumKey: false,
-      rekeySeconds: 3_600,
-      rekeyBytes: 1_000_000_000,
-      replayWindowPackets: 1_024,
-      ...changes,
-    },
-    secrets: { preSharedKey: key, postQuantumKey: null, ...secrets },
-  };
-}
+const peerOf = (changes: Partial<ChannelProfile> = {}, secrets: Partial<ChannelPeer['secrets']> = {}): ChannelPeer =>
+  examplePeer({ authentication: 'psk', ...changes }, { preSharedKey: key, ...secrets });
 
 describe('a connection', () => {
   it('is for exactly these two identities, and asks for both proofs', () => {

@@ -1,46 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import { exampleChild, exampleIke } from './examples.ts';
 import type { ChildSa, IkeSa } from './sa.ts';
 import { SaLedger } from './sa-ledger.ts';
 
-const child = (number: number, changes: Partial<ChildSa> = {}): ChildSa => ({
-  name: 'channel.0a1b2c3d',
-  uniqueId: String(number),
-  state: 'INSTALLED',
-  mode: 'TUNNEL',
-  protocol: 'ESP',
-  udpEncapsulated: true,
-  spiIn: `in${number}`,
-  spiOut: `out${number}`,
-  encryptionAlgorithm: 'AES_GCM_16',
-  encryptionKeyBits: 256,
-  integrityAlgorithm: undefined,
-  integrityKeyBits: undefined,
-  keyExchange: undefined,
-  extendedSequenceNumbers: false,
-  bytesIn: 0,
-  bytesOut: 0,
-  packetsIn: 0,
-  packetsOut: 0,
-  localSelectors: [],
-  remoteSelectors: [],
-  ...changes,
-});
+const child = (number: number, changes: Partial<ChildSa> = {}): ChildSa =>
+  exampleChild({ uniqueId: String(number), spiIn: `in${number}`, spiOut: `out${number}`, ...changes });
 
-const ike = (children: readonly ChildSa[], name = 'plimsoll-host-b'): IkeSa => ({
-  name,
-  uniqueId: '1',
-  state: 'ESTABLISHED',
-  localHost: '10.0.0.1',
-  remoteHost: '10.0.0.2',
-  localId: 'host-a',
-  remoteId: 'host-b',
-  initiator: true,
-  encryptionAlgorithm: 'AES_GCM_16',
-  encryptionKeyBits: 256,
-  keyExchange: 'ECP_384',
-  postQuantumKey: false,
-  children,
-});
+const ike = (children: readonly ChildSa[], name = 'plimsoll-host-b'): IkeSa => exampleIke(children, { name });
 
 const listed = (ledger: SaLedger, sa: ChildSa): readonly (readonly [string, number])[] =>
   ledger.replacedBy(sa).map(({ spiIn, packetsIn }) => [spiIn, packetsIn]);

@@ -1,68 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { suites } from '#core/channel/algorithms.ts';
-import type { ChannelProfile } from '#core/model/channel.ts';
 import type { ChannelPeer } from '#core/ports.ts';
 import { childName } from './child-config.ts';
+import { exampleChild, exampleIke, examplePeer, exampleProfile } from './examples.ts';
 import type { ChildSa, IkeSa } from './sa.ts';
 import { fits, missingChildren, negotiationFault, saRecords, usableSa } from './sa-record.ts';
 
-const profile: ChannelProfile = {
-  name: 'esp-tunnel',
-  ...suites['aes-gcm'],
-  udpEncapsulation: 'when-needed',
-  authentication: 'certificate',
-  postQuantumKey: false,
-  rekeySeconds: 3_600,
-  rekeyBytes: 1_000_000_000,
-  replayWindowPackets: 1_024,
-};
-
-const peer: ChannelPeer = {
-  localAddresses: { underlay: '10.0.0.1', protected: '10.1.0.1', interface: 'eth0' },
-  peerHostId: 'host-b',
-  peerAddresses: { underlay: '10.0.0.2', protected: '10.1.0.2', interface: 'eth0' },
-  profile,
-  secrets: { preSharedKey: null, postQuantumKey: null },
-};
-
-const child: ChildSa = {
-  name: childName('channel', profile),
-  uniqueId: '7',
-  state: 'INSTALLED',
-  mode: 'TUNNEL',
-  protocol: 'ESP',
-  udpEncapsulated: false,
-  spiIn: 'c0000001',
-  spiOut: 'c0000002',
-  encryptionAlgorithm: 'AES_GCM_16',
-  encryptionKeyBits: 256,
-  integrityAlgorithm: undefined,
-  integrityKeyBits: undefined,
-  keyExchange: undefined,
-  extendedSequenceNumbers: false,
-  bytesIn: 1,
-  bytesOut: 2,
-  packetsIn: 3,
-  packetsOut: 4,
-  localSelectors: ['10.1.0.1/32'],
-  remoteSelectors: ['10.1.0.2/32'],
-};
-
-const ike: IkeSa = {
-  name: 'plimsoll-host-b',
-  uniqueId: '3',
-  state: 'ESTABLISHED',
-  localHost: '10.0.0.1',
-  remoteHost: '10.0.0.2',
-  localId: 'host-a',
-  remoteId: 'host-b',
-  initiator: true,
-  encryptionAlgorithm: 'AES_GCM_16',
-  encryptionKeyBits: 256,
-  keyExchange: 'ECP_384',
-  postQuantumKey: false,
-  children: [child],
-};
+const profile = exampleProfile();
+const peer = examplePeer();
+const child = exampleChild();
+const ike = exampleIke([child]);
 
 const withChild = (changes: Partial<ChildSa>): IkeSa => ({ ...ike, children: [{ ...child, ...changes }] });
 

@@ -1,28 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { suites } from '#core/channel/algorithms.ts';
 import type { ChannelPeer } from '#core/ports.ts';
+import { examplePeer } from './examples.ts';
 import { isOurReqid, reqidsOf } from './reqid.ts';
 import { bundlePolicies, policyDelete, policyUpdate, readPolicies } from './xfrm-policy.ts';
 import { readStates, stateDelete } from './xfrm-state.ts';
 
 const addresses = (underlay: string): ChannelPeer['localAddresses'] => ({ underlay, protected: '10.1.0.1', interface: 'eth0' });
-const peer: ChannelPeer = {
-  localAddresses: addresses('10.0.0.1'),
-  peerHostId: 'host-b',
-  peerAddresses: addresses('10.0.0.2'),
-  profile: {
-    name: 'ah+esp',
-    ...suites['aes-gcm'],
-    udpEncapsulation: 'when-needed',
-    authentication: 'certificate',
-    postQuantumKey: false,
-    rekeySeconds: 3_600,
-    rekeyBytes: 1_000_000_000,
-    replayWindowPackets: 1_024,
-  },
-  secrets: { preSharedKey: null, postQuantumKey: null },
-};
+const peer = examplePeer({ name: 'ah+esp' });
 const { esp, ah } = reqidsOf('host-b');
 
 /** As iproute2 6.1 prints it with -o. */

@@ -1,5 +1,6 @@
 /** How VMs are moved and what that costs, in the API's own words, with fixed times. */
 import type { MigrateCheck, MigrationResource, PredictionErrorsResource, VmCheckResource } from '#wire/api.ts';
+import { exampleOptions } from '#core/migration/forecast-examples.ts';
 import { pilotPolicyOf } from '#core/model/policy.ts';
 import type { VmSettings } from '#core/store.ts';
 import { check, copying, done, nowMs, vmWeb } from './resources.ts';
@@ -28,14 +29,7 @@ export const prediction: NonNullable<TransferPlan['prediction']> = {
 };
 
 export const transferPlan: TransferPlan = {
-  options: {
-    method: 'pre-copy',
-    autoConverge: null,
-    streams: 1,
-    compression: 'none',
-    bandwidthBytesPerSecond: 0,
-    downtimeMsMax: 300,
-  },
+  options: exampleOptions(),
   pilot: pilotPolicyOf('balanced'),
   reason: 'db writes 1.5 MiB/s and the channel carries 70 MiB/s: pre-copy ends by itself.',
   prediction,

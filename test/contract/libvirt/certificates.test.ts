@@ -8,24 +8,15 @@ import type { Hypervisor } from '#core/ports.ts';
 
 import { FakeLibvirtd } from './fake-libvirtd.ts';
 import { missingForRealLibvirtd, RealLibvirtd } from './real-libvirtd.ts';
-import { startFakeSite, startRealSite, type Daemon, type Site, type SiteKind } from './site.ts';
+import type { Daemon, Site } from './site.ts';
+import { siteKinds } from './site-kinds.ts';
 import { createTestPki } from './test-pki.ts';
+import { failureOf } from '#test/support/failure.ts';
 
 const missing = missingForRealLibvirtd();
-const kinds: readonly SiteKind[] = [
-  { name: 'a fake libvirtd', missing: null, start: startFakeSite },
-  { name: missing === null ? 'a real libvirtd' : `a real libvirtd: not run, needs ${missing}`, missing, start: startRealSite },
-];
 const signal = AbortSignal.timeout(300_000);
 
-async function failureOf(promise: Promise<unknown>): Promise<unknown> {
-  return promise.then(
-    () => 'no failure',
-    (error: unknown) => error,
-  );
-}
-
-for (const kind of kinds) {
+for (const kind of siteKinds()) {
   describe.runIf(kind.missing === null)(`certificates of ${kind.name}`, () => {
     let site: Site;
     let daemon: Daemon;

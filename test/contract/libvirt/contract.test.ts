@@ -4,24 +4,12 @@ import { LibvirtClient, openUnixSocket, type ClientOptions } from '#drivers/libv
 import type { LibvirtEvent } from '#drivers/libvirt/events.ts';
 import { createFlag, eventId, listFlag, statsGroup } from '#drivers/libvirt/flags.ts';
 
-import { missingForRealLibvirtd } from './real-libvirtd.ts';
-import { guestXml, startFakeSite, startRealSite, type Site, type SiteKind } from './site.ts';
+import { guestXml, type Site } from './site.ts';
+import { siteKinds } from './site-kinds.ts';
+import { failureOf } from '#test/support/failure.ts';
 import { until } from '#test/support/until.ts';
 
-const missing = missingForRealLibvirtd();
-const kinds: readonly SiteKind[] = [
-  { name: 'a fake libvirtd', missing: null, start: startFakeSite },
-  { name: missing === null ? 'a real libvirtd' : `a real libvirtd: not run, needs ${missing}`, missing, start: startRealSite },
-];
-
-async function failureOf(promise: Promise<unknown>): Promise<unknown> {
-  return promise.then(
-    () => 'no failure',
-    (error: unknown) => error,
-  );
-}
-
-for (const kind of kinds) {
+for (const kind of siteKinds()) {
   describe.runIf(kind.missing === null)(`libvirt client against ${kind.name}`, () => {
     let site: Site;
     let client: LibvirtClient;

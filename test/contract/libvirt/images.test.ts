@@ -2,33 +2,19 @@
 import { existsSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
-import { LibvirtClient, openUnixSocket } from '#drivers/libvirt/client.ts';
-import { listFlag, undefineFlag } from '#drivers/libvirt/flags.ts';
+import type { LibvirtClient } from '#drivers/libvirt/client.ts';
+import { undefineFlag } from '#drivers/libvirt/flags.ts';
 import type { LibvirtDriver } from '#drivers/libvirt/hypervisor.ts';
+import { failureOf } from '#test/support/failure.ts';
 
-import { missingForRealLibvirtd } from './real-libvirtd.ts';
-import { guestXml, startFakeSite, startRealSite, type Daemon, type Site, type SiteKind } from './site.ts';
+import { admin, clear } from './daemon-admin.ts';
+import { guestXml, type Site } from './site.ts';
+import { siteKinds } from './site-kinds.ts';
 
-const missing = missingForRealLibvirtd();
-const kinds: readonly SiteKind[] = [
-  { name: 'a fake libvirtd', missing: null, start: startFakeSite },
-  { name: missing === null ? 'a real libvirtd' : `a real libvirtd: not run, needs ${missing}`, missing, start: startRealSite },
-];
 const signal = AbortSignal.timeout(300_000);
 const nothing = (): void => undefined;
 
-async function failureOf(promise: Promise<unknown>): Promise<unknown> {
-  return promise.then(
-    () => 'no failure',
-    (error: unknown) => error,
-  );
-}
-
-async function admin(daemon: Daemon): Promise<LibvirtClient> {
-  return LibvirtClient.open(await openUnixSocket(daemon.socketPath, AbortSignal.timeout(5_000)), { uri: 'qemu:///system' });
-}
-
-for (const kind of kinds) {
+for (const kind of siteKinds()) {
   describe.runIf(kind.missing === null)(`images of ${kind.name}`, () => {
     let site: Site;
     let source: LibvirtDriver;
@@ -47,12 +33,8 @@ for (const kind of kinds) {
     afterEach(async () => {
       await source.close();
       await destination.close();
-      const other = await admin(site.destination);
-      for (const each of [client, other]) {
-        for (const domain of await each.listAllDomains(listFlag.active)) await each.destroy(domain, 0);
-        for (const domain of await each.listAllDomains(0)) await each.undefine(domain, undefineFlag.managedSave);
-        await each.close();
-      }
+      await client.close();
+      for (const daemon of [site.source, site.destination]) await clear(daemon, undefineFlag.managedSave);
     });
 
     async function startGuest(name: string): Promise<string> {

@@ -1,21 +1,15 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import type { Hypervisor, HypervisorEvent, MigrateRequest } from '#core/ports.ts';
-import { LibvirtClient, openUnixSocket } from '#drivers/libvirt/client.ts';
 import { createLibvirtHypervisor } from '#drivers/libvirt/hypervisor.ts';
 
+import { admin } from './daemon-admin.ts';
 import { FakeLibvirtd } from './fake-libvirtd.ts';
 import { guestXml, plainOptions } from './site.ts';
+import { failureOf } from '#test/support/failure.ts';
 import { until } from '#test/support/until.ts';
 
 const signal = new AbortController().signal;
-
-async function failureOf(promise: Promise<unknown>): Promise<unknown> {
-  return promise.then(
-    () => 'no failure',
-    (error: unknown) => error,
-  );
-}
 
 describe('a libvirtd that misbehaves', () => {
   let fake: FakeLibvirtd;
@@ -42,12 +36,8 @@ describe('a libvirtd that misbehaves', () => {
     await peer.stop();
   });
 
-  async function admin(): Promise<LibvirtClient> {
-    return LibvirtClient.open(await openUnixSocket(fake.socketPath, AbortSignal.timeout(5_000)), { uri: 'qemu:///system' });
-  }
-
   async function startGuest(name: string): Promise<string> {
-    const client = await admin();
+    const client = await admin(fake);
     const { uuid } = await client.createXml(guestXml(name), 0);
     await client.close();
     return uuid;
@@ -86,7 +76,7 @@ describe('a libvirtd that misbehaves', () => {
   });
 
   it('never has more than four calls of one connection to answer', async () => {
-    const client = await admin();
+    const client = await admin(fake);
     await Promise.all(Array.from({ length: 50 }, async () => client.hostname()));
     expect(Math.max(...[...fake.clients].map((peerSeen) => peerSeen.inFlightMost))).toBe(4);
     await client.close();
@@ -94,9 +84,9 @@ describe('a libvirtd that misbehaves', () => {
 
   it('and wants SASL is refused with a reason; with polkit it is asked', async () => {
     fake.authTypes = [1];
-    expect(await failureOf(admin())).toMatchObject({ code: 'auth-unsupported' });
+    expect(await failureOf(admin(fake))).toMatchObject({ code: 'auth-unsupported' });
     fake.authTypes = [2];
-    const client = await admin();
+    const client = await admin(fake);
     expect(fake.calls).toContain(70);
     await client.close();
   });

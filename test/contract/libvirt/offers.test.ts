@@ -148,15 +148,21 @@ for (const kind of kinds) {
       expect(offer.disks[1]?.why).toBe('/vm/not-there: it is not there');
     });
 
-    it('measure which memory a VM writes, and leave it running', async () => {
+    it('look which memory a VM writes, one look after the other, and leave it running', async () => {
       const vmId = await startGuest('written');
-      const activity = await source.measureMemory(vmId, 2_000, signal);
-      expect(activity.measuredForMs).toBe(2_000);
-      expect(activity.dirtyBytesPerSecond).toBeGreaterThanOrEqual(0);
-      expect(activity.workingSetBytes).toBeLessThanOrEqual(160 * 2 ** 20);
+      for (const forMs of [2_000, 1_000]) {
+        const look = await source.lookAtMemory(vmId, forMs, signal);
+        expect(look.forMs).toBe(forMs);
+        expect(look.bytes).toBeGreaterThanOrEqual(0);
+      }
+      const { usedBytes, boundBytes, grainBytes } = await source.memoryInUse(vmId, signal);
+      expect(boundBytes).toBeLessThanOrEqual(160 * 2 ** 20);
+      expect(usedBytes ?? 0).toBeLessThanOrEqual(boundBytes ?? 0);
+      expect(grainBytes).toBe(2 * 2 ** 20);
       expect(await source.findVm(vmId, signal)).toMatchObject({ state: 'running' });
       await source.destroy(vmId, signal);
-      expect(await failureOf(source.measureMemory(vmId, 1_000, signal))).toMatchObject({ code: 'vm-not-running' });
+      expect(await failureOf(source.lookAtMemory(vmId, 1_000, signal))).toMatchObject({ code: 'vm-not-running' });
+      expect(await failureOf(source.memoryInUse(vmId, signal))).toMatchObject({ code: 'vm-not-running' });
     });
 
     it('tell what a VM costs beyond its virtual CPUs, and nothing of one that is not here', async () => {

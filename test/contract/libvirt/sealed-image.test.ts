@@ -4,42 +4,23 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
-import { LibvirtClient, openUnixSocket } from '#drivers/libvirt/client.ts';
-import { listFlag, undefineFlag } from '#drivers/libvirt/flags.ts';
+import { undefineFlag } from '#drivers/libvirt/flags.ts';
 import type { LibvirtDriver } from '#drivers/libvirt/hypervisor.ts';
 import { checkRecipient } from '#drivers/transports/age.ts';
 import { LocalImageDestination } from '#drivers/transports/image-destination.ts';
 import { LocalImageSource } from '#drivers/transports/image-source.ts';
 import { sealedImageTransport, type ImageDestination } from '#drivers/transports/sealed-image.ts';
+import { failureOf } from '#test/support/failure.ts';
 
-import { missingForRealLibvirtd } from './real-libvirtd.ts';
-import { guestXml, plainOptions, startFakeSite, startRealSite, type Daemon, type Site, type SiteKind } from './site.ts';
+import { admin, clear } from './daemon-admin.ts';
+import { guestXml, plainOptions, type Site } from './site.ts';
+import { siteKinds } from './site-kinds.ts';
 
-const missingAge = existsSync('/usr/bin/age') ? null : "Debian's package age";
-const missing = missingAge ?? missingForRealLibvirtd();
-const kinds: readonly SiteKind[] = [
-  {
-    name: missingAge === null ? 'a fake libvirtd' : `a fake libvirtd: not run, needs ${missingAge}`,
-    missing: missingAge,
-    start: startFakeSite,
-  },
-  { name: missing === null ? 'a real libvirtd' : `a real libvirtd: not run, needs ${missing}`, missing, start: startRealSite },
-];
+const missing = existsSync('/usr/bin/age') ? null : "Debian's package age";
 const signal = AbortSignal.timeout(300_000);
 const nothing = (): void => undefined;
 
-async function failureOf(promise: Promise<unknown>): Promise<unknown> {
-  return promise.then(
-    () => 'no failure',
-    (error: unknown) => error,
-  );
-}
-
-async function admin(daemon: Daemon): Promise<LibvirtClient> {
-  return LibvirtClient.open(await openUnixSocket(daemon.socketPath, AbortSignal.timeout(5_000)), { uri: 'qemu:///system' });
-}
-
-for (const kind of kinds) {
+for (const kind of siteKinds(missing)) {
   describe.runIf(kind.missing === null)(`a sealed image between two of ${kind.name}`, () => {
     let site: Site;
     let from: LibvirtDriver;
@@ -65,12 +46,7 @@ for (const kind of kinds) {
     afterEach(async () => {
       await from.close();
       await to.close();
-      for (const daemon of [site.source, site.destination]) {
-        const client = await admin(daemon);
-        for (const domain of await client.listAllDomains(listFlag.active)) await client.destroy(domain, 0);
-        for (const domain of await client.listAllDomains(0)) await client.undefine(domain, undefineFlag.managedSave);
-        await client.close();
-      }
+      for (const daemon of [site.source, site.destination]) await clear(daemon, undefineFlag.managedSave);
       rmSync(folder, { recursive: true });
     });
 

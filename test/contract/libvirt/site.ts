@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 
-import type { TransferOptions } from '#core/model/method.ts';
+import { exampleOptions } from '#core/migration/forecast-examples.ts';
 import { createLibvirtHypervisor, type LibvirtDriver, type LibvirtHypervisorOptions } from '#drivers/libvirt/hypervisor.ts';
 
 import { FakeLibvirtd } from './fake-libvirtd.ts';
@@ -30,14 +30,7 @@ export interface Daemon {
 }
 
 /** A live migration without anything special. */
-export const plainOptions: TransferOptions = {
-  method: 'pre-copy',
-  autoConverge: null,
-  streams: 1,
-  compression: 'none',
-  bandwidthBytesPerSecond: 0,
-  downtimeMsMax: 300,
-};
+export const plainOptions = exampleOptions();
 
 /** Two daemons that can migrate to each other. */
 export interface Site {

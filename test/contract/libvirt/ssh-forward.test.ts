@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 
 import { openSshForward, type SshOptions } from '#drivers/transports/ssh-forward.ts';
+import { failureOf } from '#test/support/failure.ts';
 
 const hasSsh = existsSync('/usr/bin/ssh');
 const runFolder = mkdtempSync(join(tmpdir(), 'plimsoll-ssh-'));
@@ -23,13 +24,6 @@ describe.runIf(hasSsh)(`opening an ssh forward${hasSsh ? '' : ': not run, needs 
   afterAll(() => rmSync(runFolder, { recursive: true, force: true }));
 
   const peer = { hostId: 'host2', underlay: '127.0.0.1' };
-
-  async function failureOf(promise: Promise<unknown>): Promise<unknown> {
-    return promise.then(
-      () => 'no failure',
-      (error: unknown) => error,
-    );
-  }
 
   it('says what is wrong when the peer is no sshd, and leaves nothing behind', async () => {
     const server = createServer((socket) => socket.destroy());

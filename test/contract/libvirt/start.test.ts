@@ -4,26 +4,18 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
-import { LibvirtClient, openUnixSocket } from '#drivers/libvirt/client.ts';
-import { listFlag, undefineFlag } from '#drivers/libvirt/flags.ts';
+import type { LibvirtClient } from '#drivers/libvirt/client.ts';
+import { undefineFlag } from '#drivers/libvirt/flags.ts';
 import type { LibvirtDriver } from '#drivers/libvirt/hypervisor.ts';
 import { until } from '#test/support/until.ts';
 
-import { missingForRealLibvirtd } from './real-libvirtd.ts';
-import { guestXml, startFakeSite, startRealSite, type Daemon, type Site, type SiteKind } from './site.ts';
+import { admin, clear } from './daemon-admin.ts';
+import { guestXml, type Site } from './site.ts';
+import { siteKinds } from './site-kinds.ts';
 
-const missing = missingForRealLibvirtd();
-const kinds: readonly SiteKind[] = [
-  { name: 'a fake libvirtd', missing: null, start: startFakeSite },
-  { name: missing === null ? 'a real libvirtd' : `a real libvirtd: not run, needs ${missing}`, missing, start: startRealSite },
-];
 const signal = AbortSignal.timeout(300_000);
 
-async function admin(daemon: Daemon): Promise<LibvirtClient> {
-  return LibvirtClient.open(await openUnixSocket(daemon.socketPath, AbortSignal.timeout(5_000)), { uri: 'qemu:///system' });
-}
-
-for (const kind of kinds) {
+for (const kind of siteKinds()) {
   describe.runIf(kind.missing === null)(`starts on ${kind.name}`, () => {
     let site: Site;
     let hypervisor: LibvirtDriver;
@@ -41,9 +33,8 @@ for (const kind of kinds) {
     });
     afterEach(async () => {
       await hypervisor.close();
-      for (const domain of await client.listAllDomains(listFlag.active)) await client.destroy(domain, 0);
-      for (const domain of await client.listAllDomains(0)) await client.undefine(domain, undefineFlag.managedSave);
       await client.close();
+      await clear(site.source, undefineFlag.managedSave);
     });
 
     const textOf = (name: string, memoryMib = 64) => guestXml(name, { uuid: vmId, memoryMib });

@@ -8,41 +8,18 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { TransferOptions } from '#core/model/method.ts';
 import type { JobOutcome, Progress } from '#core/model/migration.ts';
 import type { Hypervisor, JobChange, MigrateRequest } from '#core/ports.ts';
-import { LibvirtClient, openUnixSocket } from '#drivers/libvirt/client.ts';
-import { listFlag } from '#drivers/libvirt/flags.ts';
 
-import { missingForRealLibvirtd } from './real-libvirtd.ts';
-import { guestXml, plainOptions, startFakeSite, startRealSite, type Daemon, type Site, type SiteKind } from './site.ts';
+import { admin, clear } from './daemon-admin.ts';
+import { guestXml, plainOptions, type Site } from './site.ts';
+import { siteKinds } from './site-kinds.ts';
+import { failureOf } from '#test/support/failure.ts';
 import { until } from '#test/support/until.ts';
 
-const missing = missingForRealLibvirtd();
-const kinds: readonly SiteKind[] = [
-  { name: 'a fake libvirtd', missing: null, start: startFakeSite },
-  { name: missing === null ? 'a real libvirtd' : `a real libvirtd: not run, needs ${missing}`, missing, start: startRealSite },
-];
 const throttle = { initialPercent: 20, incrementPercent: 10 };
 /** 1 MiB/s: slow enough to be looked at. */
 const slow = { bandwidthBytesPerSecond: 1 };
 
-async function failureOf(promise: Promise<unknown>): Promise<unknown> {
-  return promise.then(
-    () => 'no failure',
-    (error: unknown) => error,
-  );
-}
-
-async function admin(daemon: Daemon): Promise<LibvirtClient> {
-  return LibvirtClient.open(await openUnixSocket(daemon.socketPath, AbortSignal.timeout(5_000)), { uri: 'qemu:///system' });
-}
-
-async function clear(daemon: Daemon): Promise<void> {
-  const client = await admin(daemon);
-  for (const domain of await client.listAllDomains(listFlag.active)) await client.destroy(domain, 0);
-  for (const domain of await client.listAllDomains(0)) await client.undefine(domain, 0);
-  await client.close();
-}
-
-for (const kind of kinds) {
+for (const kind of siteKinds()) {
   describe.runIf(kind.missing === null)(`transfers by ${kind.name}`, () => {
     let site: Site;
     let source: Hypervisor;

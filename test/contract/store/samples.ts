@@ -1,4 +1,6 @@
 /** Records to fill a store with. */
+import { exampleRequest } from '#core/migration/step-examples.ts';
+import { begin } from '#core/migration/step.ts';
 import type { TuningRecord } from '#core/model/channel.ts';
 import type { LedgerEntry } from '#core/model/ledger.ts';
 import type { Migration } from '#core/model/migration.ts';
@@ -49,41 +51,8 @@ export const tuning: TuningRecord = {
 };
 
 export function migrationOf(migrationId: string, askedAtMs: number, change: Partial<Migration> = {}): Migration {
-  return {
-    request: {
-      migrationId,
-      vmId: '00000000-0000-4000-8000-000000000001',
-      vmName: "o'brien; drop table migrations --",
-      fromHostId: 'a',
-      toHostId: 'b',
-      cause: 'balance',
-      askedBy: 'planner',
-      approvedBy: null,
-      channelKind: 'ipsec',
-      grantId: null,
-      planId: null,
-      vmEpoch: 1,
-      wish: { method: 'auto' },
-      askedAtMs,
-    },
-    phase: 'asked',
-    phaseSinceMs: askedAtMs,
-    proof: null,
-    progress: null,
-    lastMoved: null,
-    outcome: null,
-    plan: null,
-    decisions: [],
-    measures: null,
-    tuning: null,
-    channelBefore: null,
-    channelAfter: null,
-    failure: null,
-    resolution: null,
-    abortAsked: false,
-    endedAtMs: null,
-    ...change,
-  };
+  const request = exampleRequest({ migrationId, vmName: "o'brien; drop table migrations --", askedAtMs });
+  return { ...begin(request).migration, ...change };
 }
 
 /** A migration with every part filled in. */
