@@ -51,7 +51,7 @@ import {
   VmDefinitionSchema,
 } from './transfer-schemas.ts';
 
-export const protocolVersion = 5;
+export const protocolVersion = 6;
 
 const PeerSchema = Type.Object({ hostId: HostIdSchema, addresses: AddressesSchema, profile: ChannelProfileSchema }, strict);
 const PemSchema = Type.String({ minLength: 1, maxLength: 64 * 1024 });

@@ -22,8 +22,8 @@ export interface Sight {
   readonly otherCopiesOn: readonly string[];
 }
 
-/** A switch-over on a busy machine, or an answer that came late, is no break. */
-const breakMs = 2_000;
+/** What a switch-over may take by default (the budget of the preset `balanced`), or an answer that came late, is no break. */
+const breakMs = 1_000;
 
 const runningHosts = ({ copies }: Sample): string[] => Object.keys(copies).filter((host) => copies[host] === 'running');
 
