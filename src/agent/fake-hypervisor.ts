@@ -23,6 +23,8 @@ export class FakeHypervisor implements Hypervisor {
   /** Ends the migration under way. */
   complete: (outcome: JobOutcome) => void = ignored;
   fail: (error: unknown) => void = ignored;
+  /** What a job that is aborted ends with. */
+  abortEnd = new PlimsollError('aborted', 'aborted; the VM runs here');
   progress: (progress: Progress) => void = ignored;
   /** What is asked of a migration under way is refused with this, or waits for it. */
   changeFault: PlimsollError | null = null;
@@ -106,7 +108,7 @@ export class FakeHypervisor implements Hypervisor {
       this.fail = reject;
       const abort = (): void => {
         this.abortsAsked += 1;
-        if (stage.now === 'copying' || stage.now === 'stopped') reject(new PlimsollError('aborted', 'aborted; the VM runs here'));
+        if (stage.now === 'copying' || stage.now === 'stopped') reject(this.abortEnd);
       };
       if (signal.aborted) abort();
       else signal.addEventListener('abort', abort, { once: true });

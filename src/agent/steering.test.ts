@@ -210,6 +210,22 @@ describe('the autopilot', () => {
     expect(run.ended).toMatchObject({ code: 'switch-over-stalled' });
   });
 
+  it('says why it was cancelled also where the job did not hear of that, and failed', async () => {
+    const run = new Run([]).begin();
+    run.hypervisor.abortEnd = new PlimsollError('hypervisor-failed', 'the job failed unexpectedly');
+    run.hypervisor.progress(progressOf({ stage: 'stopped', memoryRemainingBytes: 2 ** 20, memorySentBytes: 2 ** 30 }));
+    await vi.advanceTimersByTimeAsync(12_000);
+    expect(run.ended).toMatchObject({ code: 'switch-over-stalled', message: expect.stringContaining('(the job failed unexpectedly)') });
+  });
+
+  it('leaves a failure alone that says where the VM is', async () => {
+    const run = new Run([]).begin();
+    run.hypervisor.abortEnd = new PlimsollError('hypervisor-unavailable', 'libvirtd is gone');
+    run.hypervisor.progress(progressOf({ stage: 'stopped', memoryRemainingBytes: 2 ** 20, memorySentBytes: 2 ** 30 }));
+    await vi.advanceTimersByTimeAsync(12_000);
+    expect(run.ended).toMatchObject({ code: 'hypervisor-unavailable' });
+  });
+
   it('aborts nothing once the VM runs on its destination', async () => {
     const run = new Run([], { allowPostCopy: true }, { method: 'hybrid' }).begin();
     run.hypervisor.progress(progressOf());

@@ -148,9 +148,15 @@ export class Steering {
     }
   }
 
-  /** Where the VM is says more than why the attempt was ended. */
+  /**
+   * Where the VM is says more than why the attempt was ended. That a job which was to end has failed says neither: a hypervisor that
+   * heard no abort, because its link was dead, ends so too.
+   */
   #reason(error: unknown): unknown {
-    return this.#ending === null || refusalOf(error).code !== 'aborted' ? error : this.#ending.why;
+    const refusal = refusalOf(error);
+    if (this.#ending === null || (refusal.code !== 'aborted' && refusal.code !== 'hypervisor-failed')) return error;
+    const { why } = this.#ending;
+    return refusal.code === 'aborted' ? why : new PlimsollError(why.code, `${why.message} (${refusal.message})`, { cause: error });
   }
 
   #do({ state, action, decision }: PilotStep, abort: AbortController): void {

@@ -82,7 +82,7 @@ describe('a link that dies in the last round', () => {
     const mend = await cutInLastRound(sight, between);
     await runsAgain(sight, between.source);
     await mend();
-    expect(await untilOver(cluster, request.migrationId)).toMatchObject({ phase: 'failed' });
+    expect(await untilOver(cluster, request.migrationId)).toMatchObject({ phase: 'failed', failure: { code: 'switch-over-stalled' } });
     const beats = await guest().beats();
     const seen = judgeSamples(sight.samples, { duplicates: beats?.duplicates ?? 0, largestGapMs: beats?.largestGapMs ?? 0 }, Date.now());
     expect(seen).toMatchObject({ twoCopies: false, runsOn: [between.source.name], otherCopiesOn: [] });
