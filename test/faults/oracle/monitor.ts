@@ -22,6 +22,8 @@ export class Monitor {
   readonly #socketPath: string;
   readonly #events: MonitorEvents;
   #socket: Socket | undefined;
+  /** One at a time: QEMU serves the first and lets a second wait, which on a busy machine was begun before the first was told of. */
+  #isConnecting = false;
   #isReady = false;
   #isAsked = false;
   #state: CopyState = 'absent';
@@ -35,15 +37,17 @@ export class Monitor {
   tick(): CopyState {
     const state = this.#socket === undefined ? 'absent' : this.#state;
     this.#state = 'silent';
-    if (this.#socket === undefined) this.#connect();
+    if (this.#socket === undefined && !this.#isConnecting) this.#connect();
     else if (this.#isReady && !this.#isAsked) this.#ask();
     return state;
   }
 
   #connect(): void {
     const socket = createConnection(this.#socketPath);
+    this.#isConnecting = true;
     // Only one that listened counts as a copy: a socket file outlives the QEMU that was killed.
     socket.once('connect', () => {
+      this.#isConnecting = false;
       this.#socket = socket;
       this.#state = 'silent';
       socket.write('{"execute":"qmp_capabilities","id":"hello"}\n');
@@ -57,6 +61,8 @@ export class Monitor {
   }
 
   #forget(socket: Socket): void {
+    // Also of one that never came about.
+    this.#isConnecting = false;
     if (this.#socket !== socket) return;
     this.#socket = undefined;
     this.#isReady = false;
