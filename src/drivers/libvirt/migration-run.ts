@@ -4,7 +4,7 @@ import type { JobOutcome, Progress } from '#core/model/migration.ts';
 
 import type { LibvirtClient, LongWait, Wait } from './client.ts';
 import { LibvirtError } from './errors.ts';
-import { jobStatsFlag, jobType } from './flags.ts';
+import { domainState, jobStatsFlag, jobType } from './flags.ts';
 import { outcomeOfProgress, readOutcome, readProgress, stageOf } from './job-stats.ts';
 import type { JobStats } from './procedures.ts';
 import type { DomainRef } from './values.ts';
@@ -53,7 +53,14 @@ export interface LongJob {
    * Ends the connections that the memory leaves by. QEMU writes the last round under its big lock: over a dead link, and with more to go
    * than a socket's buffer takes, it hears of no abort until TCP gives up (seen with 7.2: the VM stood still for more than 90 s).
    */
-  readonly cutOff?: (signal: AbortSignal) => Promise<unknown>;
+  readonly cutOff?: CutOff;
+}
+
+export interface CutOff {
+  /** Resolves with how many there were. */
+  readonly stream: (signal: AbortSignal) => Promise<number>;
+  /** Those to the peer's daemon; asked for only while nothing was sent and the VM has not been stopped. */
+  readonly control: (signal: AbortSignal) => Promise<void>;
 }
 
 /** libvirt refuses what comes right at the start of a job (post-copy after 0.3 s, seen with 9.0); asked at this pace until it does not. */
@@ -187,14 +194,24 @@ export class MigrationRun {
     }
   }
 
-  /** Asks the daemon nothing: its calls wait behind the abort that does not get through. */
+  /** The daemon is asked nothing before the stream is ended: calls wait behind the abort that does not get through. */
   async #cutOffWhenDeaf(asked: AbortSignal, over: AbortSignal): Promise<void> {
     const { cutOff } = this.#job;
     if (cutOff === undefined) return;
     await aborted(AbortSignal.any([asked, over]));
     while (await pause(this.#options.cutOffAfterMs, over)) {
-      await cutOff(over).catch(() => undefined);
+      const streams = await cutOff.stream(over).catch(() => null);
+      if (streams === 0 && (await this.#isConnecting(over))) await cutOff.control(over).catch(() => undefined);
     }
+  }
+
+  /** The peer's daemon is not reached yet. Once the VM was stopped for its last round, the answer to that is what would be lost. */
+  async #isConnecting(over: AbortSignal): Promise<boolean> {
+    if ((this.#lastProgress?.memoryTotalBytes ?? 0) > 0) return false;
+    const state = await this.#watch(over)
+      .then(async (watch) => watch.state(this.#job.domain, { signal: over }))
+      .catch(() => null);
+    return state?.state === domainState.running;
   }
 
   async #askAbort(over: AbortSignal): Promise<void> {

@@ -63,6 +63,18 @@ export async function endConnections(
   return found.length;
 }
 
+/** libvirt's default (`LIBVIRTD_TLS_PORT`). */
+const controlPort = 16_514;
+
+/**
+ * Ends this host's connections to libvirt on the peer, also one that is only being made: TCP tries to reach a host that does not answer for
+ * two minutes (net.ipv4.tcp_syn_retries), and an abort does nothing until then. Only for a migration that has not begun to send: later
+ * libvirt would take a lost answer for a failure, whatever the peer has made of its last order.
+ */
+export async function endControlConnections(peerAddress: string, signal: AbortSignal, sockets: SocketTool = ss): Promise<void> {
+  await sockets(['-K', '-HtnO', 'state', 'connected', 'dst', peerAddress, 'and', 'dport', '=', `:${controlPort}`], signal);
+}
+
 async function ss(args: readonly string[], signal: AbortSignal): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const settings = { timeout: commandMsMax, signal, maxBuffer: 4 * 1024 * 1024, env: { PATH: process.env['PATH'] ?? '', LC_ALL: 'C' } };

@@ -9,11 +9,11 @@ import type { LibvirtClient, LongWait, Wait } from './client.ts';
 import { jobOf, runningDomain } from './domain-look.ts';
 import { LibvirtError } from './errors.ts';
 import { abortJobFlag, maxSpeedFlag, pausedReason, domainState, statsFlag, uncappedMebibytesPerSecond } from './flags.ts';
-import { endConnections } from './stream-connections.ts';
+import { endConnections, endControlConnections } from './stream-connections.ts';
 import { stageOf } from './job-stats.ts';
 import type { Link } from './link.ts';
 import { migrateArguments, toldDowntimeMs, toMebibytesPerSecond } from './migrate-arguments.ts';
-import { MigrationRun, type LongJob, type MigrationForward, type MigrationRunOptions } from './migration-run.ts';
+import { type CutOff, MigrationRun, type LongJob, type MigrationForward, type MigrationRunOptions } from './migration-run.ts';
 import { toPlimsollError } from './refusals.ts';
 import type { DomainRef } from './values.ts';
 import { numbers, postCopyOf, readVmFacts, viewGroups } from './vm-stats.ts';
@@ -132,17 +132,20 @@ export class LibvirtTransfers {
     return {
       domain,
       call: async (client: LibvirtClient, wait: LongWait) => client.migrate(perform, wait),
-      cutOff: async (wait: AbortSignal) => this.#cutOff(request, wait),
+      ...(through === undefined ? { cutOff: this.#cutOffOf(request) } : {}),
       ...(options.method === 'post-copy' && !resume
         ? { meanwhile: async (client: LibvirtClient, wait: Wait) => client.migrateStartPostCopy(domain, wait) }
         : {}),
     };
   }
 
-  /** Never of a VM whose memory may be on both hosts, nor of a forward, whose stream is on the loopback address beside others. */
-  async #cutOff({ vmId, peerAddress, options: { method }, through }: ThroughRequest, signal: AbortSignal): Promise<void> {
-    const mayBeSplit = method === 'hybrid' || method === 'post-copy' || this.#askedForPostCopy.has(vmId);
-    if (!mayBeSplit && through === undefined) await endConnections(vmId, peerAddress, signal);
+  /** Not of a forward, whose stream is on the loopback address beside others. The stream never of a VM whose memory may be on both hosts. */
+  #cutOffOf({ vmId, peerAddress, options: { method } }: MigrateRequest): CutOff {
+    const mayBeSplit = (): boolean => method === 'hybrid' || method === 'post-copy' || this.#askedForPostCopy.has(vmId);
+    return {
+      stream: async (signal) => (mayBeSplit() ? 0 : endConnections(vmId, peerAddress, signal)),
+      control: async (signal) => endControlConnections(peerAddress, signal),
+    };
   }
 
   async #run(job: LongJob, onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<JobOutcome> {
