@@ -5,7 +5,7 @@ import { knownOn } from '#test/e2e/cluster.ts';
 import type { MigrationResource } from '#wire/api.ts';
 import { leaseHolders } from './locks.ts';
 import { controllerLog, MigrationMoments, MomentMissed } from './moments.ts';
-import { judgeSamples, type Sight } from './oracle/judge.ts';
+import { judgeSamples, newestCopies, type Sight } from './oracle/judge.ts';
 import type { GuestSight } from './oracle/oracle.ts';
 import type { FaultCase } from './plan.ts';
 import { type Range, restartGuest } from './range.ts';
@@ -101,10 +101,10 @@ async function seeItThrough(range: Range, migrationId: string, strike: Strike, s
   if (strike.endsWithMigration) over.abort();
   await fault;
   const inOrder = () => {
-    const states = Object.values(sight.samples.at(-1)?.copies ?? {});
+    const states = Object.values(newestCopies(sight.samples));
     return states.filter((state) => state === 'running').length === 1 && states.filter((state) => state !== 'absent').length === 1;
   };
-  const gone = () => Object.values(sight.samples.at(-1)?.copies ?? {}).every((state) => state === 'absent');
+  const gone = () => Object.values(newestCopies(sight.samples)).every((state) => state === 'absent');
   await waitFor(() => inOrder() || gone(), { what: 'the VM to be in order', timeoutMs: settleMsMax, intervalMs: 50 }).catch(
     () => undefined,
   );

@@ -41,6 +41,12 @@ test('a copy that is left and does not run is seen', () => {
   expect(judged('rrrrr', '.ssss').otherCopiesOn).toEqual(['b']);
 });
 
+test('a QEMU that was slow to answer at the very end runs where it ran; one that is silent for longer does not', () => {
+  expect(judged('rrrss', '.....')).toMatchObject({ runsOn: ['a'], otherCopiesOn: [] });
+  expect(judged(`rr${'s'.repeat(30)}`, '.'.repeat(32))).toMatchObject({ runsOn: [], otherCopiesOn: ['a'] });
+  expect(judged('rrrs.', '.....')).toMatchObject({ runsOn: [], otherCopiesOn: [] });
+});
+
 test('a long halt is a break: it runs since its end', () => {
   const halted = 'h'.repeat(20);
   expect(judged(`rr${halted}rr`, '.'.repeat(24))).toMatchObject({ noneMs: 1050, runningSinceMs: 22 * tickMs });

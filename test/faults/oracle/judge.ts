@@ -1,5 +1,5 @@
 /** What recorded samples prove of one run. Pure. */
-import type { Sample } from './words.ts';
+import type { CopyState, Sample } from './words.ts';
 
 /** Beats of the guest, heard by a client of its network: the second witness. */
 export interface BeatsSeen {
@@ -27,6 +27,19 @@ const breakMs = 1_000;
 
 const runningHosts = ({ copies }: Sample): string[] => Object.keys(copies).filter((host) => copies[host] === 'running');
 
+/** What each host's copy said last; a QEMU that has been silent for less than a break only is slow. */
+export function newestCopies(samples: readonly Sample[]): Readonly<Record<string, CopyState>> {
+  const last = samples.at(-1);
+  if (last === undefined) return {};
+  const recent = samples.slice(samples.findLastIndex(({ atMs }) => last.atMs - atMs > breakMs) + 1);
+  const said = (host: string): CopyState => {
+    if (last.copies[host] === 'absent') return 'absent';
+    const answer = recent.findLast(({ copies }) => copies[host] !== 'silent')?.copies[host] ?? 'silent';
+    return answer === 'absent' ? 'silent' : answer; // One that is new has not answered yet.
+  };
+  return Object.fromEntries(Object.keys(last.copies).map((host) => [host, said(host)]));
+}
+
 /**
  * `untilMs`: when the run was over. A QEMU that is slow to answer is told from a halted one by the beats: none has run only for as long
  * as both witnesses were silent.
@@ -46,8 +59,8 @@ export function judgeSamples(samples: readonly Sample[], beats: BeatsSeen, until
     if (runningSinceMs === null || sample.atMs - lastRunningMs > breakMs) runningSinceMs = sample.atMs;
     lastRunningMs = sample.atMs;
   }
-  const last = samples.at(-1);
-  const runsOn = last === undefined ? [] : runningHosts(last);
+  const atEnd = newestCopies(samples);
+  const runsOn = Object.keys(atEnd).filter((host) => atEnd[host] === 'running');
   longestMs = Math.max(longestMs, untilMs - lastRunningMs);
   return {
     twoCopiesInARow,
@@ -55,6 +68,6 @@ export function judgeSamples(samples: readonly Sample[], beats: BeatsSeen, until
     noneMs: Math.min(longestMs, beats.largestGapMs),
     runningSinceMs: runsOn.length > 0 ? runningSinceMs : null,
     runsOn,
-    otherCopiesOn: Object.entries(last?.copies ?? {}).flatMap(([host, state]) => (state === 'halted' || state === 'silent' ? [host] : [])),
+    otherCopiesOn: Object.entries(atEnd).flatMap(([host, state]) => (state === 'halted' || state === 'silent' ? [host] : [])),
   };
 }

@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { type Lab, waitFor } from '#lab/api.ts';
 import { guestMonitor } from '#lab/guest/definition.ts';
+import { newestCopies } from './judge.ts';
 import type { CopyState, MonitorPlace, OracleMessage, QemuEvent, Sample, Transfer } from './words.ts';
 
 const samplesKeptMax = 20_000;
@@ -44,12 +45,12 @@ export class GuestSight {
   }
 
   copyOn(host: string): CopyState {
-    return this.samples.at(-1)?.copies[host] ?? 'absent';
+    return newestCopies(this.samples)[host] ?? 'absent';
   }
 
-  /** By the newest sample. */
+  /** By the newest answers. */
   runsOn(): readonly string[] {
-    return Object.entries(this.samples.at(-1)?.copies ?? {}).flatMap(([host, state]) => (state === 'running' ? [host] : []));
+    return Object.entries(newestCopies(this.samples)).flatMap(([host, state]) => (state === 'running' ? [host] : []));
   }
 }
 
