@@ -5,7 +5,6 @@ export const exampleRun: RunRecord = {
   fault: 'kill controller',
   phase: 'perform late',
   time: 1,
-  arm: 'plimsoll',
   atMs: 1_000,
   guest: 'vm1',
   from: 'host1',

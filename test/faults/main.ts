@@ -64,7 +64,7 @@ async function playCampaign(): Promise<number> {
     stop.abort();
   });
   await playAll(left, { file, labs, say, signal: stop.signal });
-  const records = (await readRecords(file).catch(() => [])).filter(({ arm }) => arm === 'plimsoll');
+  const records = await readRecords(file).catch(() => []);
   const { sentences, holds, isComplete } = judgeCampaign(records);
   say(`\n${printTable(records)}\n\n${printSenseless()}\n\n${sentences.join('\n')}`);
   say(holds ? `As promised${isComplete ? '' : ', as far as it was played'}.` : 'NOT as promised.');

@@ -6,8 +6,6 @@ import type { FaultCase } from './plan.ts';
 export type Place = 'source' | 'destination' | 'restarted' | 'nowhere' | 'two';
 
 export interface RunRecord extends FaultCase {
-  /** What plays: Plimsoll, or the naive driver of the control arm. */
-  readonly arm: 'plimsoll' | 'naive';
   readonly atMs: number;
   readonly guest: string;
   readonly from: string;
@@ -59,5 +57,5 @@ export async function readRecords(file: string): Promise<readonly RunRecord[]> {
 
 function isRecord(value: unknown): value is RunRecord {
   if (typeof value !== 'object' || value === null) return false;
-  return ['arm', 'fault', 'phase', 'time', 'place', 'violations', 'notes', 'recoveryMs'].every((key) => key in value);
+  return ['fault', 'phase', 'time', 'place', 'violations', 'notes', 'recoveryMs'].every((key) => key in value);
 }

@@ -147,7 +147,6 @@ async function judge(range: Range, one: FaultCase, seen: Seen): Promise<RunRecor
   const recoveredMs = recoveredAtMs(seenOf, closed, vmKilled);
   const judged = {
     ...one,
-    arm: 'plimsoll' as const,
     atMs: struck.atMs,
     ...journey,
     migrationId: seen.migrationId,

@@ -132,7 +132,8 @@ export class LibvirtTransfers {
     return {
       domain,
       call: async (client: LibvirtClient, wait: LongWait) => client.migrate(perform, wait),
-      ...(through === undefined ? { cutOff: this.#cutOffOf(request) } : {}),
+      // What is resumed is a VM in halves, whatever its transfer began as and this process remembers of it.
+      ...(through === undefined && !resume ? { cutOff: this.#cutOffOf(request) } : {}),
       ...(options.method === 'post-copy' && !resume
         ? { meanwhile: async (client: LibvirtClient, wait: Wait) => client.migrateStartPostCopy(domain, wait) }
         : {}),
