@@ -89,6 +89,15 @@ describe('where the controller believes a VM to be', () => {
     expect(view.vms()).toMatchObject([{ vmId, hostId: 'b' }]);
   });
 
+  it.each(['a', 'b'])('runs where a migration has put it, whatever a sample of host %s said in the switch-over', (hostId) => {
+    const view = newView('a', 'b');
+    view.ingest(sampleOf(hostId, 1, [vmSample({ state: 'paused' })]), Date.now());
+    view.place(vmId, 'b', Date.now());
+    expect(view.vms()).toMatchObject([{ hostId: 'b', state: 'running' }]);
+    view.ingest(sampleOf('b', 2, [vmSample({ state: 'paused' })], Date.now() + 1), Date.now() + 1);
+    expect(view.vms()).toMatchObject([{ hostId: 'b', state: 'paused' }]);
+  });
+
   it('is known at once when a migration has ended, and again from the samples after it', () => {
     const view = newView('a', 'b');
     view.ingest(sampleOf('a', 1, [vmSample()]), Date.now());

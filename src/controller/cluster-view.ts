@@ -31,7 +31,7 @@ export type Ingest = { readonly ok: true } | { readonly ok: false; readonly reas
 export class ClusterView {
   readonly #policy: Policy;
   readonly #hosts = new Map<HostId, HostView>();
-  /** Where migrations have put VMs, until the samples say the same. */
+  /** Where VMs have been seen to run after a migration or a start, until the samples say the same. */
   readonly #placed = new Map<VmId, { readonly hostId: HostId; readonly atMs: number }>();
 
   constructor(policy: Policy) {
@@ -78,7 +78,7 @@ export class ClusterView {
     return { ok: true };
   }
 
-  /** A migration has ended here: known at once, though the next samples are seconds away. */
+  /** It runs here since a migration or a start: known at once, though the next samples are seconds away. */
   place(vmId: VmId, hostId: HostId, atMs: number): void {
     this.#placed.set(vmId, { hostId, atMs });
   }
@@ -145,7 +145,8 @@ export class ClusterView {
   #whereItIs(vm: SnapshotVm, sampledAtMs: number): SnapshotVm {
     const placed = this.#placed.get(vm.vmId);
     if (!placed) return vm;
-    if (sampledAtMs <= placed.atMs) return { ...vm, hostId: placed.hostId };
+    // It was seen to run there; an older sample may say that it was paused for the switch-over.
+    if (sampledAtMs <= placed.atMs) return { ...vm, hostId: placed.hostId, state: 'running' };
     this.#placed.delete(vm.vmId);
     return vm;
   }
