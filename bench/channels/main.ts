@@ -7,6 +7,7 @@ import { carried, nameOf, notCarried } from '#test/e2e/channel-profiles/combinat
 import { type Carriage, carry, goPlain, refuse, type Refused } from '#test/e2e/channel-profiles/measure.ts';
 import { printRows } from '#test/e2e/channel-profiles/rows.ts';
 import { withBenchCluster } from '#bench/bench-cluster.ts';
+import { optionsOf } from '#bench/options.ts';
 import type { Cluster } from '#test/e2e/cluster.ts';
 
 function say(text: string): void {
@@ -29,11 +30,11 @@ async function measureAll(cluster: Cluster): Promise<boolean> {
   return allMoved && asPredicted && plain.markers > 0 && refusals.every(({ code }) => code === 'profile-unsupported');
 }
 
-const missing = process.env['PLIMSOLL_LAB_MISSING'];
-if (missing !== undefined) {
-  say(`not run: ${missing}`);
-  process.exitCode = 2;
-} else {
+const options = optionsOf({
+  name: 'channels',
+  does: 'Moves a guest through every kind of channel that the lab can carry, and once in plain text.',
+});
+if (options !== null) {
   await withBenchCluster({ name: 'bench-channels', hosts: 2, guests: 1 }, async (cluster) => {
     await cluster.lab.guest('vm1').steer({ cpuPercent: 5, dirtyMbPerSecond: 2, diskWritesPerSecond: 5 });
     const holds = await measureAll(cluster);

@@ -4,6 +4,7 @@
  */
 import { type Column, table } from '#cli/table.ts';
 import { withBenchCluster } from '#bench/bench-cluster.ts';
+import { optionsOf } from '#bench/options.ts';
 import type { Cluster } from '#test/e2e/cluster.ts';
 import { medianOf, type Sample, sample } from './pairs.ts';
 
@@ -71,11 +72,11 @@ async function measureHeavy(cluster: Cluster): Promise<boolean> {
   return isKept;
 }
 
-const missing = process.env['PLIMSOLL_LAB_MISSING'];
-if (missing !== undefined) {
-  say(`not run: ${missing}`);
-  process.exitCode = 2;
-} else {
+const options = optionsOf({
+  name: 'downtime',
+  does: `Moves a guest ${2 * pairs + heavyRuns} times over a link of 100 Mbit/s: idle, through IPsec and in plain text in turn, and writing much; about 8 minutes.`,
+});
+if (options !== null) {
   await withBenchCluster({ name: 'bench-downtime', hosts: 2, guests: 1, rate }, async (cluster) => {
     const idle = await measureIdle(cluster);
     const busy = await measureHeavy(cluster);

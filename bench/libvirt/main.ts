@@ -1,10 +1,10 @@
 // Our client against spawning virsh, and the cost of one sample of a host with many guests, on a real libvirtd of its own.
-// Run as root: node bench/libvirt/main.ts [--guests 20] [--rounds 5]
+// As root: node bench/libvirt/main.ts --help
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 
+import { optionsOf } from '#bench/options.ts';
 import { LibvirtClient, openUnixSocket } from '#drivers/libvirt/client.ts';
 import { createFlag, statsFlag, statsGroup } from '#drivers/libvirt/flags.ts';
 import { createLibvirtHypervisor } from '#drivers/libvirt/hypervisor.ts';
@@ -131,16 +131,21 @@ async function bench(daemon: RealLibvirtd, guests: number, rounds: number): Prom
   await measureSamples(daemon, guests);
 }
 
-const { values } = parseArgs({ options: { guests: { type: 'string', default: '20' }, rounds: { type: 'string', default: '5' } } });
-const [guests, rounds] = [Number(values.guests), Number(values.rounds)];
-const missing = missingForRealLibvirtd();
-if (!Number.isInteger(guests) || guests < 1 || guests > 60 || !Number.isInteger(rounds) || rounds < 1 || rounds > 100) {
-  process.stderr.write('--guests takes 1 to 60, --rounds 1 to 100\n');
+const options = optionsOf({
+  name: 'libvirt',
+  does: 'Compares our libvirt client with spawning virsh, on a libvirtd of its own. As root.',
+  options: {
+    guests: { value: 'N', does: 'guests of the libvirtd (default: 20, at most 60)', max: 60 },
+    rounds: { value: 'N', does: 'rounds, of which the median counts (default: 5)', max: 100 },
+  },
+  needsLab: false,
+});
+const missing = options === null ? null : missingForRealLibvirtd();
+if (missing !== null) {
+  process.stderr.write(`not run: this bench needs ${missing}\n`);
   process.exitCode = 2;
-} else if (missing !== null) {
-  process.stderr.write(`this bench needs ${missing}\n`);
-  process.exitCode = 2;
-} else {
+} else if (options !== null) {
+  const [guests, rounds] = [Number(options['guests'] ?? 20), Number(options['rounds'] ?? 5)];
   const daemon = await RealLibvirtd.start();
   try {
     await bench(daemon, guests, rounds);

@@ -1,8 +1,9 @@
 /**
  * Plans for a hot cluster of 1,000 hosts and 10,000 VMs and prints the time as a ratio, in the same run, to
  * one plain pass that scores every VM of a hot host on every other host: the least that any planner has
- * to look at who judges each candidate once. Seeded; usage: node bench/planner/main.ts [hosts] [vms per host]
+ * to look at who judges each candidate once. Seeded; node bench/planner/main.ts --help
  */
+import { optionsOf } from '#bench/options.ts';
 import { checkPlan } from '#core/checks/check-plan.ts';
 import { clusterOf, withoutVm } from '#core/planner/cluster.ts';
 import { loadWith } from '#core/planner/candidate.ts';
@@ -13,13 +14,6 @@ import { addTotals, partOf, scoreOf, totalsOf } from '#core/planner/score.ts';
 import type { Snapshot } from '#core/model/snapshot.ts';
 
 const repetitions = 5;
-
-function amountOf(argument: string | undefined, fallback: number): number {
-  if (argument === undefined) return fallback;
-  const amount = Number(argument);
-  if (!Number.isInteger(amount) || amount < 1) throw new RangeError(`not an amount: ${argument}`);
-  return amount;
-}
 
 /** Numerical Recipes' 32-bit linear congruential generator: the same cluster in every run. */
 function seeded(seed: number): () => number {
@@ -77,19 +71,30 @@ function medianMs(work: () => unknown): number {
   return times.toSorted((a, b) => a - b)[Math.floor(repetitions / 2)] ?? Number.NaN;
 }
 
-const hosts = amountOf(process.argv[2], 1_000);
-const vmsPerHost = amountOf(process.argv[3], 10);
-const snapshot = hotCluster(hosts, vmsPerHost);
-const plan = makePlan(snapshot);
-const scored = plainPass(snapshot);
-const planMs = medianMs(() => makePlan(snapshot));
-const passMs = medianMs(() => plainPass(snapshot));
-const violations = checkPlan(snapshot, plan).length;
+function measure(hosts: number, vmsPerHost: number): void {
+  const snapshot = hotCluster(hosts, vmsPerHost);
+  const plan = makePlan(snapshot);
+  const scored = plainPass(snapshot);
+  const planMs = medianMs(() => makePlan(snapshot));
+  const passMs = medianMs(() => plainPass(snapshot));
+  const violations = checkPlan(snapshot, plan).length;
 
-console.log(`cluster       ${hosts} hosts, ${snapshot.vms.length} VMs`);
-console.log(`verdict       ${plan.verdict}: ${plan.summary}`);
-console.log(`moves found   ${plan.moves.length}, linter violations ${violations}`);
-console.log(`planning      ${planMs.toFixed(0)} ms (median of ${repetitions})`);
-console.log(`plain pass    ${passMs.toFixed(0)} ms for ${scored} candidates scored once`);
-console.log(`ratio         ${(planMs / passMs).toFixed(2)} (planning / plain pass)`);
-if (violations > 0) process.exitCode = 1;
+  console.log(`cluster       ${hosts} hosts, ${snapshot.vms.length} VMs`);
+  console.log(`verdict       ${plan.verdict}: ${plan.summary}`);
+  console.log(`moves found   ${plan.moves.length}, linter violations ${violations}`);
+  console.log(`planning      ${planMs.toFixed(0)} ms (median of ${repetitions})`);
+  console.log(`plain pass    ${passMs.toFixed(0)} ms for ${scored} candidates scored once`);
+  console.log(`ratio         ${(planMs / passMs).toFixed(2)} (planning / plain pass)`);
+  if (violations > 0) process.exitCode = 1;
+}
+
+const options = optionsOf({
+  name: 'planner',
+  does: 'Plans for a hot cluster and prints the time as a ratio to one plain pass over all hosts and candidates.',
+  options: {
+    hosts: { value: 'N', does: 'hosts of the cluster (default: 1000)', max: 100_000 },
+    vms: { value: 'N', does: 'VMs of each host (default: 10)', max: 1000 },
+  },
+  needsLab: false,
+});
+if (options !== null) measure(Number(options['hosts'] ?? 1000), Number(options['vms'] ?? 10));
