@@ -1,5 +1,6 @@
 /** The table of a campaign and what it proves. Pure. */
 import { type Column, table } from '#cli/table.ts';
+import { breakMs } from './oracle/judge.ts';
 import { percentile } from './percentile.ts';
 import { combinations, type FaultName, type FaultPhase, faults, phases, reasonAgainst } from './plan.ts';
 import type { Place, RunRecord } from './record.ts';
@@ -24,7 +25,9 @@ export function rowsOf(records: readonly RunRecord[]): readonly Row[] {
 const recoveries = (runs: readonly RunRecord[]): number[] => runs.flatMap(({ recoveryMs }) => (recoveryMs === null ? [] : [recoveryMs]));
 const afterFaults = (runs: readonly RunRecord[]): number[] =>
   runs.flatMap(({ afterFaultMs }) => (afterFaultMs === null ? [] : [afterFaultMs]));
-const backs = (runs: readonly RunRecord[]): number[] => runs.flatMap(({ vmBackMs }) => (typeof vmBackMs === 'number' ? [vmBackMs] : []));
+/** Where beats were heard all the time there was no break, however late a QEMU answered. */
+const backs = (runs: readonly RunRecord[]): number[] =>
+  runs.flatMap(({ vmBackMs, noneMs }) => (typeof vmBackMs === 'number' ? [noneMs <= breakMs ? 0 : vmBackMs] : []));
 export const hasNone = ({ noneMs, vmKilled }: Pick<RunRecord, 'noneMs' | 'vmKilled'>): boolean => !vmKilled && noneMs > limits.noneMsMax;
 export const hasTwo = ({ place, twoCopiesInARow }: Pick<RunRecord, 'place' | 'twoCopiesInARow'>): boolean =>
   place === 'two' || twoCopiesInARow > 1;

@@ -23,7 +23,7 @@ export interface Sight {
 }
 
 /** What a switch-over may take by default (the budget of the preset `balanced`), or an answer that came late, is no break. */
-const breakMs = 1_000;
+export const breakMs = 1_000;
 
 const runningHosts = ({ copies }: Sample): string[] => Object.keys(copies).filter((host) => copies[host] === 'running');
 
