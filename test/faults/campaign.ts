@@ -1,4 +1,5 @@
 /** Plays a plan from its first run to its last, in one lab or in several side by side; a lab that a run has left broken is built anew. */
+import { keepLogs } from './evidence.ts';
 import { MomentMissed } from './moments.ts';
 import type { FaultCase } from './plan.ts';
 import { buildRange, leaveRange, mustBeHealthy, type Range } from './range.ts';
@@ -45,6 +46,7 @@ async function playInLab(labName: string, queue: ArrayIterator<[number, FaultCas
           const record = await play(range, one, journeyOf(range, index));
           await appendRecord(file, record);
           say(`${name}: ${lineOf(record)}`);
+          if (record.violations.length > 0) say(`  logs: ${await keepLogs(range.cluster.lab, file, record.migrationId ?? `${index + 1}`)}`);
           break;
         } catch (error) {
           say(`${name}: try ${tries} was no run: ${error instanceof Error ? error.message : String(error)}`);
