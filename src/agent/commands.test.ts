@@ -25,7 +25,7 @@ describe('a command', () => {
     ['has no VM id', 'vm.find', { vmId: 'web1' }],
     ['has more arguments than it knows', 'vm.find', { vmId, force: true }],
     ['has a negative epoch', 'vm.resume', { vmId, vmEpoch: -1 }],
-    ['has an epoch that is no integer', 'vm.destroy-copy', { vmId, vmEpoch: 1.5, evenHalf: false }],
+    ['has an epoch that is no integer', 'vm.destroy-copy', { vmId, vmEpoch: 1.5, even: null }],
     ['has a ticket as long as a book', 'ticket.accept', { ticket: { payload: 'A'.repeat(8196), signature: '' } }],
     ['names a peer that is none', 'channel.prepare', { peer: { ...peer, hostId: '../b' } }],
     [
@@ -103,8 +103,8 @@ describe('what a host is asked before a VM comes to it, or leaves it', () => {
 });
 
 describe('an order to put a copy right', () => {
-  const order = (name: 'vm.resume' | 'vm.destroy-copy', vmEpoch: number, evenHalf = false) =>
-    [name, name === 'vm.resume' ? { vmId, vmEpoch } : { vmId, vmEpoch, evenHalf }, going] as const;
+  const order = (name: 'vm.resume' | 'vm.destroy-copy', vmEpoch: number, even: 'half' | 'arriving' | null = null) =>
+    [name, name === 'vm.resume' ? { vmId, vmEpoch } : { vmId, vmEpoch, even }, going] as const;
 
   it('is carried out on a halted copy', async () => {
     const { table, hypervisor } = await newTable();
@@ -132,10 +132,21 @@ describe('an order to put a copy right', () => {
     const { table, hypervisor } = await newTable();
     for (const copy of [runningVm({ postCopy: 'failed' }), runningVm({ state: 'paused', jobActive: true, postCopy: 'active' })]) {
       hypervisor.vm = copy;
-      await expect(table.run(...order('vm.destroy-copy', 1, true))).rejects.toMatchObject({ code: 'vm-busy' });
+      await expect(table.run(...order('vm.destroy-copy', 1, 'half'))).rejects.toMatchObject({ code: 'vm-busy' });
     }
     hypervisor.vm = runningVm({ state: 'paused', jobActive: true, postCopy: 'failed' });
-    await table.run(...order('vm.destroy-copy', 1, true));
+    await table.run(...order('vm.destroy-copy', 1, 'half'));
+    expect(hypervisor.done).toEqual(['destroy']);
+  });
+
+  it('destroys a copy that waits for memory which nobody sends, and nothing that runs or is half of a VM', async () => {
+    const { table, hypervisor } = await newTable();
+    for (const copy of [runningVm({ jobActive: true }), runningVm({ state: 'paused', jobActive: true, postCopy: 'active' })]) {
+      hypervisor.vm = copy;
+      await expect(table.run(...order('vm.destroy-copy', 1, 'arriving'))).rejects.toMatchObject({ code: 'vm-busy' });
+    }
+    hypervisor.vm = runningVm({ state: 'paused', jobActive: true });
+    await table.run(...order('vm.destroy-copy', 1, 'arriving'));
     expect(hypervisor.done).toEqual(['destroy']);
   });
 

@@ -59,9 +59,9 @@ function vmHandlers(
       gate.admitVmOrder(vmId, vmEpoch);
       return done(hypervisor.relock(vmId, signal));
     },
-    'vm.destroy-copy': ({ vmId, vmEpoch, evenHalf }, signal) => {
+    'vm.destroy-copy': ({ vmId, vmEpoch, even }, signal) => {
       gate.admitVmOrder(vmId, vmEpoch);
-      return done(destroyCopy(hypervisor, vmId, evenHalf, signal));
+      return done(destroyCopy(hypervisor, vmId, even, signal));
     },
     'ticket.accept': async ({ ticket }, signal) => {
       const { vmId } = await gate.accept(ticket, clock.nowMs());
@@ -168,12 +168,16 @@ async function done(work: Promise<unknown>): Promise<CommandReply<'channel.close
 }
 
 /** Whatever the controller has seen a moment ago: a copy that runs, or has a job at work on it, is no orphan. */
-async function destroyCopy(hypervisor: Hypervisor, vmId: string, evenHalf: boolean, signal: AbortSignal): Promise<void> {
+type Even = CommandArgs<'vm.destroy-copy'>['even'];
+
+async function destroyCopy(hypervisor: Hypervisor, vmId: string, even: Even, signal: AbortSignal): Promise<void> {
   const copy = await hypervisor.findVm(vmId, signal);
   if (copy === null) return;
   // The hypervisor calls a post-copy that failed a job at work.
-  const isHalf = copy.postCopy === 'failed' && evenHalf;
-  if (copy.state === 'running' || (!isHalf && (copy.jobActive || copy.postCopy !== null)))
+  const isHalf = copy.postCopy === 'failed' && even === 'half';
+  const isArriving = copy.postCopy === null && even === 'arriving';
+  const isAtWork = copy.jobActive || copy.postCopy !== null;
+  if (copy.state === 'running' || (isAtWork && !isHalf && !isArriving))
     throw new PlimsollError('vm-busy', `this host's copy of ${copy.name} is at work, it is not destroyed: look on both hosts`);
   signal.throwIfAborted();
   await hypervisor.destroy(vmId, signal);

@@ -69,10 +69,23 @@ describe('a host that looks at a VM from outside', () => {
     late.abort(new Error('late'));
     begun.resolve();
     await expect(unwanted).rejects.toThrow('late');
-    expect(await Promise.all(both)).toEqual([true, true]);
-    expect(witness.watched).toHaveLength(1);
+    await expect(both[0]).rejects.toMatchObject({ code: 'aborted' });
+    expect(await both[1]).toBe(true);
+    expect(witness.watched).toEqual(['10.9.0.6']);
     await witnesses.stop('w1');
     expect([witness.watched, vi.getTimerCount()]).toEqual([[], 0]);
+  });
+
+  it('does not begin a watch that was stopped while it was about to begin', async () => {
+    const { witness, witnesses } = newWitnesses();
+    const begun = Promise.withResolvers<void>();
+    witness.beginning = begun.promise;
+    const started = expect(witnesses.start('w1', '10.9.0.5', 5, going)).rejects.toMatchObject({ code: 'aborted' });
+    expect(await witnesses.stop('w1')).toBeNull();
+    begun.resolve();
+    await started;
+    expect([witness.watched, witnesses.report('w1'), vi.getTimerCount()]).toEqual([[], null, 0]);
+    expect(await witnesses.start('w1', '10.9.0.5', 5, going)).toBe(true);
   });
 
   it('watches sixteen VMs at most, those included that it is about to watch', async () => {

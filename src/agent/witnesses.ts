@@ -16,7 +16,8 @@ export class Witnesses {
   readonly #clock: Clock;
   readonly #witness: Witness;
   readonly #watches = new Map<string, Watch>();
-  #beginning = 0;
+  /** Watches that are about to begin; to end one of them is to have it not begin. */
+  readonly #beginning = new Map<string, AbortController>();
 
   constructor(clock: Clock, witness: Witness) {
     this.#clock = clock;
@@ -30,10 +31,41 @@ export class Witnesses {
 
   /** False where this host cannot reach the address directly. A later start of the same watch takes its place. Throws `migration-limit`. */
   async start(watchId: string, address: string, intervalMs: number, signal: AbortSignal): Promise<boolean> {
-    await this.stop(watchId);
-    if (this.#watches.size + this.#beginning >= watchesMax)
-      throw new PlimsollError('migration-limit', 'this host watches too many VMs: try again later');
-    const echo = await this.#begin(address, intervalMs, signal);
+    const former = this.#take(watchId);
+    const unwanted = new AbortController();
+    const isFull = this.#watches.size + this.#beginning.size >= watchesMax;
+    if (!isFull) this.#beginning.set(watchId, unwanted);
+    try {
+      await former?.echo.stop();
+      if (isFull) throw new PlimsollError('migration-limit', 'this host watches too many VMs: try again later');
+      return await this.#begin(watchId, { address, intervalMs }, AbortSignal.any([signal, unwanted.signal]));
+    } finally {
+      if (this.#beginning.get(watchId) === unwanted) this.#beginning.delete(watchId);
+    }
+  }
+
+  report(watchId: string): EchoReport | null {
+    return this.#watches.get(watchId)?.echo.report() ?? null;
+  }
+
+  /** Also of one that is about to begin, whose start is refused as `aborted` then. */
+  async stop(watchId: string): Promise<EchoReport | null> {
+    return (await this.#take(watchId)?.echo.stop()) ?? null;
+  }
+
+  /** From here on there is no watch of this name, and none begins that was asked for before. */
+  #take(watchId: string): Watch | undefined {
+    this.#beginning.get(watchId)?.abort(new PlimsollError('aborted', 'the watch was ended before it had begun'));
+    this.#beginning.delete(watchId);
+    const watch = this.#watches.get(watchId);
+    this.#watches.delete(watchId);
+    watch?.over.abort();
+    return watch;
+  }
+
+  async #begin(watchId: string, { address, intervalMs }: { address: string; intervalMs: number }, signal: AbortSignal): Promise<boolean> {
+    signal.throwIfAborted();
+    const echo = await this.#witness.watch(address, intervalMs, signal);
     if (echo === null) return false;
     if (signal.aborted) {
       // Whoever asked has been told by now that nobody watches.
@@ -41,33 +73,9 @@ export class Witnesses {
       signal.throwIfAborted();
     }
     const over = new AbortController();
-    const former = this.#watches.get(watchId);
     this.#watches.set(watchId, { echo, over });
     void this.#stopInTime(watchId, over.signal);
-    former?.over.abort();
-    await former?.echo.stop();
     return true;
-  }
-
-  report(watchId: string): EchoReport | null {
-    return this.#watches.get(watchId)?.echo.report() ?? null;
-  }
-
-  async stop(watchId: string): Promise<EchoReport | null> {
-    const watch = this.#watches.get(watchId);
-    if (!watch) return null;
-    this.#watches.delete(watchId);
-    watch.over.abort();
-    return watch.echo.stop();
-  }
-
-  async #begin(address: string, intervalMs: number, signal: AbortSignal): Promise<Echo | null> {
-    this.#beginning += 1;
-    try {
-      return await this.#witness.watch(address, intervalMs, signal);
-    } finally {
-      this.#beginning -= 1;
-    }
   }
 
   async #stopInTime(watchId: string, over: AbortSignal): Promise<void> {

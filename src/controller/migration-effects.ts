@@ -64,6 +64,11 @@ const corrections: Readonly<
     name: 'vm.destroy-copy',
     why: 'the source keeps the VM: the halted copy on the destination is removed',
   },
+  'destroy-abandoned-copy': {
+    on: 'destination',
+    name: 'vm.destroy-copy',
+    why: 'the source runs the VM and sends nothing: the copy that still waits for it on the destination is removed',
+  },
   'discard-destination-image': {
     on: 'destination',
     name: 'image.discard',
@@ -122,6 +127,7 @@ export class MigrationEffects {
       case 'resume-source':
       case 'destroy-source-copy':
       case 'destroy-destination-copy':
+      case 'destroy-abandoned-copy':
       case 'discard-destination-image':
       case 'take-image-back':
       case 'forget-source-image':
@@ -139,8 +145,7 @@ export class MigrationEffects {
     const { on, name, why } = corrections[correction];
     const hostId = on === 'source' ? fromHostId : toHostId;
     this.#parts.log.warn(why, { migrationId, vm: vmName, hostId });
-    // All of the VM runs on the destination: what is left on the source is removed, also when it is half of a post-copy.
-    if (name === 'vm.destroy-copy') await this.#tryCommand(hostId, name, { vmId, vmEpoch, evenHalf: on === 'source' });
+    if (name === 'vm.destroy-copy') await this.#tryCommand(hostId, name, { vmId, vmEpoch, even: evenOf(correction) });
     else await this.#tryCommand(hostId, name, { vmId, vmEpoch });
     return { kind: 'corrected' };
   }
@@ -366,6 +371,12 @@ function eventOf(status: CommandReply<'transfer.status'>['status']): MigrationEv
     default:
       return status satisfies never;
   }
+}
+
+/** All of the VM runs on the other host, or the other host runs it and sends nothing. */
+function evenOf(correction: CopyCorrection): CommandArgs<'vm.destroy-copy'>['even'] {
+  if (correction === 'destroy-source-copy') return 'half';
+  return correction === 'destroy-abandoned-copy' ? 'arriving' : null;
 }
 
 function errorOf({ code, message }: Refusal): PlimsollError {

@@ -203,11 +203,11 @@ export class Recoveries {
     return at === hostId;
   }
 
-  /** What the agent said last; null when it did not answer. */
+  /** What the agent said last; null when it did not answer. The first answer may only tell the time, or come for a time that is long over. */
   #renew(hostId: HostId): Promise<LeaseWord | null> {
     const turn = (this.#turns.get(hostId) ?? Promise.resolve()).then(async () => {
       const word = await this.#renewOnce(hostId);
-      return word === null || word.holds || word.vms.length === 0 ? word : this.#renewOnce(hostId);
+      return word === null || bindsAll(word) ? word : this.#renewOnce(hostId);
     });
     this.#turns.set(
       hostId,
@@ -346,6 +346,11 @@ export class Recoveries {
   #isMoving(vmId: VmId): boolean {
     return this.#rooms.flightOf(vmId) !== null;
   }
+}
+
+/** Whether every VM that was named runs under a lease now, as far as could be seen. */
+function bindsAll({ holds, vms }: LeaseWord): boolean {
+  return vms.length === 0 || (holds && vms.every(({ standing, covered }) => covered || standing === null));
 }
 
 /** These hosts are told that the VM runs there under their lease only. */

@@ -51,7 +51,7 @@ import {
   VmDefinitionSchema,
 } from './transfer-schemas.ts';
 
-export const protocolVersion = 6;
+export const protocolVersion = 7;
 
 const PeerSchema = Type.Object({ hostId: HostIdSchema, addresses: AddressesSchema, profile: ChannelProfileSchema }, strict);
 const PemSchema = Type.String({ minLength: 1, maxLength: 64 * 1024 });
@@ -190,9 +190,15 @@ export const commandSchemas = {
   'vm.resume': { args: Type.Object({ vmId: VmIdSchema, vmEpoch: CountSchema }, strict), reply: Nothing },
   /** Takes the storage locks of a running VM again; it stands still for a moment. */
   'vm.relock': { args: Type.Object({ vmId: VmIdSchema, vmEpoch: CountSchema }, strict), reply: Nothing },
-  /** `evenHalf`: also what a post-copy has left here, because all of the VM runs on the other host. */
+  /**
+   * `even`: `half`, also what a post-copy has left here, because all of the VM runs on the other host; `arriving`, also a copy with a job
+   * at work that waits for its memory, because the other host runs the VM and sends nothing.
+   */
   'vm.destroy-copy': {
-    args: Type.Object({ vmId: VmIdSchema, vmEpoch: CountSchema, evenHalf: Type.Boolean() }, strict),
+    args: Type.Object(
+      { vmId: VmIdSchema, vmEpoch: CountSchema, even: orNull(Type.Union([Type.Literal('half'), Type.Literal('arriving')])) },
+      strict,
+    ),
     reply: Nothing,
   },
   'ticket.accept': { args: Type.Object({ ticket: SignedTicketSchema }, strict), reply: Nothing },

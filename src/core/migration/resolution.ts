@@ -18,6 +18,8 @@ const recovering = 'recovering';
 /** The same answer from both hosts this often in a row before anything is destroyed, resumed or given up. */
 const confirmationsNeeded = 2;
 const confirmationsBeforeAlarm = 5;
+/** Before a copy is removed whose host calls its job at work: mostly that host is about to do it by itself. */
+const confirmationsOfAbandoned = 5;
 const relockTriesMax = 3;
 
 /** Asks both hosts, from now on. `cause`: what to report if the VM has stayed; the first one is kept. */
@@ -79,19 +81,26 @@ export function weighTruth(migration: Migration, truth: Truth, nowMs: number, li
     case 'resume-source':
     case 'destroy-source-copy':
     case 'destroy-destination-copy':
+    case 'destroy-abandoned-copy':
     case 'discard-destination-image':
     case 'take-image-back':
     case 'forget-source-image':
-      if (confirmations < confirmationsNeeded) return askAgain(counted);
-      // Twice as long as the mere wait: what is found at its very end is still put right.
-      if (waitedMs(counted, nowMs) > 2 * patienceMs(verdict.kind, truth, limits)) return fail(counted, leftAsItIs(verdict.kind), nowMs);
-      return { migration: counted, effect: { kind: verdict.kind } };
+      return putRight(counted, verdict.kind, truth, nowMs, limits);
     case 'unclear':
       if (confirmations < confirmationsBeforeAlarm) return askAgain(counted);
       return fail(counted, verdict.refusal, nowMs);
     default:
       return verdict satisfies never;
   }
+}
+
+/** Where the hosts have said often enough that this is needed. */
+function putRight(counted: Migration, kind: Correction, truth: Truth, nowMs: number, limits: StepLimits): Step {
+  const needed = kind === 'destroy-abandoned-copy' ? confirmationsOfAbandoned : confirmationsNeeded;
+  if ((counted.resolution?.confirmations ?? 0) < needed) return askAgain(counted);
+  // Twice as long as the mere wait: what is found at its very end is still put right.
+  if (waitedMs(counted, nowMs) > 2 * patienceMs(kind, truth, limits)) return fail(counted, leftAsItIs(kind), nowMs);
+  return { migration: counted, effect: { kind } };
 }
 
 /**

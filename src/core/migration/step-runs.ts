@@ -58,6 +58,7 @@ const faults = [
   'lose-correction',
   'forgetful-source',
   'forgetful-destination',
+  'destination-daemon-begins',
 ] as const;
 export type Fault = (typeof faults)[number];
 /** Greater numbers are quiet ticks. */
@@ -180,6 +181,7 @@ class Play {
       case 'resume-source':
       case 'destroy-source-copy':
       case 'destroy-destination-copy':
+      case 'destroy-abandoned-copy':
       case 'discard-destination-image':
       case 'take-image-back':
       case 'forget-source-image':
@@ -238,6 +240,10 @@ class Play {
         return;
       case 'destination-daemon':
         world.destinationDaemonDies();
+        destination.silent = 3;
+        return;
+      case 'destination-daemon-begins':
+        world.destinationDaemonBegins();
         destination.silent = 3;
         return;
       case 'source-agent':
@@ -359,6 +365,7 @@ class Play {
         if (isCarriedOut && source.silent === 0) source.copy = null;
         return;
       case 'destroy-destination-copy':
+      case 'destroy-abandoned-copy':
         must(destination.copy?.state !== 'running' && destination.copy?.post !== 'failed', 'it runs, or is a half');
         must(isWhole(source.copy), 'the source does not have all of it');
         if (isCarriedOut && destination.silent === 0) destination.copy = null;

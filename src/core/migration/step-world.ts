@@ -177,6 +177,13 @@ export class StepWorld {
     else if (stage === 'split' && this.job !== null) this.job.deaf = true;
   }
 
+  /** It dies as it begins to start the process of its copy: after its restart it has that copy without a process, and calls its job at work. */
+  destinationDaemonBegins(): void {
+    if (this.job?.stage !== 'copy') return;
+    this.failJob('running');
+    this.destination.copy = { state: 'incoming', job: true, post: null };
+  }
+
   killSource(): void {
     const { copy } = this.source;
     if (copy === null) return;

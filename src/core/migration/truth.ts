@@ -11,6 +11,8 @@ export type Correction =
   | 'resume-source'
   | 'destroy-source-copy'
   | 'destroy-destination-copy'
+  /** One whose host calls its job at work. */
+  | 'destroy-abandoned-copy'
   | 'discard-destination-image'
   | 'take-image-back'
   | 'forget-source-image';
@@ -92,7 +94,10 @@ function placeOf(truth: VmTruth): Place {
  * | halted, incoming, ...|                      |                            |                     | wait        |
  * | absent, off, crashed |                      |                            |                     | memory lost |
  *
- * A job at work, a state that the hypervisor does not know, or a host out of reach on either side means wait, and so does an image that
+ * A destination whose job is at work on a copy that never ran, while the source runs and has no job, is mostly about to clean up. libvirt 9.0
+ * that was killed as it began to start the copy's process has it back after its restart, without a process and with that job for ever.
+ *
+ * A job at work otherwise, a state that the hypervisor does not know, or a host out of reach on either side means wait, and so does an image that
  * its source still moves or keeps: that agent ends by starting it again. Destroying a halted destination copy while the source lives
  * is safe because with QEMU's return path the source gives up only after the destination runs.
  *
@@ -104,6 +109,7 @@ function placeOf(truth: VmTruth): Place {
 export function judgeTruth(source: VmTruth, destination: VmTruth): TruthVerdict {
   const from = placeOf(source);
   const to = placeOf(destination);
+  if (from === 'running' && isArriving(destination)) return { kind: 'destroy-abandoned-copy' };
   const waiting = reasonToWait(from, to);
   if (waiting !== null) return { kind: 'wait', why: waiting };
   if (from === 'half' || to === 'half') return withHalves(from, to);
@@ -125,6 +131,12 @@ function reasonToWait(from: Place, to: Place): string | null {
   if (to === 'kept' || to === 'given') return 'the destination has saved the VM itself';
   if (to === 'excluded' && from !== 'running') return 'the destination is revoked and is not asked';
   return null;
+}
+
+/** Of a post-copy it may have half of the memory. */
+function isArriving(truth: VmTruth): boolean {
+  if (truth.kind !== 'present' || truth.postCopy !== null || !truth.jobActive) return false;
+  return truth.state === 'incoming' || truth.state === 'paused';
 }
 
 /** A destination that runs and knows of no post-copy has all of the memory; the source did not hear of it. */

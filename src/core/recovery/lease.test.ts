@@ -102,7 +102,14 @@ describe('a lease', () => {
     expect(renewed(noGrant, { endsAtMs: null, vmIds: ['a'] }, 100).vmIds).toEqual([]);
     const over = { endsAtMs: 50, vmIds: ['a', 'b'], fencedVmIds: [] };
     expect(renewed(over, { endsAtMs: null, vmIds: ['b', 'c'] }, 100).vmIds).toEqual(['b']);
-    expect(renewed(over, { endsAtMs: 101, vmIds: ['b', 'c'] }, 100).vmIds).toEqual(['b', 'c']);
+    expect(renewed(over, { endsAtMs: 60_000, vmIds: ['b', 'c'] }, 100).vmIds).toEqual(['b', 'c']);
+  });
+
+  it('that is about to end binds nobody anew, and goes on to bind whom it bound', () => {
+    const short = { endsAtMs: 29_999, vmIds: ['a'], fencedVmIds: [] };
+    expect(renewed(short, { endsAtMs: null, vmIds: ['a', 'b'] }, 0).vmIds).toEqual(['a']);
+    expect(renewed(short, { endsAtMs: 30_000, vmIds: ['a', 'b'] }, 0).vmIds).toEqual(['a']);
+    expect(renewed(short, { endsAtMs: 30_001, vmIds: ['a', 'b'] }, 0).vmIds).toEqual(['a', 'b']);
   });
 
   it('holds until its end and not at it', () => {

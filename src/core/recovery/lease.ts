@@ -20,12 +20,14 @@ export interface LeaseTerms {
   readonly leaseMs: number;
   /** What ending the VMs takes once the lease has ended: to notice it, and to kill their processes. */
   readonly fenceMs: number;
+  /** A lease binds a VM anew only when it holds for so long yet: an end that the next renewals are too late for would end the VM. */
+  readonly bindMsMin: number;
   /** How far either clock may be off per unit of time. NTP slews a clock by at most 500 ppm (ntp_adjtime(2)); crystals are better. */
   readonly driftShare: number;
 }
 
 /** Both sides count on the same terms, so they are part of the protocol and not configuration. */
-export const leaseTerms: LeaseTerms = { leaseMs: 60_000, fenceMs: 15_000, driftShare: 0.01 };
+export const leaseTerms: LeaseTerms = { leaseMs: 60_000, fenceMs: 15_000, bindMsMin: 30_000, driftShare: 0.01 };
 
 export const noGrant: LeaseGrant = { endsAtMs: 0, vmIds: [], fencedVmIds: [] };
 
@@ -41,16 +43,18 @@ export function leaseHolds({ endsAtMs }: Pick<LeaseGrant, 'endsAtMs'>, nowMs: nu
 
 /**
  * Agent: takes in a renewal. `endsAtMs` null: it grants nothing. A lease is never made shorter. One that does not hold binds nobody
- * anew: a VM would be ended for a lease that there never was.
+ * anew, since a VM would be ended for a lease that there never was; nor does one that is about to end, such as the last one of VMs that
+ * have left the host a minute ago, or one for a stamp that was heard then.
  */
 export function renewed(
   grant: LeaseGrant,
   renewal: { readonly endsAtMs: number | null; readonly vmIds: readonly VmId[] },
   nowMs: number,
+  { bindMsMin }: LeaseTerms = leaseTerms,
 ): LeaseGrant {
   const endsAtMs = Math.max(grant.endsAtMs, renewal.endsAtMs ?? 0);
-  const holds = leaseHolds({ endsAtMs }, nowMs);
-  const vmIds = renewal.vmIds.filter((vmId) => holds || grant.vmIds.includes(vmId));
+  const binds = leaseHolds({ endsAtMs }, nowMs + bindMsMin);
+  const vmIds = renewal.vmIds.filter((vmId) => binds || grant.vmIds.includes(vmId));
   return { endsAtMs, vmIds, fencedVmIds: grant.fencedVmIds.filter((vmId) => vmIds.includes(vmId)) };
 }
 
