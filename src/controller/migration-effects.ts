@@ -8,7 +8,6 @@ import type { Migration, MigrationRequest, VmTruth } from '#core/model/migration
 import { PlimsollError, type Refusal, refusalOf } from '#core/model/result.ts';
 import type { Policy } from '#core/model/policy.ts';
 import type { MigrationEffect, MigrationEvent } from '#core/migration/step.ts';
-import type { Correction } from '#core/migration/truth.ts';
 import { pause } from '#core/time.ts';
 import type { CommandArgs, CommandName, CommandReply } from '#wire/agent-protocol.ts';
 import type { AgentLines } from './agent-lines.ts';
@@ -16,6 +15,7 @@ import type { Choosing } from './choosing.ts';
 import { ImageCourier } from './image-courier.ts';
 import type { Membership } from './membership.ts';
 import type { Outcomes } from './outcomes.ts';
+import { type CopyCorrection, corrections, evenOf } from './corrections.ts';
 import type { ControllerParts } from './parts.ts';
 import type { Inspection, Preflight } from './preflight.ts';
 import type { Fit, Securing } from './securing.ts';
@@ -44,43 +44,6 @@ export interface EffectRooms {
   readonly membership: Membership;
   readonly epoch: number;
 }
-
-type CorrectionName = 'vm.resume' | 'vm.destroy-copy' | 'image.discard' | 'image.take-back' | 'image.forget';
-
-type CopyCorrection = Exclude<Correction, 'recover-post-copy'>;
-
-/** Where each correction is made, by which command, and why. */
-const corrections: Readonly<
-  Record<CopyCorrection, { readonly on: 'source' | 'destination'; readonly name: CorrectionName; readonly why: string }>
-> = {
-  'resume-source': { on: 'source', name: 'vm.resume', why: 'both hosts agree that the VM is halted on its source: it is resumed' },
-  'destroy-source-copy': {
-    on: 'source',
-    name: 'vm.destroy-copy',
-    why: 'the VM runs on its destination: the halted copy on its source is removed',
-  },
-  'destroy-destination-copy': {
-    on: 'destination',
-    name: 'vm.destroy-copy',
-    why: 'the source keeps the VM: the halted copy on the destination is removed',
-  },
-  'destroy-abandoned-copy': {
-    on: 'destination',
-    name: 'vm.destroy-copy',
-    why: 'the source runs the VM and sends nothing: the copy that still waits for it on the destination is removed',
-  },
-  'discard-destination-image': {
-    on: 'destination',
-    name: 'image.discard',
-    why: 'the destination has not started the VM from its image: that image is thrown away',
-  },
-  'take-image-back': {
-    on: 'source',
-    name: 'image.take-back',
-    why: 'the destination has nothing of the VM that was given to it: the source starts it again from its image',
-  },
-  'forget-source-image': { on: 'source', name: 'image.forget', why: 'the VM runs on its destination: its image on the source is removed' },
-};
 
 export class MigrationEffects {
   readonly #parts: ControllerParts;
@@ -371,12 +334,6 @@ function eventOf(status: CommandReply<'transfer.status'>['status']): MigrationEv
     default:
       return status satisfies never;
   }
-}
-
-/** All of the VM runs on the other host, or the other host runs it and sends nothing. */
-function evenOf(correction: CopyCorrection): CommandArgs<'vm.destroy-copy'>['even'] {
-  if (correction === 'destroy-source-copy') return 'half';
-  return correction === 'destroy-abandoned-copy' ? 'arriving' : null;
 }
 
 function errorOf({ code, message }: Refusal): PlimsollError {

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { Connection, type CallOptions, type ConnectionCounters, type ConnectionOptions } from './connection.ts';
 import { LibvirtError } from './errors.ts';
 import type { LibvirtEvent } from './events.ts';
-import { feature } from './flags.ts';
+import { feature, migrateFlag } from './flags.ts';
 import * as rpc from './procedures.ts';
 import type { DomainRef } from './values.ts';
 
@@ -259,6 +259,15 @@ export class LibvirtClient {
   /** Peer-to-peer: the daemon runs the whole migration and answers when it is over, so the deadline is the caller's to choose. */
   async migrate(request: rpc.MigratePerform, wait: LongWait): Promise<void> {
     await this.#call(rpc.migratePerform3Params, request, wait);
+  }
+
+  /**
+   * Has the daemon of a destination end its part of a migration that has failed, as the daemon of the source does otherwise: the copy that
+   * was to take the VM in goes. Rejects as the source's daemon is told: with the reason why there is no domain now.
+   */
+  async cancelIncoming(name: string, wait?: Wait): Promise<void> {
+    const params = [{ field: 'destination_name', type: 'string', value: name } as const];
+    await this.#call(rpc.migrateFinish3Params, { params, flags: migrateFlag.live | migrateFlag.peerToPeer, cancelled: true }, wait);
   }
 
   async migrateSetMaxDowntime(domain: DomainRef, downtimeMs: number, wait?: Wait): Promise<void> {

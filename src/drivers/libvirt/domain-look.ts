@@ -32,3 +32,13 @@ export async function jobOf(client: LibvirtClient, domain: DomainRef, wait: Wait
     throw error;
   }
 }
+
+/** Null where libvirt does not know the VM. */
+export async function domainIfKnown(client: LibvirtClient, vmId: VmId, wait: Wait): Promise<DomainRef | null> {
+  try {
+    return await client.lookupByUuid(vmId, wait);
+  } catch (error) {
+    if (error instanceof LibvirtError && error.code === 'no-such-vm') return null;
+    throw error;
+  }
+}

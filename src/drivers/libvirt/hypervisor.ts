@@ -12,6 +12,7 @@ import type { Hypervisor, HypervisorEvent, JobChange, MigrateRequest } from '#co
 import { updateTlsFiles, type AdminOptions } from './admin-client.ts';
 import { openUnixSocket, type LibvirtClient, type Wait } from './client.ts';
 import { readDefinition } from './definition.ts';
+import { destroyVm } from './destroy-vm.ts';
 import { jobOf, runningDomain } from './domain-look.ts';
 import { LibvirtError } from './errors.ts';
 import type { LibvirtEvent } from './events.ts';
@@ -251,10 +252,7 @@ class LibvirtHypervisor implements LibvirtDriver {
   }
 
   async destroy(vmId: VmId, signal: AbortSignal): Promise<void> {
-    return this.#worked(signal, async (client, wait) => {
-      const domain = await client.lookupByUuid(vmId, wait);
-      if (domain.id >= 0) await client.destroy(domain, 0, wait);
-    });
+    return this.#worked(signal, async (client, wait) => destroyVm(client, vmId, wait));
   }
 
   async standing(vmId: VmId, signal: AbortSignal): Promise<VmStanding> {

@@ -284,6 +284,20 @@ export const migratePerform3Params = procedure(
   },
   (d) => d.opaque(migrateCookieBytesMax),
 );
+/** The destination's last step of a migration; the answer to one that is `cancelled` is an error or a domain that is gone. */
+export const migrateFinish3Params = procedure(
+  306,
+  'DOMAIN_MIGRATE_FINISH3_PARAMS',
+  (e, args: { readonly params: readonly TypedParam[]; readonly flags: number; readonly cancelled: boolean }) => {
+    e.array(args.params, migrateParamsMax, encodeTypedParam);
+    e.opaque(new Uint8Array(), migrateCookieBytesMax).u32(args.flags);
+    e.i32(args.cancelled ? 1 : 0);
+  },
+  (d) => {
+    decodeDomain(d);
+    d.opaque(migrateCookieBytesMax);
+  },
+);
 export const migrateSetMaxDowntime = procedure(
   166,
   'DOMAIN_MIGRATE_SET_MAX_DOWNTIME',

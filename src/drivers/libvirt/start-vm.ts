@@ -4,10 +4,9 @@ import type { VmId } from '#core/model/vm.ts';
 
 import type { LibvirtClient, Wait } from './client.ts';
 import { readDefinition } from './definition.ts';
-import { jobOf } from './domain-look.ts';
+import { domainIfKnown, jobOf } from './domain-look.ts';
 import { LibvirtError } from './errors.ts';
 import { createFlag, domainState, serverFault, shutoffReason } from './flags.ts';
-import type { DomainRef } from './values.ts';
 
 /** To start QEMU on a busy host takes longer than a question. */
 const startMsMax = 60_000;
@@ -23,7 +22,7 @@ const standings: ReadonlyMap<number, VmStanding> = new Map([
 ]);
 
 export async function standingOf(client: LibvirtClient, vmId: VmId, wait: Wait): Promise<VmStanding> {
-  const domain = await found(client, vmId, wait);
+  const domain = await domainIfKnown(client, vmId, wait);
   if (domain === null) return 'absent';
   const { state, reason } = await client.state(domain, wait);
   // After VIR_DOMAIN_CRASHED its process is kept for somebody to look at: it holds its locks.
@@ -36,7 +35,7 @@ export async function standingOf(client: LibvirtClient, vmId: VmId, wait: Wait):
 export async function startVm(client: LibvirtClient, vmId: VmId, definitionText: string, wait: Wait): Promise<void> {
   const { vmId: defined, name } = readDefinition(definitionText, true);
   if (defined !== vmId) throw new PlimsollError('input-invalid', `the definition is of VM ${defined}, not of ${vmId}: nothing was started`);
-  const former = await found(client, vmId, wait);
+  const former = await domainIfKnown(client, vmId, wait);
   if (former !== null && former.id >= 0) throw new PlimsollError('vm-busy', `VM ${name} runs on this host already`);
   const domain = await client.defineXml(definitionText, 0, wait);
   try {
@@ -54,7 +53,7 @@ export async function startVm(client: LibvirtClient, vmId: VmId, definitionText:
 
 /** See `Hypervisor.keepDown`. */
 export async function keepDown(client: LibvirtClient, vmId: VmId, wait: Wait): Promise<boolean> {
-  const domain = await found(client, vmId, wait);
+  const domain = await domainIfKnown(client, vmId, wait);
   if (domain === null || !(await client.autostart(domain, wait))) return false;
   await client.setAutostart(domain, false, wait);
   return true;
@@ -62,17 +61,8 @@ export async function keepDown(client: LibvirtClient, vmId: VmId, wait: Wait): P
 
 /** Ends the domain where no process of it was found. A daemon that is away runs nothing that could be found later. */
 export async function destroyIfThere(client: LibvirtClient, vmId: VmId, wait: Wait): Promise<boolean> {
-  const domain = await found(client, vmId, wait);
+  const domain = await domainIfKnown(client, vmId, wait);
   if (domain === null || domain.id < 0) return false;
   await client.destroy(domain, 0, wait);
   return true;
-}
-
-async function found(client: LibvirtClient, vmId: VmId, wait: Wait): Promise<DomainRef | null> {
-  try {
-    return await client.lookupByUuid(vmId, wait);
-  } catch (error) {
-    if (error instanceof LibvirtError && error.code === 'no-such-vm') return null;
-    throw error;
-  }
 }

@@ -3,7 +3,10 @@ import { randomUUID } from 'node:crypto';
 import type { DomainRef, TypedParam } from '#drivers/libvirt/values.ts';
 
 /** A job of a fake domain, as `DOMAIN_GET_JOB_STATS` tells it. `in` is the destination's side of a migration. */
-export type FakeJob = { readonly side: 'out'; readonly params: readonly TypedParam[] } | { readonly side: 'in' };
+export type FakeJob =
+  | { readonly side: 'out'; readonly params: readonly TypedParam[] }
+  /** `orphaned`: its process never began, and the daemon was restarted since. */
+  | { readonly side: 'in'; readonly orphaned?: boolean };
 
 /** One row of the fake's domain table. */
 export interface FakeDomain {

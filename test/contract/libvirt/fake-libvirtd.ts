@@ -151,6 +151,11 @@ export class FakeLibvirtd {
     if (!domain.persistent) this.domains.delete(domain.uuid);
   }
 
+  /** As libvirt 9.0 after a kill -9 in the moment in which it begins to start the process of an incoming copy. */
+  orphan(domain: FakeDomain): void {
+    Object.assign(domain, { state: 3, reason: 11, persistent: false, job: { side: 'in', orphaned: true } });
+  }
+
   lifecycle(domain: FakeDomain, event: number, detail: number): void {
     this.#tell(0, 318, (body) => {
       encodeDomain(body, refOf(domain));
@@ -254,7 +259,8 @@ export class FakeLibvirtd {
       const elapsedMs = performance.now() - startMs;
       move.share = Math.min(1, elapsedMs / copyMs);
       domain.job = { side: 'out', params: fakeJobParams(domain, elapsedMs, BigInt(Math.round(totalBytes * move.share))) };
-      if (move.share === 1) return;
+      if (move.incoming.id < 0) move.abort.abort();
+      else if (move.share === 1) return;
       await sleep(Math.min(20, copyMs), undefined, { signal: move.abort.signal });
     }
   }

@@ -59,11 +59,12 @@ export const fakeProcedures: FakeProcedures = new Map<number, Run>([
   [228, nodeStats(['total', 'free', 'buffers', 'cached'], true)],
   [231, undefine],
   [233, restoreImage],
-  [234, ({ fake, args }) => withFlags(fake, args, (domain) => fake.stopDomain(domain, 1))],
+  [234, destroy],
   [273, listAll],
   [283, ({ args, body }) => void [args.i32(), args.u32(), body.array(fakeNetworks, 16_384, encodeNetwork).u32(fakeNetworks.length)]],
   [298, jobStats],
   [305, migrate],
+  [306, finishMigration],
   [316, ({ fake, client, args, body }) => void body.i32(fake.register(client, eventArgs(args)))],
   [317, deregister],
   [342, domainCapabilities],
@@ -282,6 +283,25 @@ async function migrate({ fake, args, body }: FakeRequest): Promise<void> {
   args.opaque(max);
   await fake.migrate(ref.uuid, destinationUri, args.u32());
   body.opaque(new Uint8Array(), max);
+}
+
+function destroy({ fake, args }: FakeRequest): void {
+  withFlags(fake, args, (domain) => {
+    if (domain.job?.side === 'in' && domain.job.orphaned) refuse(68, 'Timed out during operation: cannot acquire state change lock');
+    fake.stopDomain(domain, 1);
+  });
+}
+
+/** Only the end of one that was cancelled, which has no domain to answer with. */
+function finishMigration({ fake, args }: FakeRequest): void {
+  const name = decodeTypedParams(args).find(({ field }) => field === 'destination_name')?.value;
+  args.opaque(max);
+  const [, cancelled] = [args.u32(), args.i32()];
+  const domain = [...fake.domains.values()].find((one) => one.name === name);
+  if (cancelled !== 1 || domain?.job?.side !== 'in')
+    refuse(55, `Requested operation is not valid: domain '${String(name)}' is not being migrated`);
+  fake.stopDomain(domain, 5);
+  refuse(8, 'invalid argument: monitor must not be NULL');
 }
 
 const fakeMachine = 'pc-i440fx-7.2';

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
+import { PlimsollError } from '#core/model/result.ts';
 import type { Progress } from '#core/model/migration.ts';
 import type { Hypervisor, HypervisorEvent, MigrateRequest } from '#core/ports.ts';
 
@@ -119,6 +120,18 @@ for (const kind of siteKinds()) {
       expect(await migrating).toMatchObject({ code: 'aborted' });
       await source.abortJob(vmId, signal);
       expect(await source.findVm(vmId, signal)).toMatchObject({ state: 'running' });
+    });
+
+    it('destroys a copy that comes in, and the VM goes on where it was', async () => {
+      const vmId = await startGuest('unwanted', 96);
+      const migrating = failureOf(
+        source.migrate(request(vmId, { options: { ...plainOptions, bandwidthBytesPerSecond: 1 } }), () => undefined, signal),
+      );
+      await until('the copy is seen coming in', async () => (await destination.findVm(vmId, signal))?.state === 'incoming');
+      await destination.destroy(vmId, signal);
+      expect(await destination.findVm(vmId, signal)).toBeNull();
+      expect(await migrating).toBeInstanceOf(PlimsollError);
+      expect(await source.findVm(vmId, signal)).toMatchObject({ state: 'running', jobActive: false, persistent: true });
     });
 
     it('migrates a VM with its data stream in TLS of QEMU itself', async () => {

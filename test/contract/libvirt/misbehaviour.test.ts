@@ -105,6 +105,16 @@ describe('a libvirtd that misbehaves', () => {
     for (const failure of await Promise.all(running)) expect(failure).toMatchObject({ code: 'aborted' });
   });
 
+  it('and has an incoming copy back whose process never began removes it when its part of the migration is ended, and not otherwise', async () => {
+    const vmId = await startGuest('orphaned');
+    fake.orphan(fake.find(vmId));
+    const client = await admin(fake);
+    expect(await failureOf(client.destroy(await client.lookupByUuid(vmId), 0))).toMatchObject({ server: { code: 68 } });
+    await client.close();
+    await hypervisor.destroy(vmId, signal);
+    expect(await hypervisor.findVm(vmId, signal)).toBeNull();
+  });
+
   it('and never ends an aborted migration does not make us claim that the VM stayed', async () => {
     const vmId = await startGuest('limbo');
     const abort = new AbortController();
