@@ -61,6 +61,15 @@ describe('a command', () => {
     expect(await table.run('vm.find', { vmId }, going)).toEqual({ vm: null, image: null });
   });
 
+  it('about a VM that was to come here before the machine was restarted is answered with that', async () => {
+    const { table, hypervisor, leaseBook } = await newTable();
+    await table.run('ticket.accept', { ticket: signed(ticketOf({ fromHostId: 'b', toHostId: 'a' })) }, going);
+    hypervisor.vm = null;
+    expect(await table.run('vm.find', { vmId }, going)).toEqual({ vm: null, image: null });
+    leaseBook.reboot();
+    expect(await table.run('vm.find', { vmId }, going)).toEqual({ vm: null, image: null, restarted: true });
+  });
+
   it('is refused with the reason of the daemon that is away', async () => {
     const { table, hypervisor } = await newTable();
     hypervisor.fault = new PlimsollError('hypervisor-unavailable', 'libvirtd is away');

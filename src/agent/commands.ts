@@ -41,7 +41,7 @@ function vmHandlers(
     'vm.find': async ({ vmId, leases }, signal) => {
       const image = await images.standing(vmId);
       const [vm, held] = await Promise.all([hypervisor.findVm(vmId, signal), leases && hypervisor.leasesHeld(leases, signal)]);
-      return { vm, image, ...(held && { held: [...held] }) };
+      return { vm, image, ...(held && { held: [...held] }), ...(gate.mayHaveRun(vmId) && { restarted: true }) };
     },
     'vm.describe': async ({ vmId }, signal) => hypervisor.define(vmId, signal),
     'vm.offer': async (args, signal) => ({ offer: await hostOffer(parts, hostId, sampler.newest, args, signal) }),

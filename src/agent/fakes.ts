@@ -201,6 +201,7 @@ export interface FakeWorld {
   readonly witness: FakeWitness;
   readonly identity: FakeIdentity;
   readonly memory: FakeMemory;
+  readonly leaseBook: FakeLeaseBook;
   /** Lines that the agent has dialled. */
   readonly lines: FakeLine[];
   readonly logged: string[];
@@ -218,6 +219,7 @@ export function fakeWorld(): FakeWorld {
   const witness = new FakeWitness();
   const identity = new FakeIdentity();
   const memory = new FakeMemory();
+  const leaseBook = new FakeLeaseBook();
   const lines: FakeLine[] = [];
   const logged: string[] = [];
   const heardNonces: string[] = [];
@@ -250,12 +252,27 @@ export function fakeWorld(): FakeWorld {
       },
     },
     memory,
-    leaseBook: new FakeLeaseBook(),
+    leaseBook,
     identity,
     sha256: fakeSha256,
     ticketVerifier,
   };
-  return { parts, hypervisor, ipsec, guard, network, transports, costMeter, witness, identity, memory, lines, logged, heardNonces };
+  return {
+    parts,
+    hypervisor,
+    ipsec,
+    guard,
+    network,
+    transports,
+    costMeter,
+    witness,
+    identity,
+    memory,
+    leaseBook,
+    lines,
+    logged,
+    heardNonces,
+  };
 }
 
 /** Probes and streams go through whatever SAs there are; nonces that are listened for come and go in `heardNonces`. */

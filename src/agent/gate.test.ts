@@ -10,12 +10,12 @@ const otherVmId = '00000000-0000-4000-8000-000000000002';
 
 /** An agent process that starts on this disk. */
 async function gateOn(memory: FakeMemory): Promise<Gate> {
-  return new Gate('a', await Remembered.load(memory), fakeWorld().parts.ticketVerifier);
+  return new Gate('a', await Remembered.load(memory), fakeWorld().parts.ticketVerifier, () => 'boot 1');
 }
 
 function usedBefore(): FakeMemory {
   const memory = new FakeMemory();
-  memory.saved = { controllerEpoch: 2, vmEpochs: { [vmId]: 2 }, usedTickets: {} };
+  memory.saved = { controllerEpoch: 2, vmEpochs: { [vmId]: 2 }, usedTickets: {}, arrivals: {} };
   return memory;
 }
 

@@ -1,6 +1,6 @@
 import { preAuthenticationEncoding, ticketPayloadType } from '#core/access/envelope.ts';
 import { decodeBase64 } from '#core/access/base64.ts';
-import { acceptTicket, checkControllerEpoch, checkVmEpoch, raiseVmEpoch, type TicketRole } from '#core/access/ticket-gate.ts';
+import { acceptTicket, checkControllerEpoch, checkVmEpoch, mayHaveRun, raiseVmEpoch, type TicketRole } from '#core/access/ticket-gate.ts';
 import { PlimsollError, type Refusal } from '#core/model/result.ts';
 import type { SignedTicket, Ticket } from '#core/model/ticket.ts';
 import type { Verifier } from '#core/ports.ts';
@@ -21,12 +21,19 @@ export class Gate {
   readonly #hostId: string;
   readonly #remembered: Remembered;
   readonly #verifier: Verifier;
+  readonly #bootId: () => string;
   readonly #held = new Map<string, Held>();
 
-  constructor(hostId: string, remembered: Remembered, verifier: Verifier) {
+  constructor(hostId: string, remembered: Remembered, verifier: Verifier, bootId: () => string) {
     this.#hostId = hostId;
     this.#remembered = remembered;
     this.#verifier = verifier;
+    this.#bootId = bootId;
+  }
+
+  /** Whether this VM was to come here before the machine was restarted, and so may have run here. */
+  mayHaveRun(vmId: string): boolean {
+    return mayHaveRun(vmId, this.#bootId(), this.#remembered.state);
   }
 
   /** Throws `stale-epoch` for a controller that has been replaced; remembers a newer one. */
@@ -62,7 +69,7 @@ export class Gate {
     if (this.#held.size >= heldMax)
       throw new PlimsollError('migration-limit', 'this host holds too many tickets: try again in two minutes');
     const verdict = await this.#remembered.update((state) => {
-      const judged = acceptTicket(ticket, this.#hostId, state, nowMs);
+      const judged = acceptTicket(ticket, this.#hostId, state, { nowMs, bootId: this.#bootId() });
       return { state: judged.ok ? judged.memory : null, outcome: judged };
     });
     if (!verdict.ok) throw new PlimsollError(verdict.refusal.code, verdict.refusal.message);

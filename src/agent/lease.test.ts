@@ -67,7 +67,7 @@ const machine = (): Machine => ({ book: new FakeLeaseBook(), vm: new Vm(), memor
 
 /** An agent's process on this machine. */
 async function agentOn({ book, vm, memory, logged }: Machine, agentId = 'agent1', signal = stop.signal): Promise<Lease> {
-  const gate = new Gate('a', await Remembered.load(memory), { verify: () => true });
+  const gate = new Gate('a', await Remembered.load(memory), { verify: () => true }, () => 'boot 1');
   const note = (message: string) => void logged.push(message);
   const hypervisor = vm.port as unknown as ConstructorParameters<typeof Lease>[0]['hypervisor'];
   const lease = new Lease({ clock: timerClock, hypervisor, leaseBook: book, log: { info: note, warn: note, error: note } }, gate, agentId);

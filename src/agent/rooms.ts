@@ -30,7 +30,7 @@ export interface AgentRooms extends ChannelRooms {
 }
 
 export function openRooms(parts: AgentParts, settings: AgentSettings, remembered: Remembered, bootId: string): AgentRooms {
-  const gate = new Gate(settings.hostId, remembered, parts.ticketVerifier);
+  const gate = new Gate(settings.hostId, remembered, parts.ticketVerifier, () => parts.leaseBook.now().bootId);
   const channels = new Channels(parts, settings);
   const channelRooms = { channels, proofs: new Proofs(parts, settings, channels), paths: new Paths(parts, channels) };
   const transfers = new Transfers(parts, { ...channelRooms, gate }, settings.channelWatch);

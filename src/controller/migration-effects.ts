@@ -353,9 +353,11 @@ function exemptionMs(memoryBytes: number, { migrationBandwidthBytesPerSecond }: 
 }
 
 /** An image counts where the VM does not run, or somebody is at work on it. */
-function truthOf({ vm, image }: CommandReply<'vm.find'>): VmTruth {
+function truthOf({ vm, image, restarted = false }: CommandReply<'vm.find'>): VmTruth {
   const isAtWork = image === 'moving' || image === 'restoring';
   if (image !== null && (isAtWork || vm?.state !== 'running')) return { kind: 'image', standing: image };
+  // As a copy that has run and is gone: nobody can tell that it has not.
+  if (restarted && (vm === null || vm.state === 'shut-off')) return { kind: 'present', state: 'crashed', jobActive: false, postCopy: null };
   return vm === null ? { kind: 'absent' } : { kind: 'present', state: vm.state, jobActive: vm.jobActive, postCopy: vm.postCopy };
 }
 

@@ -314,4 +314,6 @@ export interface AgentMemoryState {
   readonly vmEpochs: Readonly<Record<VmId, number>>;
   /** Used ticket ids with their expiry; expired ones may be dropped. */
   readonly usedTickets: Readonly<Record<string, number>>;
+  /** VMs that were to come here by the newest ticket of theirs, with this machine's boot (`BootTime.bootId`) at that time. */
+  readonly arrivals: Readonly<Record<VmId, string>>;
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Ticket } from '#core/model/ticket.ts';
 import type { AgentMemoryState } from '#core/ports.ts';
-import { acceptTicket, checkControllerEpoch, checkVmEpoch, emptyMemory } from './ticket-gate.ts';
+import { acceptTicket, checkControllerEpoch, checkVmEpoch, emptyMemory, mayHaveRun } from './ticket-gate.ts';
 
 const ticket: Ticket = {
   ticketId: 't1',
@@ -14,8 +14,9 @@ const ticket: Ticket = {
   issuedAtMs: 0,
   expiresAtMs: 1000,
 };
+const now = { nowMs: 10, bootId: 'boot 1' };
 const code = (given: Ticket, host = 'a', memory: AgentMemoryState = emptyMemory, nowMs = 10) => {
-  const verdict = acceptTicket(given, host, memory, nowMs);
+  const verdict = acceptTicket(given, host, memory, { nowMs, bootId: 'boot 1' });
   return verdict.ok ? verdict.role : verdict.refusal.code;
 };
 
@@ -27,7 +28,7 @@ describe('a ticket', () => {
   });
 
   it('is accepted once', () => {
-    const first = acceptTicket(ticket, 'a', emptyMemory, 10);
+    const first = acceptTicket(ticket, 'a', emptyMemory, now);
     expect(first.ok && code(ticket, 'a', first.memory)).toBe('ticket-used');
   });
 
@@ -48,8 +49,13 @@ describe('a ticket', () => {
 
   it('raises what the host remembers, and forgets only expired tickets', () => {
     const memory = { ...emptyMemory, usedTickets: { old: 5, young: 500 } };
-    const verdict = acceptTicket(ticket, 'a', memory, 10);
-    expect(verdict.ok && verdict.memory).toEqual({ controllerEpoch: 2, vmEpochs: { v1: 3 }, usedTickets: { young: 500, t1: 1000 } });
+    const verdict = acceptTicket(ticket, 'a', memory, now);
+    expect(verdict.ok && verdict.memory).toEqual({
+      controllerEpoch: 2,
+      vmEpochs: { v1: 3 },
+      usedTickets: { young: 500, t1: 1000 },
+      arrivals: {},
+    });
   });
 });
 
@@ -63,5 +69,25 @@ describe('epochs', () => {
     expect(checkVmEpoch('v1', 1, { ...emptyMemory, vmEpochs: { v1: 2 } })?.code).toBe('stale-epoch');
     expect(checkVmEpoch('v1', 2, { ...emptyMemory, vmEpochs: { v1: 2 } })).toBeNull();
     expect(checkVmEpoch('v2', 0, emptyMemory)).toBeNull();
+  });
+});
+
+describe('a VM that was to come to a host', () => {
+  const memoryOf = (given: Ticket, hostId: string, before: AgentMemoryState = emptyMemory): AgentMemoryState => {
+    const verdict = acceptTicket(given, hostId, before, now);
+    if (!verdict.ok) throw new Error(verdict.refusal.message);
+    return verdict.memory;
+  };
+
+  it('may have run there once the machine was restarted, and not before', () => {
+    const memory = memoryOf(ticket, 'b');
+    expect([mayHaveRun('v1', 'boot 1', memory), mayHaveRun('v1', 'boot 2', memory)]).toEqual([false, true]);
+    expect(mayHaveRun('v2', 'boot 2', memory)).toBe(false);
+    expect(mayHaveRun('v1', 'boot 2', memoryOf(ticket, 'a'))).toBe(false);
+  });
+
+  it('is its own again when it is sent on from there', () => {
+    const back: Ticket = { ...ticket, ticketId: 't2', fromHostId: 'b', toHostId: 'a', vmEpoch: 4 };
+    expect(mayHaveRun('v1', 'boot 2', memoryOf(back, 'b', memoryOf(ticket, 'b')))).toBe(false);
   });
 });

@@ -5,6 +5,7 @@
 import type { HostId } from '#core/model/host.ts';
 import type { Refusal } from '#core/model/result.ts';
 import type { Ticket } from '#core/model/ticket.ts';
+import type { VmId } from '#core/model/vm.ts';
 import type { AgentMemoryState } from '#core/ports.ts';
 
 export type TicketRole = 'source' | 'destination';
@@ -13,10 +14,16 @@ export type TicketVerdict =
   | { readonly ok: true; readonly role: TicketRole; readonly memory: AgentMemoryState }
   | { readonly ok: false; readonly refusal: Refusal };
 
-export const emptyMemory: AgentMemoryState = { controllerEpoch: 0, vmEpochs: {}, usedTickets: {} };
+export const emptyMemory: AgentMemoryState = { controllerEpoch: 0, vmEpochs: {}, usedTickets: {}, arrivals: {} };
+
+/** When and where a ticket is looked at: `nowMs` since the Unix epoch, `bootId` of the machine. */
+export interface Moment {
+  readonly nowMs: number;
+  readonly bootId: string;
+}
 
 /** Accepts a ticket once. On success `memory` is what must be durable before anything is done with it. */
-export function acceptTicket(ticket: Ticket, hostId: HostId, memory: AgentMemoryState, nowMs: number): TicketVerdict {
+export function acceptTicket(ticket: Ticket, hostId: HostId, memory: AgentMemoryState, { nowMs, bootId }: Moment): TicketVerdict {
   const role = ticket.fromHostId === hostId ? 'source' : ticket.toHostId === hostId ? 'destination' : null;
   if (role === null)
     return refuse('ticket-invalid', `ticket ${ticket.ticketId} is for ${ticket.fromHostId} and ${ticket.toHostId}, not for ${hostId}`);
@@ -27,7 +34,17 @@ export function acceptTicket(ticket: Ticket, hostId: HostId, memory: AgentMemory
     return refuse('ticket-used', `ticket ${ticket.ticketId} was used before: start the migration again`);
   const stale = staleEpoch(ticket, memory);
   if (stale) return { ok: false, refusal: stale };
-  return { ok: true, role, memory: remember(ticket, memory, nowMs) };
+  const arrivals = arrivalsWith(memory.arrivals, ticket.vmId, role === 'destination' ? bootId : null);
+  return { ok: true, role, memory: { ...remember(ticket, memory, nowMs), arrivals } };
+}
+
+/**
+ * Whether a VM was to come to this machine, and the machine was restarted since. If it is not here it may have run here all the same, and
+ * have written to its disk: what is left of it elsewhere is older then.
+ */
+export function mayHaveRun(vmId: VmId, bootId: string, { arrivals }: AgentMemoryState): boolean {
+  const before = Object.hasOwn(arrivals, vmId) ? arrivals[vmId] : undefined;
+  return before !== undefined && before !== bootId;
 }
 
 /** A controller with a lower epoch than one seen before has been replaced; its commands are refused. */
@@ -69,7 +86,12 @@ function staleEpoch(ticket: Ticket, memory: AgentMemoryState): Refusal | null {
   };
 }
 
-function remember(ticket: Ticket, memory: AgentMemoryState, nowMs: number): AgentMemoryState {
+function arrivalsWith(arrivals: AgentMemoryState['arrivals'], vmId: VmId, bootId: string | null): AgentMemoryState['arrivals'] {
+  const others = Object.entries(arrivals).filter(([other]) => other !== vmId);
+  return Object.fromEntries(bootId === null ? others : [...others, [vmId, bootId]]);
+}
+
+function remember(ticket: Ticket, memory: AgentMemoryState, nowMs: number): Omit<AgentMemoryState, 'arrivals'> {
   const stillValid = Object.entries(memory.usedTickets).filter(([, expiresAtMs]) => expiresAtMs > nowMs);
   return {
     controllerEpoch: Math.max(memory.controllerEpoch, ticket.controllerEpoch),

@@ -81,7 +81,7 @@ function placeOf(truth: VmTruth): Place {
  * | absent, off          | zero copies     | wait               | on destination      | wait                |
  * | image given          | take it back (*)| wait               | forget the image    | discard it (*)      |
  *
- * A VM that has crashed ("off" otherwise) has run: beside one on the destination a halted source is older, and a person decides.
+ * A VM that has crashed ("off" otherwise) has run, and one whose host was restarted since it was to come may have: beside one on the destination a halted source is older, and a person decides.
  *
  * A post-copy that failed has left half of the VM's memory on each host ("half"): both halves are needed, so neither copy is touched,
  * and the migration is taken up again, also while the destination still waits for the rest and calls that fetching (libvirt 9.0 and QEMU 7.2
@@ -168,7 +168,7 @@ function withHaltedSource(to: Place): TruthVerdict {
   if (to === 'crashed')
     return unclear(
       'zero-copies',
-      'the VM has run on the destination and crashed there: start it there, its halted copy on the source is older',
+      'the VM has run on the destination, or may have, and is off there: start it there, its halted copy on the source is older',
     );
   return { kind: isImage(to) ? 'discard-destination-image' : 'destroy-destination-copy' };
 }

@@ -7,7 +7,7 @@ import { FileAgentMemory } from './agent-memory.ts';
 describe('FileAgentMemory', () => {
   let folder: string;
   let path: string;
-  const state = { controllerEpoch: 4, vmEpochs: { 'vm-1': 2 }, usedTickets: { t1: 1_700_000_000_000 } };
+  const state = { controllerEpoch: 4, vmEpochs: { 'vm-1': 2 }, usedTickets: { t1: 1_700_000_000_000 }, arrivals: { 'vm-2': 'boot-1' } };
 
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'plimsoll-memory-'));
@@ -16,7 +16,7 @@ describe('FileAgentMemory', () => {
   afterEach(() => rm(folder, { recursive: true }));
 
   it('starts with nothing on the first start of a host', async () => {
-    expect(await new FileAgentMemory(path).load()).toEqual({ controllerEpoch: 0, vmEpochs: {}, usedTickets: {} });
+    expect(await new FileAgentMemory(path).load()).toEqual({ controllerEpoch: 0, vmEpochs: {}, usedTickets: {}, arrivals: {} });
   });
 
   it('gives another process what was saved, and leaves no other file behind', async () => {

@@ -9,9 +9,11 @@ const shape = Type.Object({
   controllerEpoch: epoch,
   vmEpochs: Type.Record(Type.String(), epoch),
   usedTickets: Type.Record(Type.String(), Type.Number({ minimum: 0 })),
+  /** Not in files of agents before it was kept. */
+  arrivals: Type.Optional(Type.Record(Type.String(), Type.String())),
 });
 
-const firstState: AgentMemoryState = { controllerEpoch: 0, vmEpochs: {}, usedTickets: {} };
+const firstState: AgentMemoryState = { controllerEpoch: 0, vmEpochs: {}, usedTickets: {}, arrivals: {} };
 
 /**
  * A file that is not there is the first start of this host. One that cannot be understood is never taken
@@ -31,13 +33,14 @@ export class FileAgentMemory implements AgentMemory {
     return this.#inTurn(async () => {
       const value = await this.#file.read();
       if (value === null) return firstState;
-      return { controllerEpoch: value.controllerEpoch, vmEpochs: value.vmEpochs, usedTickets: value.usedTickets };
+      const { controllerEpoch, vmEpochs, usedTickets, arrivals = {} } = value;
+      return { controllerEpoch, vmEpochs, usedTickets, arrivals };
     });
   }
 
   /** Saves are done in the order of the calls, each whole: a crash leaves the state before or after. */
-  save({ controllerEpoch, vmEpochs, usedTickets }: AgentMemoryState): Promise<void> {
-    return this.#inTurn(() => this.#file.write({ version: 1, controllerEpoch, vmEpochs, usedTickets }));
+  save({ controllerEpoch, vmEpochs, usedTickets, arrivals }: AgentMemoryState): Promise<void> {
+    return this.#inTurn(() => this.#file.write({ version: 1, controllerEpoch, vmEpochs, usedTickets, arrivals }));
   }
 
   #inTurn<Value>(work: () => Promise<Value>): Promise<Value> {
