@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 
 const notRunExitCode = 2;
 
-export interface BenchOption {
+interface BenchOption {
   /** As its help shows the value: FILE, N. */
   readonly value: string;
   readonly does: string;

@@ -74,7 +74,7 @@ async function measureHeavy(cluster: Cluster): Promise<boolean> {
 
 const options = optionsOf({
   name: 'downtime',
-  does: `Moves a guest ${2 * pairs + heavyRuns} times over a link of 100 Mbit/s: idle, through IPsec and in plain text in turn, and writing much; about 8 minutes.`,
+  does: `Moves a guest ${2 * pairs + heavyRuns} times over a link of 100 Mbit/s: idle, through IPsec and in plain text in turn, and writing much; about 7 minutes.`,
 });
 if (options !== null) {
   await withBenchCluster({ name: 'bench-downtime', hosts: 2, guests: 1, rate }, async (cluster) => {

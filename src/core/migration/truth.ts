@@ -81,7 +81,8 @@ function placeOf(truth: VmTruth): Place {
  * | absent, off          | zero copies     | wait               | on destination      | wait                |
  * | image given          | take it back (*)| wait               | forget the image    | discard it (*)      |
  *
- * A VM that has crashed ("off" otherwise) has run, and one whose host was restarted since it was to come may have: beside one on the destination a halted source is older, and a person decides.
+ * A VM that has crashed ("off" otherwise) has run. One that is not on a host which was restarted since it was to come there may have run
+ * too, and is called crashed. Beside either on the destination a halted source is older, and a person decides.
  *
  * A post-copy that failed has left half of the VM's memory on each host ("half"): both halves are needed, so neither copy is touched,
  * and the migration is taken up again, also while the destination still waits for the rest and calls that fetching (libvirt 9.0 and QEMU 7.2
@@ -94,12 +95,12 @@ function placeOf(truth: VmTruth): Place {
  * | halted, incoming, ...|                      |                            |                     | wait        |
  * | absent, off, crashed |                      |                            |                     | memory lost |
  *
- * A destination whose job is at work on a copy that never ran, while the source runs and has no job, is mostly about to clean up. libvirt 9.0
- * that was killed as it began to start the copy's process has it back after its restart, without a process and with that job for ever.
+ * A destination whose job is at work on a copy that never ran, while the source runs and has no job, is mostly about to clean up. libvirt
+ * 9.0 that was killed as it began to start the copy's process has it back after its restart, without a process and with that job for ever.
  *
- * A job at work otherwise, a state that the hypervisor does not know, or a host out of reach on either side means wait, and so does an image that
- * its source still moves or keeps: that agent ends by starting it again. Destroying a halted destination copy while the source lives
- * is safe because with QEMU's return path the source gives up only after the destination runs.
+ * A job at work otherwise, a state that the hypervisor does not know, or a host out of reach on either side means wait, and so does an
+ * image that its source still moves or keeps: that agent ends by starting it again. Destroying a halted destination copy while the source
+ * lives is safe because with QEMU's return path the source gives up only after the destination runs.
  *
  * (*) Only where the destination is known not to have started the VM: absent, or holding an image that it was not told to start.
  * A VM that is off there has run there, or somebody has put it there: its older memory must not live again, so a person decides.

@@ -50,10 +50,9 @@ export function renewed(
   grant: LeaseGrant,
   renewal: { readonly endsAtMs: number | null; readonly vmIds: readonly VmId[] },
   nowMs: number,
-  { bindMsMin }: LeaseTerms = leaseTerms,
 ): LeaseGrant {
   const endsAtMs = Math.max(grant.endsAtMs, renewal.endsAtMs ?? 0);
-  const binds = leaseHolds({ endsAtMs }, nowMs + bindMsMin);
+  const binds = leaseHolds({ endsAtMs }, nowMs + leaseTerms.bindMsMin);
   const vmIds = renewal.vmIds.filter((vmId) => binds || grant.vmIds.includes(vmId));
   return { endsAtMs, vmIds, fencedVmIds: grant.fencedVmIds.filter((vmId) => vmIds.includes(vmId)) };
 }
