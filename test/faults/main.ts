@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { controlArmRunsDefault, playControlArm } from './control-arm.ts';
 import { playAll } from './campaign.ts';
 import { combinations, faults, leftOf, parseOnly, phases, planRuns } from './plan.ts';
-import { mendRecords, readRecords } from './record.ts';
+import { readRecords } from './record.ts';
 import { judgeCampaign, limits, printSenseless, printTable } from './verdict.ts';
 
 function say(text: string): void {
@@ -31,7 +31,7 @@ const help = `Plays faults into migrations of a lab and judges from outside what
 
   --runs N             how many (default: each of ${combinations().length} combinations ${limits.timesMin} times)
   --only FAULT,PHASE   one fault, one phase, or with both one combination: --only "link reset,switching", --only "abort", --only ",prepare"
-  --resume FILE        goes on with what FILE (one line of JSON a run) does not hold yet
+  --resume FILE        plays what FILE (one line of JSON a run; made where it is not there) does not hold yet
   --seed N             another order (default: 1)
   --labs N             plays in so many labs side by side (default: 1; two want 8 GiB of memory, and are as fast as the processors allow)
   --control-arm        faults of the switch-over against a naive driver, which loses VMs, and the same with what it lacks;
@@ -54,8 +54,7 @@ async function playCampaign(): Promise<number> {
     return 2;
   }
   const file = values.resume ?? join(tmpdir(), `plimsoll-faults-${Date.now()}.jsonl`);
-  if (values.resume !== undefined) await mendRecords(file);
-  const played = values.resume === undefined ? [] : await readRecords(file);
+  const played = await readRecords(file);
   const left = leftOf(planRuns(runs, seed, only), played);
   say(`${left.length} runs to play, ${played.length} played before; each is kept in ${file}`);
   const stop = new AbortController();
@@ -64,7 +63,7 @@ async function playCampaign(): Promise<number> {
     stop.abort();
   });
   await playAll(left, { file, labs, say, signal: stop.signal });
-  const records = await readRecords(file).catch(() => []);
+  const records = await readRecords(file);
   const { sentences, holds, isComplete } = judgeCampaign(records);
   say(`\n${printTable(records)}\n\n${printSenseless()}\n\n${sentences.join('\n')}`);
   say(holds ? `As promised${isComplete ? '' : ', as far as it was played'}.` : 'NOT as promised.');

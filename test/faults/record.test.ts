@@ -1,9 +1,9 @@
-import { appendFile, mkdtemp, rm } from 'node:fs/promises';
+import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { exampleRun } from './examples.ts';
-import { appendRecord, mendRecords, readRecords } from './record.ts';
+import { appendRecord, readRecords } from './record.ts';
 
 let folder = '';
 beforeAll(async () => {
@@ -23,13 +23,21 @@ test('a campaign that goes on begins a new line', async () => {
   const file = join(folder, 'resumed.jsonl');
   await appendRecord(file, exampleRun);
   await appendFile(file, '{"fault":"kill con');
-  await mendRecords(file);
+  expect(await readRecords(file)).toEqual([exampleRun]);
   await appendRecord(file, { ...exampleRun, time: 2 });
   expect((await readRecords(file)).map(({ time }) => time)).toEqual([1, 2]);
 });
 
-test('a file of something else is refused', async () => {
-  const file = join(folder, 'other.jsonl');
-  await appendFile(file, '{"a":1}\n');
-  await expect(readRecords(file)).rejects.toThrow(/line 1/);
+test('a campaign whose file is not there yet has played nothing', async () => {
+  expect(await readRecords(join(folder, 'new.jsonl'))).toEqual([]);
 });
+
+test.each(['{"a":1}\n', '# a text\n\nits last line', 'one line without an end'])(
+  'a file of something else is refused, and left as it is: %j',
+  async (text) => {
+    const file = join(folder, 'other.txt');
+    await writeFile(file, text);
+    await expect(readRecords(file)).rejects.toThrow(/line 1|no whole run/);
+    expect(await readFile(file, 'utf8')).toBe(text);
+  },
+);

@@ -38,21 +38,37 @@ export async function appendRecord(file: string, record: RunRecord): Promise<voi
   await appendFile(file, `${JSON.stringify(record)}\n`);
 }
 
-/** Before a campaign goes on: a last line that a kill cut off goes, so that the next one begins a line. */
-export async function mendRecords(file: string): Promise<void> {
-  const text = await readFile(file);
-  await truncate(file, text.lastIndexOf('\n') + 1);
+/**
+ * What was played: nothing, where the file is not there yet. A last line that a kill cut off is cut away, so that the next one begins a line.
+ * @throws when the file cannot be read, or holds something else; it is then left as it is.
+ */
+export async function readRecords(file: string): Promise<readonly RunRecord[]> {
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '';
+    throw error;
+  });
+  const complete = text.slice(0, text.lastIndexOf('\n') + 1);
+  const records = complete
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line, index) => parseRecord(line, `${file}, line ${index + 1}`));
+  if (records.length === 0 && text !== '') throw new Error(`${file} holds no whole run of the fault campaign`);
+  if (complete.length < text.length) await truncate(file, Buffer.byteLength(complete));
+  return records;
 }
 
-/** A last line that a kill cut off is left out. @throws when the file cannot be read, or holds something else. */
-export async function readRecords(file: string): Promise<readonly RunRecord[]> {
-  const lines = (await readFile(file, 'utf8')).split('\n');
-  const complete = lines.slice(0, -1).filter((line) => line !== '');
-  return complete.map((line, index) => {
-    const value: unknown = JSON.parse(line);
-    if (!isRecord(value)) throw new Error(`${file}, line ${index + 1}, is not a run of the fault campaign`);
-    return value;
-  });
+function parseRecord(line: string, place: string): RunRecord {
+  const value = parseJson(line);
+  if (!isRecord(value)) throw new Error(`${place}, is not a run of the fault campaign`);
+  return value;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 function isRecord(value: unknown): value is RunRecord {
