@@ -83,6 +83,10 @@ export class AgentLines {
     this.#lines.get(hostId)?.line.close(reason);
   }
 
+  closeAll(reason: string): void {
+    for (const { line } of Array.from(this.#lines.values())) line.close(reason);
+  }
+
   /** Notes that the agent has taken another certificate into use. */
   renewed(hostId: HostId, certificate: AgentFacts['certificate']): void {
     const open = this.#lines.get(hostId);

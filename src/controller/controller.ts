@@ -31,6 +31,7 @@ import type {
   RenewalResource,
   RevocationResource,
 } from '#wire/security-api.ts';
+import { type SnapshotFile, snapshotFileOf } from '#wire/snapshot-file.ts';
 import { pastTransfersOf } from './choosing.ts';
 import type { HostView } from './cluster-view.ts';
 import type { MigrationWish } from './executor.ts';
@@ -39,27 +40,41 @@ import type { ControllerParts, ControllerSettings } from './parts.ts';
 import { hostResource, vmResource } from './resources.ts';
 import { openRooms, type Rooms } from './rooms.ts';
 import type { ControllerService, MigrationFilter } from './service.ts';
+import { Tenure } from './tenure.ts';
 import type { VmChange } from './vm-settings.ts';
 
 /** Of the newest migrations, for how far predictions were off. */
 const errorsRead = 1000;
 
-/** Reads what earlier runs left, takes up their open migrations, and starts planning; runs until the signal aborts. */
+/**
+ * Reads what earlier runs left, takes up their open migrations, and starts planning; runs until the signal aborts, or another controller
+ * has taken the store over. Rejects with `controller-replaced` when that happens while it starts.
+ */
 export async function startController(
   parts: ControllerParts,
   settings: ControllerSettings,
   tokens: TokenMaker,
   signal: AbortSignal,
 ): Promise<Controller> {
-  const rooms = await openRooms(parts, settings, tokens, signal);
-  const { executor, planning, history, certificates, watch, recoveries, view, epoch } = rooms;
+  const tenure = new Tenure(parts, signal);
+  const { signal: end, store } = tenure;
+  const rooms = await openRooms({ ...parts, store }, settings, tokens, end);
+  const { executor, planning, history, certificates, watch, recoveries, view, epoch, lines } = rooms;
   await executor.takeUp();
+  // Whom this one no longer commands dials the one that has taken over.
+  tenure.onReplaced(() => lines.closeAll('controller-replaced'));
   parts.log.info('controller started', { epoch, mode: planning.mode, hosts: view.hosts().length });
-  const loops = Promise.all([planning.run(signal), history.run(signal), certificates.run(), watch.run(signal), recoveries.run(signal)]);
-  return new Controller(
-    rooms,
-    loops.then(() => executor.settle()),
-  );
+  const loops = Promise.all([planning.run(end), history.run(end), certificates.run(), watch.run(end), recoveries.run(end)]);
+  const stopped = ended();
+  // Whoever awaits it hears of it; until somebody does, it is no failure of this process.
+  stopped.catch(() => undefined);
+  return new Controller(rooms, stopped);
+
+  async function ended(): Promise<void> {
+    await loops;
+    await executor.settle();
+    if (tenure.replaced !== null) throw tenure.replaced;
+  }
 }
 
 /** What a host that has joined gets: its certificate, and the trust of the cluster (the CA that signed the certificate first). */
@@ -70,7 +85,7 @@ export interface Welcome extends TrustUpdate {
 export class Controller implements ControllerService {
   readonly #rooms: Rooms;
   readonly #startedAtMs: number;
-  /** Resolves when the signal has aborted and all loops have ended. */
+  /** Resolves when the signal has aborted and all loops have ended. Rejects with `controller-replaced` when another controller has taken over. */
   readonly stopped: Promise<void>;
 
   constructor(rooms: Rooms, stopped: Promise<void>) {
@@ -136,6 +151,11 @@ export class Controller implements ControllerService {
 
   async vm(reference: string): Promise<VmResource> {
     return this.#vmResource(this.#rooms.wishes.findVm(reference));
+  }
+
+  async snapshot(): Promise<SnapshotFile> {
+    const { planning } = this.#rooms;
+    return snapshotFileOf(await planning.snapshotNow(), planning.mode);
   }
 
   async latestPlan(): Promise<PlanResource | null> {

@@ -10,6 +10,7 @@ import { PlimsollError, refusalOf } from '#core/model/result.ts';
 import type { VmId } from '#core/model/vm.ts';
 import type { InFlight } from '#core/model/snapshot.ts';
 import { askAbort, begin, outcomeOf, recover, step, type Step, type StepLimits } from '#core/migration/step.ts';
+import { isReplaced } from '#core/store-rules.ts';
 import { pause } from '#core/time.ts';
 import type { BusyPairs } from './busy-pairs.ts';
 import { type EffectRooms, MigrationEffects } from './migration-effects.ts';
@@ -268,6 +269,7 @@ export class Executor {
         await write();
         return;
       } catch (error) {
+        if (isReplaced(error)) throw error;
         this.#parts.log.error('a migration cannot be made durable; nothing more is done until it is', { ...refusalOf(error) });
         if (!(await pause(this.#parts.clock, storeRetryMs, this.#signal))) throw error;
       }

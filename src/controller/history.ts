@@ -1,6 +1,7 @@
 /** Writes samples to the store in batches; a batch that cannot be written waits, bounded, for the next try. */
 import { refusalOf } from '#core/model/result.ts';
 import type { Sample } from '#core/model/sample.ts';
+import { isReplaced } from '#core/store-rules.ts';
 import { pause } from '#core/time.ts';
 import type { ControllerParts } from './parts.ts';
 
@@ -46,6 +47,7 @@ export class History {
       if (this.#dropped > 0) this.#parts.log.error('history has a gap: samples were dropped', { dropped: this.#dropped });
       this.#dropped = 0;
     } catch (error) {
+      if (isReplaced(error)) return;
       this.#parts.log.error('samples could not be written, trying again', { ...refusalOf(error) });
       const room = waitingMax - this.#waiting.length;
       this.#waiting = [...(room > 0 ? batch.slice(-room) : []), ...this.#waiting];

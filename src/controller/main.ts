@@ -26,7 +26,10 @@ const dayMs = 24 * 3_600_000;
 const ownCertificateMs = 30 * dayMs;
 const ownCertificateLookMs = 3_600_000;
 
-/** Runs the controller of this configuration file until the signal aborts. Throws `config-invalid` with file, line and column. */
+/**
+ * Runs the controller of this configuration file until the signal aborts. Throws `config-invalid` with file, line and column, and
+ * `controller-replaced` when another controller has taken its database over.
+ */
 export async function runController(configPath: string, signal: AbortSignal): Promise<void> {
   const config = controllerConfigOf(loadYamlConfig(configPath, ControllerConfigSchema));
   const log = new JsonLog('controller');
@@ -65,13 +68,15 @@ export async function runController(configPath: string, signal: AbortSignal): Pr
   };
   controller = await startController(parts, settingsOf(config), tokens, signal);
   const api = await createApi(controller, { log, version: productVersion });
-  const own = keepOwnCertificates({ ca, signer, lines, tls, config, clock, log }, signal);
+  const running = new AbortController();
+  const own = keepOwnCertificates({ ca, signer, lines, tls, config, clock, log }, running.signal);
   try {
     await api.listen({ path: config.socket });
     log.info('listening', { agents: tokens.controllerUrl, api: config.socket });
     await controller.stopped;
-    await own;
   } finally {
+    running.abort();
+    await own;
     await api.close();
     await lines.close();
     await store.close();

@@ -2,9 +2,22 @@
 import { outcomeOf } from './migration/step.ts';
 import type { LedgerEntry } from './model/ledger.ts';
 import type { Migration } from './model/migration.ts';
+import { PlimsollError } from './model/result.ts';
 import type { Sample } from './model/sample.ts';
 import { percentOf } from './model/units.ts';
 import type { CertificateRecord, HistoryPoint, MigrationQuery } from './store.ts';
+
+/** What a store says to a controller that it does not belong to any more. `what`: as in `write a migration`. */
+export function replaced(what: string): PlimsollError {
+  return new PlimsollError(
+    'controller-replaced',
+    `Could not ${what}: another controller has taken this database over. One at a time may run: end the other one to start this one again.`,
+  );
+}
+
+export function isReplaced(error: unknown): error is PlimsollError {
+  return error instanceof PlimsollError && error.code === 'controller-replaced';
+}
 
 /** Hosts get a new certificate each day: those that ended longer ago than this tell nobody anything. */
 export const endedCertificatesKeptMs = 30 * 86_400_000;

@@ -116,7 +116,10 @@ export interface HistoryPoint {
 }
 
 export interface Store {
-  /** Grows by one with each call: the fencing epoch of this run of the controller. */
+  /**
+   * Grows by one with each call: the fencing epoch of this run of the controller, which takes the store over with it. Whoever held it
+   * before, through a handle of its own, writes nothing from then on: each of its writes rejects with `controller-replaced`.
+   */
   nextControllerEpoch(): Promise<number>;
   /** Grows by one with each call for this VM. */
   nextVmEpoch(vmId: VmId): Promise<number>;

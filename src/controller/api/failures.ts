@@ -13,6 +13,7 @@ const statusOfCode: Readonly<Record<RefusalCode, number>> = {
   'clock-skew': 409,
   'command-timeout': 503,
   'config-invalid': 400,
+  'controller-replaced': 503,
   'controller-restarted': 503,
   'cool-down': 409,
   'cpu-incompatible': 409,

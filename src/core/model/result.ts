@@ -16,6 +16,7 @@ export type RefusalCode =
   | 'clock-skew'
   | 'command-timeout'
   | 'config-invalid'
+  | 'controller-replaced'
   | 'controller-restarted'
   | 'cool-down'
   | 'cpu-incompatible'

@@ -4,7 +4,7 @@ import { operatingMode } from './records.ts';
 import { checked, rowShapes, writable } from './row-shapes.ts';
 import type { Tables } from './tables.ts';
 
-const controllerCounter = 'controller-epoch';
+export const controllerCounter = 'controller-epoch';
 const modeSetting = 'mode';
 
 /** Fencing epochs and the operating mode. One statement each, so two processes never get the same epoch. */

@@ -20,7 +20,9 @@ import type {
   StoredTuning,
   VmSettings,
 } from '#core/store.ts';
+import { replaced } from '#core/store-rules.ts';
 import { EpochTables } from './epoch-tables.ts';
+import { fenceWrites, isFenceRefusal } from './fence.ts';
 import { HistoryTable } from './history-table.ts';
 import { HostTables } from './host-tables.ts';
 import { LedgerTable } from './ledger-table.ts';
@@ -79,7 +81,7 @@ class SqliteStore implements Store {
     this.#recoveries = new RecoveryTable(database);
   }
 
-  nextControllerEpoch = (): Promise<number> => this.#named('count the controller epoch', () => this.#epochs.nextControllerEpoch());
+  nextControllerEpoch = (): Promise<number> => this.#named('count the controller epoch', () => this.#takeOver());
   nextVmEpoch = (vmId: string): Promise<number> => this.#named('count the VM epoch', () => this.#epochs.nextVmEpoch(vmId));
   mode = (): Promise<Mode | null> => this.#named('read the mode', () => this.#epochs.mode());
   saveMode = (mode: Mode): Promise<void> => this.#named('write the mode', () => this.#epochs.saveMode(mode));
@@ -135,12 +137,19 @@ class SqliteStore implements Store {
     await this.#database.destroy();
   }
 
+  async #takeOver(): Promise<number> {
+    const epoch = await this.#epochs.nextControllerEpoch();
+    await fenceWrites(this.#database, epoch);
+    return epoch;
+  }
+
   async #named<Value>(what: string, work: () => Promise<Value>): Promise<Value> {
     if (this.#closed) throw new PlimsollError('internal', `Could not ${what}: the database is closed; the controller is shutting down.`);
     try {
       return await work();
     } catch (cause) {
       if (cause instanceof PlimsollError) throw cause;
+      if (isFenceRefusal(cause)) throw replaced(what);
       const detail = cause instanceof Error ? cause.message : String(cause);
       throw new PlimsollError('internal', `Could not ${what}: ${detail}. Check that the database's disk has room and works.`, { cause });
     }

@@ -3,9 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll } from 'vitest';
 import { MemoryStore } from '#controller/fake-store.ts';
+import { noWatcher } from '#sim/examples.ts';
 import { SimStore } from '#sim/store.ts';
 import { VirtualTime } from '#sim/virtual-time.ts';
 import { openSqliteStore } from '#drivers/store/sqlite-store.ts';
+import { fenceContract } from './fence-contract.ts';
 import { storeContract } from './store-contract.ts';
 
 /** Nobody lets time pass here: an acknowledgement comes at once. */
@@ -14,9 +16,6 @@ class NoTime extends VirtualTime {
     return Promise.resolve();
   }
 }
-
-const ignore = () => undefined;
-const unwatched = { onPlan: ignore, onReceipt: ignore, onLedger: ignore, onMigration: ignore };
 
 let folder = '';
 let files = 0;
@@ -30,4 +29,13 @@ storeContract('SQLite in a file', () => openSqliteStore({ path: join(folder, `${
 
 // What stands in for it elsewhere has to follow the same rules, or a test there says little about it.
 storeContract("the controller's fake", () => Promise.resolve(new MemoryStore()));
-storeContract("the simulator's disk", () => Promise.resolve(new SimStore(new NoTime(), unwatched)));
+storeContract("the simulator's disk", () => Promise.resolve(new SimStore(new NoTime(), noWatcher).open()));
+
+fenceContract('SQLite in a file', () => {
+  const path = join(folder, `${(files += 1)}.sqlite`);
+  return () => openSqliteStore({ path });
+});
+fenceContract("the simulator's disk", () => {
+  const disk = new SimStore(new NoTime(), noWatcher);
+  return () => Promise.resolve(disk.open());
+});
