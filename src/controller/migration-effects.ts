@@ -6,6 +6,7 @@ import type { HostId } from '#core/model/host.ts';
 import type { Measures } from '#core/model/measures.ts';
 import type { Migration, MigrationRequest, VmTruth } from '#core/model/migration.ts';
 import { PlimsollError, type Refusal, refusalOf } from '#core/model/result.ts';
+import type { VmId } from '#core/model/vm.ts';
 import type { Policy } from '#core/model/policy.ts';
 import type { MigrationEffect, MigrationEvent } from '#core/migration/step.ts';
 import { pause } from '#core/time.ts';
@@ -42,6 +43,8 @@ export interface EffectRooms {
   readonly choosing: Choosing;
   readonly outcomes: Outcomes;
   readonly membership: Membership;
+  /** Whether a silent host has ended this VM with its lease. */
+  readonly hasFenced: (hostId: HostId, vmId: VmId) => boolean;
   readonly epoch: number;
 }
 
@@ -286,7 +289,7 @@ export class MigrationEffects {
       this.#signal.throwIfAborted();
       if (!this.#silent.has(hostId)) this.#parts.log.warn('a host does not say where the VM is', { hostId, vmId, ...refusalOf(error) });
       this.#silent.add(hostId);
-      return { kind: 'unreachable' };
+      return { kind: this.#rooms.hasFenced(hostId, vmId) ? 'fenced' : 'unreachable' };
     }
   }
 

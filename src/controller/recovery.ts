@@ -93,6 +93,12 @@ export class Recoveries {
     });
   }
 
+  /** Whether a host that says nothing any more has ended this VM with its lease, as its agent has confirmed that it would. */
+  hasFenced(hostId: HostId, vmId: VmId): boolean {
+    const known = this.#records.get(vmId);
+    return known?.wanted === true && known.coveredHostIds.includes(hostId) && this.#rooms.leases.isSilent(hostId);
+  }
+
   async run(signal: AbortSignal): Promise<void> {
     await Promise.all([this.#renewals(signal), this.#restarts(signal)]);
   }

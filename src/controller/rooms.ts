@@ -113,6 +113,7 @@ export async function openRooms(
       outcomes,
       fit: (ends, profile) => tuner.fit(ends, profile),
       membership,
+      hasFenced: (hostId, vmId) => recoveries.hasFenced(hostId, vmId),
       epoch,
     },
     receipts,

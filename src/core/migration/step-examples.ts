@@ -54,6 +54,7 @@ export const exampleOutcome: JobOutcome = { totalMs: 900, downtimeMs: 50, memory
 
 export const absent: VmTruth = { kind: 'absent' };
 export const unreachable: VmTruth = { kind: 'unreachable' };
+export const fenced: VmTruth = { kind: 'fenced' };
 export const excluded: VmTruth = { kind: 'excluded' };
 export const present = (state: VmState, jobActive = false, postCopy: PostCopyState | null = null): VmTruth => {
   return { kind: 'present', state, jobActive, postCopy };

@@ -9,6 +9,7 @@ import {
   exampleProgress,
   exampleRequest,
   excluded,
+  fenced,
   failed,
   image,
   lost,
@@ -220,7 +221,7 @@ const states = (['running', 'paused', 'incoming', 'shut-off', 'crashed', 'unknow
   present(state, true, 'failed'),
 ]);
 const standings = (['moving', 'kept', 'given', 'offered', 'opened', 'restoring', 'begun'] as const).map((standing) => image(standing));
-const truths: readonly VmTruth[] = [absent, unreachable, excluded, ...states, ...standings];
+const truths: readonly VmTruth[] = [absent, unreachable, fenced, excluded, ...states, ...standings];
 const otherEvents: readonly MigrationEvent[] = [
   ...Object.values(events),
   running(null),
@@ -283,7 +284,7 @@ function mustBeSound(before: Migration, event: MigrationEvent | null, { migratio
 }
 
 function isWhole({ kind }: VmTruth): boolean {
-  return kind !== 'unreachable' && kind !== 'excluded';
+  return kind !== 'unreachable' && kind !== 'fenced' && kind !== 'excluded';
 }
 
 /** Every event, an abort and a restart in every record that can be told from the others by what the machine looks at. */

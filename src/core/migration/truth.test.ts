@@ -5,6 +5,7 @@ import { judgeTruth } from './truth.ts';
 
 const absent: VmTruth = { kind: 'absent' };
 const unreachable: VmTruth = { kind: 'unreachable' };
+const fenced: VmTruth = { kind: 'fenced' };
 const excluded: VmTruth = { kind: 'excluded' };
 const standings = ['moving', 'kept', 'given', 'offered', 'opened', 'restoring', 'begun'] as const;
 const image = (standing: (typeof standings)[number]): VmTruth => ({ kind: 'image', standing });
@@ -17,6 +18,7 @@ const runningHalf = present('running', true, 'failed');
 const everything = [
   absent,
   unreachable,
+  fenced,
   excluded,
   ...standings.map(image),
   ...(['running', 'paused', 'incoming', 'shut-off', 'crashed', 'unknown'] as const).flatMap((state) => [
@@ -98,6 +100,26 @@ describe('where the VM is', () => {
     ['a half, and all of it runs on the destination', half, present('running'), 'destroy-source-copy'],
     ['a half, the destination out of reach', half, unreachable, 'wait'],
     ['a half, the source out of reach', unreachable, half, 'wait'],
+    ['fenced on the source, the destination has nothing', fenced, absent, 'unclear'],
+    ['fenced on the source, the destination has its definition', fenced, present('shut-off'), 'unclear'],
+    ['fenced on the source, it has crashed on the destination', fenced, present('crashed'), 'unclear'],
+    ['fenced on the source, the destination runs it', fenced, present('running'), 'on-destination'],
+    ['fenced on the source, halted on the destination', fenced, present('paused'), 'wait'],
+    ['fenced on the source, the destination waits for its memory', fenced, present('incoming'), 'wait'],
+    ['fenced on the source, the destination is at work', fenced, present('incoming', true), 'wait'],
+    ['fenced on the source, the destination is out of reach', fenced, unreachable, 'wait'],
+    ['fenced on the source, the destination is revoked', fenced, excluded, 'wait'],
+    ['fenced on the source, the destination has its image', fenced, image('opened'), 'wait'],
+    ['fenced on both', fenced, fenced, 'unclear'],
+    ['runs on the source, fenced on the destination', present('running'), fenced, 'on-source'],
+    ['halted on the source, fenced on the destination', present('paused'), fenced, 'wait'],
+    ['gone from the source, fenced on the destination', absent, fenced, 'unclear'],
+    ['out of reach on the source, fenced on the destination', unreachable, fenced, 'wait'],
+    ['a job at work on the source, fenced on the destination', present('running', true), fenced, 'wait'],
+    ['its image given away, fenced on the destination', image('given'), fenced, 'wait'],
+    ['its image kept, fenced on the destination', image('kept'), fenced, 'wait'],
+    ['a half, fenced on the destination', half, fenced, 'unclear'],
+    ['fenced on the source, half on the destination', fenced, half, 'unclear'],
     ['a half, the destination is revoked', half, excluded, 'wait'],
     ['a half, the source is revoked', excluded, half, 'wait'],
     ['a half, the destination has nothing', half, absent, 'unclear'],

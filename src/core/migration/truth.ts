@@ -27,6 +27,7 @@ export type TruthVerdict =
 
 type Place =
   | 'unreachable'
+  | 'fenced'
   | 'excluded'
   | 'absent'
   | 'off'
@@ -43,6 +44,7 @@ type Place =
 function placeOf(truth: VmTruth): Place {
   switch (truth.kind) {
     case 'unreachable':
+    case 'fenced':
     case 'excluded':
     case 'absent':
       return truth.kind;
@@ -105,6 +107,9 @@ function placeOf(truth: VmTruth): Place {
  * (*) Only where the destination is known not to have started the VM: absent, or holding an image that it was not told to start.
  * A VM that is off there has run there, or somebody has put it there: its older memory must not live again, so a person decides.
  *
+ * A host that is silent for longer than its lease has ended the VM ("fenced"). With a VM that runs on the other one, or is on neither, that
+ * is the end of it; a halted source waits all the same, because the VM may have run on a destination that was fenced.
+ *
  * A revoked destination is not asked. With a VM that runs on its source, no job at work, that is the end of it all the same.
  */
 export function judgeTruth(source: VmTruth, destination: VmTruth): TruthVerdict {
@@ -117,7 +122,8 @@ export function judgeTruth(source: VmTruth, destination: VmTruth): TruthVerdict 
   if (from === 'running') return withRunningSource(to);
   if (from === 'halted') return withHaltedSource(to);
   if (from === 'incoming') return withIncomingSource(to);
-  return from === 'given' ? withGivenImage(to) : withoutSource(to);
+  if (from === 'given') return withGivenImage(to);
+  return from === 'fenced' || to === 'fenced' ? withFenced(from, to) : withoutSource(to);
 }
 
 function reasonToWait(from: Place, to: Place): string | null {
@@ -131,6 +137,8 @@ function reasonToWait(from: Place, to: Place): string | null {
   if (to === 'restoring') return 'the destination is starting the VM from its image';
   if (to === 'kept' || to === 'given') return 'the destination has saved the VM itself';
   if (to === 'excluded' && from !== 'running') return 'the destination is revoked and is not asked';
+  if (to === 'fenced' && (from === 'halted' || from === 'incoming' || from === 'given'))
+    return 'the destination is silent past its lease: whether the VM has run there is known when it is back';
   return null;
 }
 
@@ -150,7 +158,7 @@ function withHalves(from: Place, to: Place): TruthVerdict {
   if (whole === 'running')
     return unclear('two-copies', 'the source runs the VM, and the destination has half of it: stop that copy by hand now');
   // What is halted there may be all of the VM, or its half after the hypervisor has forgotten about the post-copy.
-  if (whole !== 'absent' && whole !== 'off' && whole !== 'crashed')
+  if (whole !== 'absent' && whole !== 'off' && whole !== 'crashed' && whole !== 'fenced')
     return { kind: 'wait', why: `the ${half} has half of the VM's memory, and the ${other} does not say what it has` };
   const advice = 'its memory is lost: stop what is left of it and start it anew from its disk';
   return unclear('memory-lost', `the ${half} has one half of the VM's memory and the ${other} nothing of the other: ${advice}`);
@@ -158,6 +166,7 @@ function withHalves(from: Place, to: Place): TruthVerdict {
 
 function withRunningSource(to: Place): TruthVerdict {
   if (to === 'excluded') return { kind: 'on-source', note: 'the destination was not asked: it is revoked' };
+  if (to === 'fenced') return { kind: 'on-source', note: 'the destination was not asked: it is silent, and its lease is over' };
   if (to === 'absent' || to === 'off' || to === 'crashed') return { kind: 'on-source', note: null };
   if (to === 'running') return unclear('two-copies', 'the VM runs on both hosts: stop one copy by hand now, its disk may be damaged');
   return { kind: isImage(to) ? 'discard-destination-image' : 'destroy-destination-copy' };
@@ -194,6 +203,17 @@ function withoutSource(to: Place): TruthVerdict {
   if (to === 'halted' || to === 'incoming') return { kind: 'wait', why: 'the destination has the VM but does not run it yet' };
   if (isImage(to)) return { kind: 'wait', why: 'the destination has an image of the VM, the source has nothing of it' };
   return unclear('zero-copies', 'the VM runs on neither host: start it by hand where its definition is');
+}
+
+function withFenced(from: Place, to: Place): TruthVerdict {
+  if (from === 'fenced' && to !== 'fenced' && to !== 'absent' && to !== 'off' && to !== 'crashed') return withoutSource(to);
+  const [silent, other] = from === 'fenced' ? ['source', 'destination'] : ['destination', 'source'];
+  const where = from === to ? 'both hosts are' : `the ${silent} is`;
+  const rest = from === to ? '' : `, and the ${other} does not run it`;
+  return unclear(
+    'zero-copies',
+    `${where} silent for longer than a lease, with which the VM has ended there${rest}: it is to be started again`,
+  );
 }
 
 function isImage(place: Place): boolean {

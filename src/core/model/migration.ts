@@ -59,6 +59,8 @@ export type VmTruth =
   /** The VM does not run here, but there is an image of it. */
   | { readonly kind: 'image'; readonly standing: ImageStanding }
   | { readonly kind: 'unreachable' }
+  /** Silent for longer than its lease, with which it ends the VM, as its agent has confirmed: it does not run here any more. */
+  | { readonly kind: 'fenced' }
   /** Revoked: its agent may never answer again, and would not be believed. */
   | { readonly kind: 'excluded' };
 
