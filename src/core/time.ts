@@ -1,6 +1,9 @@
 import { PlimsollError } from './model/result.ts';
 import type { Clock } from './ports.ts';
 
+/** Why the watch over a deadline ends. Without a reason each abort would make a DOMException, with its stack, that nobody looks at. */
+const inTime = new PlimsollError('aborted', 'the work was done in time');
+
 /** Sleeps; resolves with false when the signal ended the sleep early, true when the time is over. */
 export function pause(clock: Clock, durationMs: number, signal: AbortSignal): Promise<boolean> {
   if (signal.aborted) return Promise.resolve(false);
@@ -31,7 +34,7 @@ export async function withDeadline<Value>(
   try {
     return await Promise.race([work(limited.signal), rejectWhenAborted(limited.signal)]);
   } finally {
-    ended.abort();
+    ended.abort(inTime);
     signal.removeEventListener('abort', forward);
   }
 }

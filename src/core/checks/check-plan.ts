@@ -159,7 +159,8 @@ interface Tally {
 
 /** Replays the moves in order: predicted loads, and the lines and the memory of each target at every step. */
 function replay(snapshot: Snapshot, moves: readonly Move[]): readonly PlanViolation[] {
-  const tallies = new Map(snapshot.hosts.map((host) => [host.hostId, tallyOf(snapshot, host)]));
+  const held = Map.groupBy(snapshot.vms.filter(isHeld), ({ hostId }) => hostId);
+  const tallies = new Map(snapshot.hosts.map((host) => [host.hostId, tallyOf(host, held.get(host.hostId) ?? [])]));
   const vms = new Map(snapshot.vms.filter((vm) => vm.state !== 'incoming').map((vm) => [vm.vmId, vm]));
   for (const { vmId, fromHostId, toHostId } of snapshot.inFlight) {
     const vm = vms.get(vmId);
@@ -182,8 +183,7 @@ function replay(snapshot: Snapshot, moves: readonly Move[]): readonly PlanViolat
   return found;
 }
 
-function tallyOf(snapshot: Snapshot, host: SnapshotHost): Tally {
-  const here = snapshot.vms.filter((vm) => vm.hostId === host.hostId && isHeld(vm));
+function tallyOf(host: SnapshotHost, here: readonly SnapshotVm[]): Tally {
   const promisedBytes = here.filter((vm) => vm.cpuUsedCores >= 0 && vm.memoryBytes >= 0).reduce((sum, vm) => sum + vm.memoryBytes, 0);
   const residentShare = promisedBytes === 0 ? 1 : Math.min(1, host.memoryUsedBytes / promisedBytes);
   return { host, residentShare, cores: host.cpuUsedCores, usedBytes: host.memoryUsedBytes, promisedBytes };
