@@ -17,6 +17,7 @@ import {
 } from '#wire/api.ts';
 import { ChannelSchema, type ProveBody, ProveSchema, ResetSchema, type TuneBody, TuneSchema } from '#wire/channel-api.ts';
 import { AuditEntrySchema, CertificateSchema, type GrantBody, GrantSchema, RenewalSchema, RevocationSchema } from '#wire/security-api.ts';
+import { SnapshotFileSchema } from '#wire/snapshot-file.ts';
 import { violations } from '#wire/validate.ts';
 import { userInfo } from 'node:os';
 import { type Static, type TSchema, Type } from 'typebox';
@@ -98,6 +99,10 @@ export class ControllerClient {
       { method: 'GET', path: `/v1/vms/${encodeURIComponent(reference)}/check${query}`, deadlineMs: deadlinesMs.checkVm },
       VmCheckSchema,
     );
+  }
+
+  snapshot() {
+    return this.#get('/v1/snapshot', SnapshotFileSchema);
   }
 
   latestPlan() {

@@ -85,9 +85,14 @@ export class Planning {
     }
   }
 
+  /** What a plan that is made now would be made from. */
+  snapshotNow(): Promise<Snapshot> {
+    return this.#snapshot(this.#view.snapshot(this.#parts.clock.nowMs()));
+  }
+
   /** Plans at once, keeps the plan, moves nothing. */
   async planNow(): Promise<Plan> {
-    const plan = this.#wrap(await this.#snapshot(this.#view.snapshot(this.#parts.clock.nowMs())));
+    const plan = this.#wrap(await this.snapshotNow());
     await this.#keep(plan);
     return plan;
   }

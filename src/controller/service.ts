@@ -23,6 +23,7 @@ import type {
   RenewalResource,
   RevocationResource,
 } from '#wire/security-api.ts';
+import type { SnapshotFile } from '#wire/snapshot-file.ts';
 import type { VmChange } from './vm-settings.ts';
 
 /** Newest first. What is left out does not restrict. */
@@ -51,6 +52,8 @@ export interface ControllerService {
   vmSettings(reference: string): Promise<VmSettings>;
   /** What is left out stays as it is; resolves with what holds from now on. `vm-unknown`, `vm-ambiguous`, `input-invalid` */
   setVm(reference: string, change: VmChange, askedBy: string): Promise<VmSettings>;
+  /** The cluster as the planner would see it now; counts no planning round. */
+  snapshot(): Promise<SnapshotFile>;
   /** The newest plan; null before the first planning round. */
   latestPlan(): Promise<PlanResource | null>;
   /** `plan-unknown` */

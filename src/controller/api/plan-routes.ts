@@ -1,12 +1,24 @@
 import type { ControllerService } from '#controller/service.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import { MigrationSchema, PlanSchema } from '#wire/api.ts';
+import { SnapshotFileSchema } from '#wire/snapshot-file.ts';
 import { Type } from 'typebox';
 import type { ApiServer } from './api.ts';
 import { answers, askedBy, AskerHeadersSchema, NoQuerySchema, PlanPathSchema } from './route-schemas.ts';
 
-/** `/v1/plan` and `/v1/plans`. */
+/** `/v1/snapshot`, `/v1/plan` and `/v1/plans`. */
 export function addPlanRoutes(server: ApiServer, service: ControllerService): void {
+  server.get(
+    '/v1/snapshot',
+    {
+      schema: {
+        summary: 'The whole cluster as the planner sees it now',
+        querystring: NoQuerySchema,
+        response: answers({ 200: SnapshotFileSchema }),
+      },
+    },
+    () => service.snapshot(),
+  );
   server.get(
     '/v1/plan',
     { schema: { summary: 'The newest plan', querystring: NoQuerySchema, response: answers({ 200: PlanSchema }) } },

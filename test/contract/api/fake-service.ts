@@ -1,6 +1,8 @@
 import type { ControllerService } from '#controller/service.ts';
 import { PlimsollError } from '#core/model/result.ts';
+import { exampleSnapshot } from '#core/planner/examples.ts';
 import type { MigrationResource, VmCheckResource } from '#wire/api.ts';
+import { snapshotFileOf } from '#wire/snapshot-file.ts';
 import {
   auditEntry,
   certificate,
@@ -58,6 +60,7 @@ export function createFakeService(replaced: Partial<ControllerService> = {}): Fa
     vmSettings: (reference) => answer(named(reference === vmWeb.vmId ? 'web1' : reference, vmSettings), 'vmSettings', reference),
     setVm: (reference, change, askedBy) =>
       answer(named(reference, { ...vmSettings, ...change, updatedAtMs: nowMs }), 'setVm', reference, change, askedBy),
+    snapshot: () => answer(snapshotFileOf(exampleSnapshot([]), 'observe'), 'snapshot'),
     latestPlan: () => answer(plan, 'latestPlan'),
     plan: (planId) =>
       answer(

@@ -1,0 +1,40 @@
+import { exampleEntry, exampleSnapshot } from '#core/planner/examples.ts';
+import { describe, expect, test } from 'vitest';
+import { parseSnapshotFile, snapshotFileOf, snapshotOf, unsoundIn } from './snapshot-file.ts';
+
+const id = '00000000-0000-4000-8000-000000000001';
+const snapshot = exampleSnapshot([{ id: 'h1', vms: [{ id, cores: 2 }] }, { id: 'h2' }], {
+  inFlight: [{ vmId: id, fromHostId: 'h1', toHostId: 'h2' }],
+  ledger: [exampleEntry(id, 60_000, { outcome: 'stayed', failureCode: 'link-lost' })],
+});
+
+const throughText = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
+
+describe('a snapshot file', () => {
+  test('holds the whole snapshot', () => {
+    const file = parseSnapshotFile(throughText(snapshotFileOf(snapshot, 'automatic')), 's.json');
+    expect(snapshotOf(file)).toEqual(snapshot);
+    expect(file.mode).toBe('automatic');
+    expect(unsoundIn(file)).toEqual([]);
+  });
+
+  test.each<readonly [string, unknown, string]>([
+    ['no object', [], 'input-invalid'],
+    ['nothing', null, 'input-invalid'],
+    ['another format', { format: 'x', version: 1 }, 'input-invalid'],
+    ['a later version', { ...snapshotFileOf(snapshot, null), version: 2 }, 'version-unsupported'],
+    ['no version', { format: 'plimsoll-snapshot' }, 'version-unsupported'],
+    ['a part too few', { ...snapshotFileOf(snapshot, null), policy: undefined }, 'input-invalid'],
+    ['a part too many', { ...snapshotFileOf(snapshot, null), also: 1 }, 'input-invalid'],
+    ['a VM without a UUID', { ...snapshotFileOf(snapshot, null), vms: [{ ...snapshot.vms[0], vmId: 'web' }] }, 'input-invalid'],
+  ])('with %s is refused', (_what, value, code) => {
+    expect(() => parseSnapshotFile(throughText(value), 's.json')).toThrow(
+      expect.objectContaining({ code, message: expect.stringContaining('s.json') as string }),
+    );
+  });
+
+  test('that cannot be true can be read, and says what is wrong', () => {
+    const file = parseSnapshotFile(throughText(snapshotFileOf({ ...snapshot, hosts: [] }, null)), 's.json');
+    expect(unsoundIn(file).map(({ code }) => code)).toContain('host-unknown');
+  });
+});
