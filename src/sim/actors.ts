@@ -4,7 +4,7 @@ import { startController, type Controller } from '#controller/controller.ts';
 import type { TokenMaker } from '#controller/join.ts';
 import type { ControllerSettings } from '#controller/parts.ts';
 import type { HostId } from '#core/model/host.ts';
-import { PlimsollError } from '#core/model/result.ts';
+import { PlimsollError, refusalOf } from '#core/model/result.ts';
 import { encodeBase64 } from '#core/access/base64.ts';
 import type { Random, Signer, Verifier } from '#core/ports.ts';
 import { SimAgentMemory } from './agent-memory.ts';
@@ -18,6 +18,7 @@ import { SimHypervisor } from './hypervisor.ts';
 import { SimIdentity } from './identity.ts';
 import { SimIpsec } from './ipsec.ts';
 import { SimLeaseBook } from './lease-book.ts';
+import { controllerNode } from './network.ts';
 import { SimPeerNetwork } from './peer-network.ts';
 import { ProbeBoard, SimProber } from './prober.ts';
 import { SimProcess } from './process.ts';
@@ -44,6 +45,8 @@ export interface ActorParts {
 }
 
 const version = 'simulated';
+/** Of a service that has failed. */
+const restartMs = 5_000;
 const tokenLifetimeMs = 60_000;
 /** Told better by what becomes durable, see narrator.ts. */
 const toldElsewhere = new Set(['plan', 'migration', 'move started']);
@@ -68,6 +71,8 @@ export class Actors {
   readonly #probes = new ProbeBoard();
   readonly #starts = new Map<string, number>();
   #running: RunningController | null = null;
+  /** Controllers that another one was started beside: paused, or gone on since. */
+  #former: readonly RunningController[] = [];
 
   constructor(parts: ActorParts) {
     this.#parts = parts;
@@ -75,15 +80,18 @@ export class Actors {
     this.#authority = new SimAuthority(time, (data) => this.#sha256(data));
     this.#disks = new Map(
       hosts.map(({ hostId }) => {
-        const identity = new SimIdentity(time, hostId, parts.streams.stream(`identity ${hostId}`));
-        return [hostId, { memory: new SimAgentMemory(time), identity, leaseBook: new SimLeaseBook(time, hostId) }];
+        const disk = parts.world.disk(hostId);
+        const identity = new SimIdentity(disk, hostId, parts.streams.stream(`identity ${hostId}`));
+        const leaseBook = new SimLeaseBook(time, hostId, parts.world.clock(hostId));
+        return [hostId, { memory: new SimAgentMemory(disk), identity, leaseBook }];
       }),
     );
   }
 
-  /** Null while it is dead or has not started yet. */
+  /** The one that has the address: the newest. Null while there is none, or that one stands still or has not started yet. */
   get controller(): Controller | null {
-    return this.#running?.controller ?? null;
+    const newest = this.#controllers.at(-1);
+    return newest?.process.paused === false ? newest.controller : null;
   }
 
   /** The first controller, all hosts joined by token, then their agents. */
@@ -122,14 +130,74 @@ export class Actors {
     return this.#parts.sha256(new TextDecoder().decode(data));
   }
 
+  /** Where one stands still another one takes its place; then there are two, as soon as the first goes on. */
   startController(): void {
-    if (this.#running !== null) return;
-    void this.#startController().catch((error: unknown) => this.#parts.onCrash('controller', error));
+    if (this.#running?.process.paused === false) return;
+    if (this.#running !== null) this.#former = [...this.#former, this.#running];
+    this.#running = null;
+    void this.#startController().catch((error: unknown) => this.#startFailed(error));
   }
 
+  /** The newest. One that it was started beside has the address again, until somebody starts another. */
   killController(): void {
-    this.#running?.process.kill();
+    const newest = this.#controllers.at(-1);
+    if (newest === undefined) return;
+    newest.process.kill();
+    this.#former = this.#former.filter((former) => former !== newest);
     this.#running = null;
+    this.#lose(controllerNode, 'the controller');
+  }
+
+  pauseController(): void {
+    this.#running?.process.pause();
+  }
+
+  /** Each that stands still, the oldest first. */
+  goOnController(): void {
+    for (const { process } of this.#controllers) process.goOn();
+  }
+
+  get #controllers(): readonly RunningController[] {
+    return this.#running === null ? this.#former : [...this.#former, this.#running];
+  }
+
+  /** No disk, no start: whoever keeps services up tries again. Anything else must not happen. */
+  #startFailed(error: unknown): void {
+    const { world, log } = this.#parts;
+    if (world.disk(controllerNode).condition !== 'full') {
+      this.#parts.onCrash('controller', error);
+      return;
+    }
+    log.port('event', () => false).warn(`the controller does not start: ${refusalOf(error).message}`);
+    const failed = this.#running;
+    failed?.process.kill();
+    world.time.after(restartMs, () => {
+      if (this.#running !== failed) return;
+      this.#running = null;
+      this.startController();
+    });
+  }
+
+  /** By itself, which it does when it was replaced and for nothing else. */
+  #controllerEnded(running: RunningController, error: unknown): void {
+    const { code, message } = refusalOf(error);
+    if (code !== 'controller-replaced') {
+      this.#parts.onCrash('controller', error);
+      return;
+    }
+    this.#parts.log.note('event', `a controller has ended: ${message}`);
+    running.process.kill();
+    this.#former = this.#former.filter((former) => former !== running);
+    if (this.#running === running) this.#running = null;
+  }
+
+  /** What its process had begun to write and never heard of again. */
+  #lose(node: string, who: string): void {
+    const { world, log } = this.#parts;
+    const lost = world.disk(node).lose();
+    if (lost === 0) return;
+    world.touch();
+    log.note('event', `${lost} of what ${who} was writing is not on the disk`);
   }
 
   startAgent(hostId: HostId): void {
@@ -168,21 +236,34 @@ export class Actors {
   }
 
   killAgent(hostId: HostId): void {
-    this.#agents.get(hostId)?.kill();
+    const process = this.#agents.get(hostId);
+    if (process === undefined) return;
+    process.kill();
     this.#agents.delete(hostId);
+    this.#lose(hostId, `the agent on ${hostId}`);
+  }
+
+  pauseAgent(hostId: HostId): void {
+    this.#agents.get(hostId)?.pause();
+  }
+
+  goOnAgent(hostId: HostId): void {
+    this.#agents.get(hostId)?.goOn();
   }
 
   async #startController(): Promise<Controller> {
     const { world, store, log, switchboard, key, sha256, controllerSettings } = this.#parts;
     const process = new SimProcess('controller');
+    // A second one beside it is told apart.
+    const subject = this.#former.length === 0 ? 'controller' : `controller ${this.#former.length + 1}`;
     const running: RunningController = { process, controller: null };
     this.#running = running;
     const random = this.#randomOf(process);
     const parts = {
-      clock: process.clock(world.time.clock()),
+      clock: process.clock(world.clock(controllerNode).clock()),
       random,
-      log: process.port(log.port('controller', (message) => toldElsewhere.has(message))),
-      store: process.port(store),
+      log: process.port(log.port(subject, (message) => toldElsewhere.has(message))),
+      store: process.port(store.open()),
       lines: process.port(switchboard.server(process)),
       signer: key,
       verifier: key,
@@ -191,6 +272,7 @@ export class Actors {
       randomKey: (bytes: number) => encodeBase64(Uint8Array.from({ length: bytes }, () => Math.floor(random.fraction() * 256))),
     };
     running.controller = await startController(parts, controllerSettings, tokenMaker(random, sha256), new AbortController().signal);
+    running.controller.stopped.catch((error: unknown) => this.#controllerEnded(running, error));
     return running.controller;
   }
 
@@ -200,7 +282,7 @@ export class Actors {
     const random = this.#randomOf(process);
     const { memory, identity, leaseBook } = this.#disk(hostId);
     const hypervisor = process.port(new SimHypervisor(world, host));
-    const clock = process.clock(world.time.clock());
+    const clock = process.clock(world.clock(hostId).clock());
     const witness = new SimWitness(world, host);
     process.atDeath(() => witness.close());
     // Each end is a port: the order of their steps is the agent's and dies with it.
@@ -212,7 +294,7 @@ export class Actors {
       hypervisor,
       ipsec: process.port(new SimIpsec(world, host, random)),
       guard: process.port(new SimGuard(world.time, host.filter)),
-      prober: process.port(new SimProber(world, host, this.#probes)),
+      prober: process.port(new SimProber(world, host, this.#probes, process)),
       network: process.port(new SimPeerNetwork(world, host)),
       transports: new SimTransports(hypervisor, images, clock),
       hostMeter: process.port(new SimHostMeter(world.time, host)),

@@ -1,19 +1,21 @@
 import { emptyMemory } from '#core/access/ticket-gate.ts';
+import { PlimsollError } from '#core/model/result.ts';
 import type { AgentMemory, AgentMemoryState } from '#core/ports.ts';
-import type { VirtualTime } from './virtual-time.ts';
+import { noSpace, type SimDisk } from './disk.ts';
 
 const syncMs = 1;
+const path = '/var/lib/plimsoll/agent-memory.json';
 
 /**
- * A host's disk as its agents see it. A write is on the disk when it begins and acknowledged a moment later:
- * an agent that dies in between finds at its next start what it never heard was written.
+ * What a host's agents remember, on its disk. A write is acknowledged a moment after it has begun: an agent that dies in between
+ * finds at its next start what it never heard was written, or on a torn disk perhaps not.
  */
 export class SimAgentMemory implements AgentMemory {
-  readonly #time: VirtualTime;
+  readonly #disk: SimDisk;
   #state: AgentMemoryState = emptyMemory;
 
-  constructor(time: VirtualTime) {
-    this.#time = time;
+  constructor(disk: SimDisk) {
+    this.#disk = disk;
   }
 
   load(): Promise<AgentMemoryState> {
@@ -21,7 +23,20 @@ export class SimAgentMemory implements AgentMemory {
   }
 
   async save(state: AgentMemoryState): Promise<void> {
-    this.#state = structuredClone(state);
-    await this.#time.sleep(syncMs);
+    await this.#disk.write(syncMs, noRoom, (undo) => {
+      const before = this.#state;
+      undo(() => {
+        this.#state = before;
+      });
+      this.#state = structuredClone(state);
+    });
   }
+}
+
+/** As the real file says it. */
+function noRoom(): PlimsollError {
+  return new PlimsollError(
+    'config-invalid',
+    `${path} cannot be written: ${noSpace}. Check that its directory exists, is writable and has room.`,
+  );
 }

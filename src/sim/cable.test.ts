@@ -61,6 +61,45 @@ describe('a line', () => {
     expect(got).toEqual([]);
   });
 
+  test('delivers one way while the other is cut, and dies of the silence as a whole', async () => {
+    const { network, cable, got, closed, run } = setUp();
+    const back: unknown[] = [];
+    cable.near.onMessage((message) => back.push(message));
+    network.cutOneWay('controller', 'host1');
+    cable.near.send('arrives');
+    cable.far.send('waits');
+    await run(5_000);
+    expect([got, back]).toEqual([['arrives'], []]);
+    network.healOneWay('controller', 'host1');
+    await run(5_100);
+    expect(back).toEqual(['waits']);
+    network.cutOneWay('controller', 'host1');
+    await run(21_000);
+    expect(closed.toSorted()).toEqual(['far: dead-peer', 'near: dead-peer']);
+  });
+
+  test('keeps the order over a link that delays and loses, and loses no message', async () => {
+    const { network, cable, got, run } = setUp();
+    network.setQuality('host1', 'controller', { delayMs: 20, jitterMs: 50, lossPercent: 20, duplicatePercent: 10, reorderPercent: 20 });
+    for (let message = 0; message < 50; message += 1) cable.near.send(message);
+    await run(20);
+    expect(got).toEqual([]);
+    await run(60_000);
+    expect(got).toEqual(Array.from({ length: 50 }, (_, message) => message));
+  });
+
+  test('survives a short standstill of one end; after a long one that end finds its peer gone', async () => {
+    const { cable, closed, run } = setUp();
+    cable.pause('far', true);
+    await run(10_000);
+    cable.pause('far', false);
+    await run(30_000);
+    expect(closed).toEqual([]);
+    cable.pause('far', true);
+    await run(46_000);
+    expect(closed.toSorted()).toEqual(['far: link-lost', 'near: dead-peer']);
+  });
+
   test('tells the other side the reason of a close, after what was sent before it', async () => {
     const { cable, got, closed, run } = setUp();
     cable.near.send('last words');

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { SimAuthority } from './authority.ts';
 import { distrust, readCertificate } from './certificates.ts';
+import { SimDisk } from './disk.ts';
 import { SimIdentity } from './identity.ts';
 import { Streams } from './random.ts';
 import { surroundings } from './examples.ts';
@@ -23,7 +24,7 @@ async function passing<Value>(time: VirtualTime, work: Promise<Value>): Promise<
 async function joined() {
   const time = new VirtualTime();
   const authority = new SimAuthority(time, (data) => surroundings.sha256(new TextDecoder().decode(data)));
-  const identity = new SimIdentity(time, 'host1', new Streams(1).stream('host1'));
+  const identity = new SimIdentity(new SimDisk(time, new Streams(1).stream('disk')), 'host1', new Streams(1).stream('host1'));
   const issue = async () => {
     const requestPem = await passing(time, identity.request());
     return passing(time, authority.issueHost({ requestPem, hostId: 'host1', addresses, lifetimeMs, nowMs: time.nowMs }));

@@ -143,6 +143,10 @@ export class Charon extends Daemon {
     this.#sas = [...this.#sas, sa];
   }
 
+  remove(sa: SaEnd): void {
+    this.#sas = this.#sas.filter((other) => other !== sa);
+  }
+
   drop(peerHostId: HostId): void {
     this.#sas = this.#sas.filter((sa) => sa.peerHostId !== peerHostId);
   }

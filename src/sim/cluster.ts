@@ -4,19 +4,21 @@ import { defaultPolicy, type Policy } from '#core/model/policy.ts';
 import type { Signer, Verifier } from '#core/ports.ts';
 import { channelPolicyOf, migrationPolicyOf } from '#wire/controller-config.ts';
 import { Actors } from './actors.ts';
+import type { Breach } from './breach.ts';
+import { describeHost, guestOf, hostSpecOf } from './cluster-parts.ts';
 import { DecisionLog } from './decision-log.ts';
-import { defaultOffer } from './definitions.ts';
-import { Copy, type Guest } from './guest.ts';
+import { Copy } from './guest.ts';
 import { Happenings } from './happenings.ts';
-import type { HostSpec, SimHost } from './host.ts';
-import { type Breach, breachesNow, chainBreaches } from './invariants.ts';
+import { breachesNow, chainBreaches, type Scope, scopeOf } from './invariants.ts';
+import { breachesAtRest, type Rested } from './invariants-end.ts';
 import { Narrator } from './narrator.ts';
+import { controllerNode } from './network.ts';
 import { Streams } from './random.ts';
 import type { ClusterSpec, Scenario, ScenarioEvent } from './scenario.ts';
 import { simulatedKey } from './signer.ts';
-import { SimStore } from './store.ts';
-import { Switchboard } from './switchboard.ts';
+import { SimStore, type StoreWatcher } from './store.ts';
 import { type Drain, VirtualTime } from './virtual-time.ts';
+import { TappedSwitchboard, Watches } from './watches.ts';
 import { World } from './world.ts';
 
 /** The two things a simulation takes from the machine it runs on. */
@@ -26,11 +28,11 @@ export interface Surroundings {
   readonly sha256: (text: string) => string;
 }
 
-const gibibyte = 2 ** 30;
-const mebibyte = 2 ** 20;
-const defaults = { linkMiBPerSecond: 50, dirtyMiBPerSecond: 4, workingSetMiB: 128, sampleIntervalSeconds: 3, planIntervalSeconds: 10 };
+const defaults = { sampleIntervalSeconds: 3, planIntervalSeconds: 10 };
 const historyMs = 24 * 3_600_000;
 const tailLines = 12;
+/** After an event what it has changed is checked, and this often everything, whoever changed it. */
+const sweepMs = 10_000;
 
 /** An invariant was broken: with the seed and the lines before it, so that it can be run again. */
 export class InvariantBreach extends Error {
@@ -56,9 +58,12 @@ export class SimCluster {
   readonly #happenings: Happenings;
   readonly #key: Signer & Verifier = simulatedKey('controller');
   readonly #crashes: Breach[] = [];
+  readonly #watches: Watches;
   #awaited: readonly ScenarioEvent[] = [];
   #booted = false;
   #checkedRevision = -1;
+  #sweptAtMs = 0;
+  #recordsChanged = false;
 
   constructor(scenario: Scenario, surroundings: Surroundings) {
     const spec = scenario.cluster;
@@ -70,22 +75,40 @@ export class SimCluster {
       migration: migrationPolicyOf(spec.migration ?? {}),
       channel: channelPolicyOf(spec.channel ?? {}),
     };
-    this.world = new World(this.time, Object.entries(spec.hosts).map(hostSpecOf), Object.entries(spec.vms).map(guestOf), spec.paths ?? []);
+    const [hosts, guests] = [Object.entries(spec.hosts).map(hostSpecOf), Object.entries(spec.vms).map(guestOf)];
+    this.world = new World(this.time, hosts, guests, spec.paths ?? [], new Streams(spec.seed));
     for (const guest of this.world.guests) {
       const home = spec.vms[guest.name]?.host;
       if (home !== undefined) this.world.host(home).add(new Copy(guest, 'running'));
     }
     const narrator = new Narrator(this.log);
-    this.store = new SimStore(this.time, {
-      onPlan: narrator.onPlan,
-      onReceipt: narrator.onReceipt,
-      onLedger: narrator.onLedger,
+    const watcher: StoreWatcher = {
+      onPlan: (plan) => {
+        narrator.onPlan(plan);
+        this.#watches.judge(plan);
+      },
+      onReceipt: (receipt) => {
+        this.#recordsChanged = true;
+        narrator.onReceipt(receipt);
+      },
+      onLedger: (entry) => {
+        this.#recordsChanged = true;
+        narrator.onLedger(entry);
+        this.#watches.records.entered(entry);
+      },
+      onMode: (mode) => this.#watches.mode.changed(mode),
+      onLedgerLost: (entry) => this.#watches.records.entryLost(entry),
+      onMigrationLost: (migration) => this.#watches.records.lost(migration),
       onMigration: (migration) => {
-        this.world.touch();
+        this.#recordsChanged = true;
+        this.world.touchVm(migration.request.vmId);
         narrator.onMigration(migration);
+        this.#watches.records.saved(migration);
         this.#reached(migration.request.vmName, migration.phase);
       },
-    });
+    };
+    this.store = new SimStore(this.time, watcher, this.world.disk(controllerNode));
+    this.#watches = new Watches(this.world, this.store, this.policy, spec.mode);
     for (const { vmId, name } of this.world.guests) {
       if (spec.vms[name]?.restartable !== true) continue;
       void this.store.saveVmSettings({ vmId, restartable: true, address: null, definitionText: null, updatedAtMs: this.time.nowMs });
@@ -103,9 +126,13 @@ export class SimCluster {
   /** Runs the scenario to its end. Throws InvariantBreach. */
   async run(): Promise<void> {
     await this.runFor(this.#spec.runForSeconds);
-    const breaches = chainBreaches(this.store, this.#key, this.#surroundings.sha256);
-    if (breaches.length > 0) throw new InvariantBreach(breaches, this.#spec.seed, this.log);
+    this.#mustHold([...this.#watches.look(), ...breachesNow(this)]);
     this.#describeEnd();
+    this.#mustHold([
+      ...chainBreaches(this.store, this.#key, this.#surroundings.sha256),
+      ...this.#watches.records.lostFrom(this.store),
+      ...(this.#spec.quietSeconds === undefined ? [] : breachesAtRest(this.#rested())),
+    ]);
   }
 
   /** Lets this many virtual seconds pass; may be called again and again. */
@@ -116,10 +143,32 @@ export class SimCluster {
 
   /** Throws InvariantBreach if something that must hold does not. */
   check(): void {
-    if (this.#checkedRevision === this.world.revision && this.#crashes.length === 0) return;
+    const isNew = this.#checkedRevision !== this.world.revision || this.#crashes.length > 0 || this.#watches.foundAny;
+    if (!isNew) return;
     this.#checkedRevision = this.world.revision;
-    const breaches = [...this.#crashes, ...breachesNow(this)];
+    const scope = this.#scope();
+    this.#mustHold([...this.#crashes, ...this.#watches.look(scope.guests), ...breachesNow(this, scope)]);
+  }
+
+  #scope(): Scope {
+    const isSweep = this.time.elapsedMs - this.#sweptAtMs >= sweepMs;
+    if (isSweep) this.#sweptAtMs = this.time.elapsedMs;
+    const changed = this.world.takeChanges();
+    const scope = scopeOf(this.world, { ...changed, all: changed.all || isSweep }, this.#recordsChanged);
+    this.#recordsChanged = false;
+    return scope;
+  }
+
+  #mustHold(breaches: readonly Breach[]): void {
     if (breaches.length > 0) throw new InvariantBreach(breaches, this.#spec.seed, this.log);
+  }
+
+  #rested(): Rested {
+    const { world, store, policy } = this;
+    const { homeChanges, wire } = this.#watches;
+    const restartable = new Set(Object.entries(this.#spec.vms).flatMap(([name, vm]) => (vm.restartable === true ? [name] : [])));
+    const sampledAtMs = (hostId: string) => wire.sampledAtMs(hostId);
+    return { world, store, policy, homeChanges, watchesLeft: wire.watchesLeft, sampledAtMs, restartable };
   }
 
   apply(event: ScenarioEvent): void {
@@ -151,7 +200,13 @@ export class SimCluster {
       store: this.store,
       log: this.log,
       streams,
-      switchboard: new Switchboard(this.time, this.world.network, streams.stream('network')),
+      switchboard: new TappedSwitchboard(
+        this.#watches.wire,
+        this.time,
+        this.world.network,
+        streams.stream('network'),
+        () => this.world.clock(controllerNode).nowMs,
+      ),
       key: this.#key,
       sha256: this.#surroundings.sha256,
       controllerSettings,
@@ -170,14 +225,15 @@ export class SimCluster {
     else this.#awaited = [...this.#awaited, event];
   }
 
-  /** Events that wait for this moment happen now (or a little later); each one once. */
+  /** Events that wait for this moment happen now (or a little later); each one once, and before the quiet time. */
   #reached(vm: string, moment: string): void {
     const due = this.#awaited.filter(({ at }) => typeof at !== 'number' && at.vm === vm && at.reaches === moment);
-    if (due.length === 0) return;
+    const leftMs = (this.#spec.runForSeconds - (this.#spec.quietSeconds ?? 0)) * 1000 - this.time.elapsedMs;
+    if (due.length === 0 || leftMs <= 0) return;
     this.#awaited = this.#awaited.filter((event) => !due.includes(event));
     for (const event of due) {
       const plusSeconds = typeof event.at === 'number' ? 0 : (event.at.plusSeconds ?? 0);
-      this.time.after(plusSeconds * 1000, () => this.apply(event));
+      this.time.after(Math.min(plusSeconds * 1000, leftMs), () => this.apply(event));
     }
   }
 
@@ -190,44 +246,4 @@ export class SimCluster {
     this.log.note('end', `${migrations.length} migrations, ${moved} moved, ${open} open; ${records}; ${this.world.plainBytes} plain bytes`);
     for (const event of this.#awaited) this.log.note('end', `never came: ${event.do} at ${JSON.stringify(event.at)}`);
   }
-}
-
-function hostSpecOf([hostId, spec]: readonly [string, ClusterSpec['hosts'][string]], index: number): HostSpec {
-  return {
-    hostId,
-    addresses: { underlay: `10.0.0.${index + 1}`, protected: `10.79.0.${index + 1}`, interface: 'eth0' },
-    cpuCores: spec.cpuCores,
-    memoryBytes: spec.memoryGiB * gibibyte,
-    ipsec: spec.ipsec ?? 'libipsec',
-    mtuBytes: spec.mtuBytes ?? 1500,
-    machines: spec.machines ?? defaultOffer.machines,
-    cpu: spec.cpu ?? defaultOffer.cpu,
-    networks: spec.networks ?? defaultOffer.networks,
-    linkBytesPerSecond: (spec.linkMiBPerSecond ?? defaults.linkMiBPerSecond) * mebibyte,
-  };
-}
-
-function guestOf([name, spec]: readonly [string, ClusterSpec['vms'][string]], index: number): Guest {
-  return {
-    vmId: `00000000-0000-4000-8000-${(index + 1).toString(16).padStart(12, '0')}`,
-    name,
-    vcpus: spec.vcpus,
-    memoryBytes: spec.memoryGiB * gibibyte,
-    mac: `52:54:00:00:${pairOfHex(index >> 8)}:${pairOfHex(index & 255)}`,
-    address: `10.1.${index >> 8}.${(index & 255) + 1}`,
-    demandCores: spec.demandCores,
-    dirtyBytesPerSecond: (spec.dirtyMiBPerSecond ?? defaults.dirtyMiBPerSecond) * mebibyte,
-    workingSetBytes: Math.min(spec.memoryGiB * gibibyte, (spec.workingSetMiB ?? defaults.workingSetMiB) * mebibyte),
-  };
-}
-
-function pairOfHex(value: number): string {
-  return value.toString(16).padStart(2, '0');
-}
-
-function describeHost(host: SimHost): string {
-  const cpu = `${((host.cpuUsedCores / host.spec.cpuCores) * 100).toFixed(0)} % of ${host.spec.cpuCores} cores`;
-  const memory = `${((host.memoryUsedBytes / host.spec.memoryBytes) * 100).toFixed(0)} % of ${host.spec.memoryBytes / gibibyte} GiB`;
-  const vms = host.copies.map(({ guest, state }) => (state === 'running' ? guest.name : `${guest.name} (${state})`));
-  return `${host.hostId}: ${cpu}, ${memory}; ${vms.length === 0 ? 'no VM' : vms.join(', ')}`;
 }

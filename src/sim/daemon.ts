@@ -1,5 +1,8 @@
-/** A daemon that can be away. */
+import { Standstill } from './standstill.ts';
+
+/** A daemon that can be away, or stand still: then it is there and does not answer. */
 export class Daemon {
+  readonly standstill = new Standstill();
   #alive = true;
   readonly #listeners = new Set<(alive: boolean) => void>();
 
@@ -7,12 +10,26 @@ export class Daemon {
     return this.#alive;
   }
 
+  /** Whether it answers at this moment. */
+  get runs(): boolean {
+    return this.#alive && !this.standstill.paused;
+  }
+
   kill(): void {
     this.#set(false);
+    this.standstill.end();
   }
 
   start(): void {
     this.#set(true);
+  }
+
+  pause(): void {
+    if (this.#alive) this.standstill.pause();
+  }
+
+  goOn(): void {
+    this.standstill.end();
   }
 
   /** Returns the way to stop. */

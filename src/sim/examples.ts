@@ -5,6 +5,19 @@ import { defaultOffer } from './definitions.ts';
 import type { HostSpec } from './host.ts';
 import { hash } from './random.ts';
 import { type Scenario, scenarioOf } from './scenario.ts';
+import type { StoreWatcher } from './store.ts';
+
+const ignore = () => undefined;
+/** Nobody looks. */
+export const noWatcher: StoreWatcher = {
+  onPlan: ignore,
+  onReceipt: ignore,
+  onLedger: ignore,
+  onMigration: ignore,
+  onMode: ignore,
+  onMigrationLost: ignore,
+  onLedgerLost: ignore,
+};
 
 export const surroundings: Surroundings = {
   drain: () => new Promise((resolve) => setImmediate(resolve)),

@@ -1,5 +1,6 @@
 import type { VmStanding } from '#core/model/recovery.ts';
 import type { PostCopyState, VmId, VmState } from '#core/model/vm.ts';
+import { Standstill } from './standstill.ts';
 
 /** A virtual machine as its users see it, wherever it runs. */
 export interface Guest {
@@ -21,6 +22,8 @@ export interface Guest {
 /** What one host has of a guest. During a migration there are two copies. */
 export class Copy {
   readonly guest: Guest;
+  /** Of its QEMU. */
+  readonly standstill = new Standstill();
   state: VmState;
   residentBytes: number;
   /** A job of the hypervisor is at work on it. */
@@ -44,8 +47,14 @@ export class Copy {
     this.jobActive = state === 'incoming';
   }
 
+  /** Whether the guest gets any CPU: libvirt calls one whose process stands still running, too. */
+  get computes(): boolean {
+    return this.state === 'running' && !this.standstill.paused;
+  }
+
   /** What is left when its process has died. */
   die(ended: VmStanding = 'crashed'): void {
+    this.standstill.end();
     this.state = 'shut-off';
     this.ended = ended;
     this.residentBytes = 0;

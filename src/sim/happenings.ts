@@ -3,6 +3,7 @@ import type { Controller } from '#controller/controller.ts';
 import { refusalOf } from '#core/model/result.ts';
 import type { Actors } from './actors.ts';
 import type { DecisionLog } from './decision-log.ts';
+import { FaultHappenings } from './fault-happenings.ts';
 import { controllerNode } from './network.ts';
 import type { ScenarioEvent } from './scenario.ts';
 import type { World } from './world.ts';
@@ -13,15 +14,19 @@ export class Happenings {
   readonly #world: World;
   readonly #actors: Actors;
   readonly #log: DecisionLog;
+  readonly #faults: FaultHappenings;
 
   constructor(world: World, actors: Actors, log: DecisionLog) {
     this.#world = world;
     this.#actors = actors;
     this.#log = log;
+    this.#faults = new FaultHappenings(world, actors, (sentence) => this.#note(sentence));
   }
 
   apply(event: ScenarioEvent): void {
-    this.#world.touch();
+    // What a guest asks for is a matter of its hosts alone, which say themselves that they have changed.
+    if (event.do === 'demand' || event.do === 'dirty') this.#world.touchVm(this.#world.guest(event.vm).vmId);
+    else this.#world.touch();
     switch (event.do) {
       case 'demand':
         this.#note(`${event.vm} now asks for ${event.cores} cores`);
@@ -81,6 +86,21 @@ export class Happenings {
         return;
       case 'migrate':
         this.#migrate(event);
+        return;
+      case 'pause':
+      case 'go-on':
+      case 'pause-controller':
+      case 'go-on-controller':
+      case 'pause-qemu':
+      case 'go-on-qemu':
+      case 'cut-one-way':
+      case 'heal-one-way':
+      case 'link':
+      case 'disk':
+      case 'clock':
+      case 'drift':
+      case 'lie':
+        this.#faults.apply(event);
         return;
       case 'abort':
         this.#command(`abort the migration of ${event.vm}`, async (controller) => {

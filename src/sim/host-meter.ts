@@ -21,11 +21,12 @@ export class SimHostMeter implements HostMeter {
     const previous = this.#previous;
     const seconds = previous ? (atMs - previous.atMs) / 1000 : 0;
     this.#previous = { atMs, busyCoreSeconds };
-    return Promise.resolve({
+    const reading: HostReading = {
       cpuUsedCores: previous && seconds > 0 ? cores(Math.max(0, (busyCoreSeconds - previous.busyCoreSeconds) / seconds)) : null,
       memoryUsedBytes: bytes(this.#host.memoryUsedBytes),
       capacity: { cpuCores: cores(spec.cpuCores), memoryBytes: bytes(spec.memoryBytes) },
       pressure: { cpuSomePercent: this.#host.cpuPressurePercent, memorySomePercent: 0, ioSomePercent: 0 },
-    });
+    };
+    return Promise.resolve(this.#host.lies.ofHost(reading));
   }
 }

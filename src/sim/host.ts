@@ -6,6 +6,7 @@ import { Charon } from './charon.ts';
 import { Daemon } from './daemon.ts';
 import { type Copy } from './guest.ts';
 import { ImageShelf } from './images.ts';
+import { Lies } from './lies.ts';
 import { PacketFilter } from './packet-filter.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
@@ -26,8 +27,15 @@ export interface HostSpec {
   readonly networks: readonly string[];
 }
 
+export interface HostWatcher {
+  /** Something has changed in what runs on the host, or how fast. */
+  readonly onChange: (host: SimHost) => void;
+  /** The host has got a copy of the VM, or has none any more; `onChange` follows. */
+  readonly onPlace: (vmId: VmId, host: SimHost, isHere: boolean) => void;
+}
+
 /** What a host itself needs, without any VM. */
-const own = { cpuCores: 0.05, memoryBytes: 512 * 2 ** 20 };
+export const ownUse = { cpuCores: 0.05, memoryBytes: 512 * 2 ** 20 };
 
 /** Userspace ESP keeps one core busy at about 0.3 Gbit/s; what the kernel spends on ESP is not told apart. */
 const userspaceBytesPerCoreSecond = 40 * 2 ** 20;
@@ -40,17 +48,19 @@ export class SimHost {
   readonly filter = new PacketFilter();
   /** Images of VMs on its disk. */
   readonly images = new ImageShelf();
+  readonly lies: Lies;
   readonly #time: VirtualTime;
   readonly #copies = new Map<VmId, Copy>();
-  readonly #changed: () => void;
+  readonly #watcher: HostWatcher;
   #accruedAtMs = 0;
   #busyCoreSeconds = 0;
   #ipsecCoreSeconds = 0;
 
-  constructor(spec: HostSpec, time: VirtualTime, changed: () => void) {
+  constructor(spec: HostSpec, time: VirtualTime, watcher: HostWatcher) {
     this.spec = spec;
     this.#time = time;
-    this.#changed = changed;
+    this.#watcher = watcher;
+    this.lies = new Lies(time);
     this.#accruedAtMs = time.elapsedMs;
   }
 
@@ -70,15 +80,22 @@ export class SimHost {
   change(act: () => void): void {
     this.accrue();
     act();
-    this.#changed();
+    this.#watcher.onChange(this);
   }
 
   add(copy: Copy): void {
-    this.change(() => this.#copies.set(copy.guest.vmId, copy));
+    this.change(() => {
+      this.#copies.set(copy.guest.vmId, copy);
+      this.#watcher.onPlace(copy.guest.vmId, this, true);
+    });
   }
 
   remove(copy: Copy): void {
-    if (this.#copies.get(copy.guest.vmId) === copy) this.change(() => this.#copies.delete(copy.guest.vmId));
+    if (this.#copies.get(copy.guest.vmId) !== copy) return;
+    this.change(() => {
+      this.#copies.delete(copy.guest.vmId);
+      this.#watcher.onPlace(copy.guest.vmId, this, false);
+    });
   }
 
   /** CPU used since the beginning, in core-seconds. */
@@ -92,12 +109,19 @@ export class SimHost {
     return this.#ipsecCoreSeconds;
   }
 
+  /** Whether packets of its SAs come and go at this moment: userspace ESP stands still with its daemon, the kernel's goes on. */
+  get seals(): boolean {
+    return this.spec.ipsec === 'kernel' || !this.charon.standstill.paused;
+  }
+
   encrypt(bytes: number): void {
     if (this.spec.ipsec === 'libipsec') this.#ipsecCoreSeconds += bytes / userspaceBytesPerCoreSecond;
   }
 
   get memoryUsedBytes(): number {
-    return this.copies.reduce((sum, copy) => sum + copy.residentBytes, own.memoryBytes);
+    let sum = ownUse.memoryBytes;
+    for (const copy of this.#copies.values()) sum += copy.residentBytes;
+    return sum;
   }
 
   /** CPU in use at this moment, in cores. */
@@ -125,7 +149,9 @@ export class SimHost {
   }
 
   #demandCores(): number {
-    return this.copies.reduce((sum, copy) => sum + demandOf(copy), own.cpuCores);
+    let sum = ownUse.cpuCores;
+    for (const copy of this.#copies.values()) sum += demandOf(copy);
+    return sum;
   }
 
   #share(): number {
@@ -134,6 +160,6 @@ export class SimHost {
 }
 
 function demandOf(copy: Copy): number {
-  if (copy.state !== 'running') return 0;
+  if (!copy.computes) return 0;
   return Math.min(copy.guest.demandCores, copy.guest.vcpus) * (1 - copy.throttlePercent / 100);
 }

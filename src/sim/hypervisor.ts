@@ -17,6 +17,10 @@ import { readingOf, sampleOf, type VmReading } from './vm-samples.ts';
 import type { World } from './world.ts';
 
 const callMs = 2;
+/** Of the driver's calls: then libvirtd, or the QEMU that it asks, hangs. */
+const callDeadlineMs = 10_000;
+/** libvirt's keep-alive, five pings 5 s apart: then the driver's connection is dead, and its calls with it. */
+const deadConnectionMs = 30_000;
 const progressIntervalMs = 250;
 
 /** One agent's connection to its host's libvirtd. Jobs belong to the daemon: they outlive the agent. */
@@ -35,12 +39,12 @@ export class SimHypervisor implements Hypervisor {
   }
 
   listVms(signal: AbortSignal): Promise<readonly VmView[]> {
-    return this.#call(signal, () => this.#host.copies.map(viewOf));
+    return this.#call(signal, () => this.#seen().map(viewOf));
   }
 
   findVm(vmId: VmId, signal: AbortSignal): Promise<VmView | null> {
     return this.#call(signal, () => {
-      const copy = this.#host.copy(vmId);
+      const copy = this.#seen().find(({ guest }) => guest.vmId === vmId);
       return copy ? viewOf(copy) : null;
     });
   }
@@ -49,10 +53,10 @@ export class SimHypervisor implements Hypervisor {
     return this.#call(signal, () => {
       this.#host.accrue();
       const atMs = this.#world.time.elapsedMs;
-      const active = this.#host.copies.filter(isActive);
+      const active = this.#seen().filter(isActive);
       const samples = active.map((copy) => sampleOf(copy, this.#previous.get(copy.guest.vmId), atMs));
       this.#previous = new Map(active.map((copy) => [copy.guest.vmId, readingOf(copy, atMs)]));
-      return samples;
+      return samples.map((sample) => this.#host.lies.ofVm(sample));
     });
   }
 
@@ -77,7 +81,7 @@ export class SimHypervisor implements Hypervisor {
   }
 
   changeJob(vmId: VmId, change: JobChange, signal: AbortSignal): Promise<void> {
-    return this.#call(signal, () => {
+    return this.#ask(vmId, signal, () => {
       const copy = this.#mustHave(vmId);
       const job = this.#world.jobOf(vmId);
       if (job?.source !== this.#host) throw new PlimsollError('vm-busy', `libvirt has no migration of VM ${copy.guest.name} at work`);
@@ -87,7 +91,7 @@ export class SimHypervisor implements Hypervisor {
 
   /** libvirt refuses to abort a post-copy: that would lose the VM. */
   abortJob(vmId: VmId, signal: AbortSignal): Promise<void> {
-    return this.#call(signal, () => {
+    return this.#ask(vmId, signal, () => {
       const { guest, postCopy } = this.#mustHave(vmId);
       if (postCopy !== null) throw new PlimsollError('vm-busy', `VM ${guest.name} is in post-copy: it can only go on, or be recovered`);
       const job = this.#world.jobOf(vmId);
@@ -112,8 +116,8 @@ export class SimHypervisor implements Hypervisor {
     this.#mustAnswer();
     this.#mustRun(vmId);
     const look = (): MemoryLook => {
-      const { guest } = this.#mustRun(vmId);
-      return { forMs, bytes: dirtyAfter(guest, 0, guest.dirtyBytesPerSecond, forMs / 1000) };
+      const { guest, computes } = this.#mustRun(vmId);
+      return { forMs, bytes: computes ? dirtyAfter(guest, 0, guest.dirtyBytesPerSecond, forMs / 1000) : 0 };
     };
     // One wait, not three: every agent looks all the time.
     return this.#call(signal, look, callMs + forMs);
@@ -158,7 +162,7 @@ export class SimHypervisor implements Hypervisor {
   }
 
   resume(vmId: VmId, signal: AbortSignal): Promise<void> {
-    return this.#call(signal, () => {
+    return this.#ask(vmId, signal, () => {
       const copy = this.#mustHave(vmId);
       if (copy.state !== 'paused') return;
       if (copy.postCopy !== null) throw new PlimsollError('vm-busy', `only half of VM ${copy.guest.name} is here: it cannot run`);
@@ -184,7 +188,7 @@ export class SimHypervisor implements Hypervisor {
 
   standing(vmId: VmId, signal: AbortSignal): Promise<VmStanding> {
     return this.#call(signal, () => {
-      const copy = this.#host.copy(vmId);
+      const copy = this.#seen().find(({ guest }) => guest.vmId === vmId);
       if (!copy) return 'absent';
       if (copy.state === 'incoming') return 'arriving';
       return copy.state === 'shut-off' ? copy.ended : 'here';
@@ -246,7 +250,7 @@ export class SimHypervisor implements Hypervisor {
     const ended = new AbortController();
     void this.#report(job, onProgress, ended.signal);
     try {
-      return await outcome;
+      return await this.#heard(outcome, ended.signal);
     } finally {
       ended.abort(new PlimsollError('aborted', 'the job has ended'));
       signal.removeEventListener('abort', abort);
@@ -255,9 +259,31 @@ export class SimHypervisor implements Hypervisor {
 
   async #report(job: MigrationJob, onProgress: (progress: Progress) => void, ended: AbortSignal): Promise<void> {
     while (!ended.aborted) {
-      onProgress(job.progress);
+      if (this.#host.libvirtd.runs) onProgress(job.progress);
       await this.#world.time.sleep(progressIntervalMs, ended).catch(() => undefined);
     }
+  }
+
+  /** What libvirtd answers is heard when it does not stand still, and not at all when it has for so long that the connection is dead. */
+  async #heard(outcome: Promise<JobOutcome>, signal: AbortSignal): Promise<JobOutcome> {
+    const { standstill } = this.#host.libvirtd;
+    const settled = await outcome.then(
+      (value) => () => value,
+      (error: unknown) => () => {
+        throw error;
+      },
+    );
+    if (standstill.paused && !(await standstill.over(this.#world.time, deadConnectionMs, signal))) throw unavailable(deadConnectionMs);
+    return settled();
+  }
+
+  /** The copies that it tells of. */
+  #seen(): readonly Copy[] {
+    const { presence } = this.#host.lies;
+    if (presence === null) return this.#host.copies;
+    const isHere = this.#host.copy(presence.guest.vmId) !== undefined;
+    if (presence.kind === 'hides') return this.#host.copies.filter(({ guest }) => guest !== presence.guest);
+    return isHere ? this.#host.copies : [...this.#host.copies, new Copy(presence.guest, 'running')];
   }
 
   #endsOf(request: MigrateRequest): { readonly source: SimHost; readonly destination: SimHost; readonly copy: Copy } {
@@ -271,7 +297,7 @@ export class SimHypervisor implements Hypervisor {
       [addresses.protected, addresses.underlay].includes(request.peerAddress),
     );
     if (!destination) throw new PlimsollError('hypervisor-failed', `nobody has the address ${request.peerAddress}`);
-    if (!destination.libvirtd.alive || !this.#world.network.reaches(this.#host.hostId, destination.hostId))
+    if (!destination.libvirtd.runs || !this.#world.network.reaches(this.#host.hostId, destination.hostId))
       throw new PlimsollError('hypervisor-failed', `libvirtd on ${destination.hostId} does not answer`);
     if (isActive(destination.copy(request.vmId)))
       throw new PlimsollError('hypervisor-failed', `${destination.hostId} has a VM with this UUID already`);
@@ -291,7 +317,18 @@ export class SimHypervisor implements Hypervisor {
   }
 
   async #call<Value>(signal: AbortSignal, act: () => Value, tookMs = callMs): Promise<Value> {
-    await this.#world.time.sleep(tookMs, signal);
+    const { time } = this.#world;
+    const { standstill } = this.#host.libvirtd;
+    await time.sleep(tookMs, signal);
+    if (standstill.paused && !(await standstill.over(time, callDeadlineMs, signal))) throw unavailable(callDeadlineMs);
+    this.#mustAnswer();
+    return act();
+  }
+
+  /** A call that libvirtd passes on to the QEMU of this VM. */
+  async #ask<Value>(vmId: VmId, signal: AbortSignal, act: () => Value): Promise<Value> {
+    const qemu = await this.#call(signal, () => this.#host.copy(vmId)?.standstill);
+    if (qemu?.paused === true && !(await qemu.over(this.#world.time, callDeadlineMs, signal))) throw unavailable(callDeadlineMs);
     this.#mustAnswer();
     return act();
   }
@@ -299,6 +336,10 @@ export class SimHypervisor implements Hypervisor {
   #mustAnswer(): void {
     if (!this.#host.libvirtd.alive) throw new PlimsollError('hypervisor-unavailable', 'libvirtd does not answer: start it');
   }
+}
+
+function unavailable(ms: number): PlimsollError {
+  return new PlimsollError('hypervisor-unavailable', `libvirtd did not answer within ${ms} ms; check its load and log`);
 }
 
 function isActive(copy: Copy | undefined): boolean {

@@ -2,20 +2,20 @@ import type { HostId } from '#core/model/host.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import type { HostIdentity, IdentityKeeper, Random, TrustUpdate } from '#core/ports.ts';
 import { pemOf, readCertificate, readRevocationList } from './certificates.ts';
-import type { VirtualTime } from './virtual-time.ts';
+import { noSpace, type NoteUndo, type SimDisk } from './disk.ts';
 
 const syncMs = 2;
 
-/** A host's identity folder: outlives the agents that use it. Durable when a write begins, as in SimAgentMemory. */
+/** A host's identity folder: outlives the agents that use it. Durable as its disk is. */
 export class SimIdentity implements IdentityKeeper {
-  readonly #time: VirtualTime;
+  readonly #disk: SimDisk;
   readonly #hostId: HostId;
   readonly #random: Random;
   #identity: HostIdentity | null = null;
   #nextKey: string | null = null;
 
-  constructor(time: VirtualTime, hostId: HostId, random: Random) {
-    this.#time = time;
+  constructor(disk: SimDisk, hostId: HostId, random: Random) {
+    this.#disk = disk;
     this.#hostId = hostId;
     this.#random = random;
   }
@@ -26,10 +26,16 @@ export class SimIdentity implements IdentityKeeper {
     return this.#identity;
   }
 
-  async request(): Promise<string> {
-    this.#nextKey = this.#random.id();
-    await this.#time.sleep(syncMs);
-    return pemOf({ kind: 'request', key: this.#nextKey });
+  request(): Promise<string> {
+    return this.#write((undo) => {
+      const before = this.#nextKey;
+      undo(() => {
+        this.#nextKey = before;
+      });
+      const key = this.#random.id();
+      this.#nextKey = key;
+      return pemOf({ kind: 'request', key });
+    });
   }
 
   async install(certificatePem: string, intermediatesPem: string): Promise<HostIdentity> {
@@ -37,18 +43,30 @@ export class SimIdentity implements IdentityKeeper {
     if (hostId !== this.#hostId || key !== this.#nextKey)
       throw new PlimsollError('input-invalid', `the certificate is not for the newest key of ${this.#hostId}`);
     const crlPems = this.#identity?.crlPems ?? [];
-    this.#identity = { hostId, certificatePem, privateKeyPem: key, caPem: 'root', intermediatesPem, crlPems, notAfterMs };
-    await this.#time.sleep(syncMs);
-    return this.#identity;
+    return this.#keep({ hostId, certificatePem, privateKeyPem: key, caPem: 'root', intermediatesPem, crlPems, notAfterMs });
   }
 
   async updateTrust({ intermediatesPem, crlPems }: TrustUpdate): Promise<HostIdentity> {
     const identity = this.current();
     const older = crlPems.map(readRevocationList).some((list) => list.number < this.#newestNumber(list.authorityId));
     if (older) throw new PlimsollError('input-invalid', 'a revocation list is older than the present one');
-    this.#identity = { ...identity, intermediatesPem, crlPems };
-    await this.#time.sleep(syncMs);
-    return this.#identity;
+    return this.#keep({ ...identity, intermediatesPem, crlPems });
+  }
+
+  #keep(identity: HostIdentity): Promise<HostIdentity> {
+    return this.#write((undo) => {
+      const before = this.#identity;
+      undo(() => {
+        this.#identity = before;
+      });
+      this.#identity = identity;
+      return identity;
+    });
+  }
+
+  /** The files of the identity are written by plain calls of the system: their refusal comes as it is. */
+  #write<Value>(change: (undo: NoteUndo) => Value): Promise<Value> {
+    return this.#disk.write(syncMs, () => new Error(noSpace), change);
   }
 
   #newestNumber(authorityId: string): number {

@@ -3,11 +3,13 @@ import type { Progress } from '#core/model/migration.ts';
 import { PlimsollError, refusalOf } from '#core/model/result.ts';
 import type { VmId } from '#core/model/vm.ts';
 import type { ImageDigest, ImageOffer, IncomingImages, KeptImages, RestoreVerdict } from '#core/transports.ts';
+import { noSpace } from './disk.ts';
 import { Copy, type Guest } from './guest.ts';
 import type { SimHost } from './host.ts';
 import type { World } from './world.ts';
 
 const callMs = 2;
+const callDeadlineMs = 10_000;
 const stretchMs = 250;
 /** What a disk writes and reads. */
 const diskBytesPerSecond = 500 * 2 ** 20;
@@ -51,8 +53,10 @@ export class SimKeptImages implements KeptImages {
     for (; written < copy.guest.memoryBytes; written += (diskBytesPerSecond * stretchMs) / 1000) {
       onProgress(progressOf(copy.guest, written));
       await this.#world.time.sleep(stretchMs);
-      if (!signal.aborted && this.#host.libvirtd.alive) continue;
+      const isFull = this.#world.disk(this.#host.hostId).condition === 'full';
+      if (!signal.aborted && this.#host.libvirtd.alive && !isFull) continue;
       back();
+      if (isFull && !signal.aborted) throw new PlimsollError('hypervisor-failed', 'No space left on device');
       throw new PlimsollError(signal.aborted ? 'aborted' : 'hypervisor-unavailable', 'saving has ended; the VM runs here');
     }
     onProgress(progressOf(copy.guest, copy.guest.memoryBytes));
@@ -66,7 +70,8 @@ export class SimKeptImages implements KeptImages {
     const peer = this.#world.hosts.find(({ spec: { addresses } }) => [addresses.underlay, addresses.protected].includes(offer.address));
     if (!kept || !peer) throw new PlimsollError('internal', `there is no image of ${vmId} to send, or nobody to send it to`);
     const { memoryBytes } = kept.guest;
-    const bytesPerSecond = Math.min(this.#host.spec.linkBytesPerSecond, peer.spec.linkBytesPerSecond);
+    const linkMax = this.#world.network.link(this.#host.hostId, peer.hostId)?.streamBytesPerSecond ?? Number.POSITIVE_INFINITY;
+    const bytesPerSecond = Math.min(this.#host.spec.linkBytesPerSecond, peer.spec.linkBytesPerSecond, linkMax);
     const stretchBytes = (bytesPerSecond * stretchMs) / 1000;
     for (let sent = 0; sent < memoryBytes; sent += stretchBytes) {
       onBytes(sent);
@@ -115,7 +120,8 @@ export class SimKeptImages implements KeptImages {
 
   async #call(signal: AbortSignal): Promise<void> {
     await this.#world.time.sleep(callMs, signal);
-    if (!this.#host.libvirtd.alive) throw new PlimsollError('hypervisor-unavailable', 'libvirtd does not answer: start it');
+    await this.#host.libvirtd.standstill.over(this.#world.time, callDeadlineMs, signal);
+    if (!this.#host.libvirtd.runs) throw new PlimsollError('hypervisor-unavailable', 'libvirtd does not answer: start it');
   }
 }
 
@@ -152,6 +158,7 @@ export class SimIncomingImages implements IncomingImages {
 
   async open(vmId: VmId, sent: ImageDigest, signal: AbortSignal): Promise<void> {
     if (!this.#stages.has(vmId)) throw new PlimsollError('channel-failed', 'this host expects no image of this VM');
+    if (this.#world.disk(this.#host.hostId).condition === 'full') throw new Error(noSpace);
     await this.#world.time.sleep((sent.bytes / diskBytesPerSecond) * 1000, signal);
     this.#stages.set(vmId, 'opened');
   }

@@ -1,7 +1,7 @@
 /** Each check must be able to fail: an untouched cluster breaks nothing, and a planted fault is named. */
 import { describe, expect, test } from 'vitest';
 import { InvariantBreach, SimCluster } from './cluster.ts';
-import { migrateWeb, pairScenario, plainOptions, surroundings } from './examples.ts';
+import { migrateWeb, noWatcher, pairScenario, plainOptions, surroundings } from './examples.ts';
 import { Copy } from './guest.ts';
 import { breachesNow, chainBreaches } from './invariants.ts';
 import { MigrationJob } from './migration-job.ts';
@@ -9,7 +9,6 @@ import { simulatedKey } from './signer.ts';
 import { SimStore } from './store.ts';
 
 const key = simulatedKey('controller');
-const noWatcher = { onPlan: () => undefined, onReceipt: () => undefined, onLedger: () => undefined, onMigration: () => undefined };
 
 async function movedOnce(): Promise<SimCluster> {
   const cluster = new SimCluster(pairScenario({ events: [migrateWeb] }), surroundings);
@@ -19,7 +18,7 @@ async function movedOnce(): Promise<SimCluster> {
 
 const codes = (cluster: SimCluster) => breachesNow(cluster).map(({ code }) => code);
 
-describe('the invariants', () => {
+describe('the invariants', { timeout: 60_000 }, () => {
   test('hold for a cluster that has migrated a VM', async () => {
     const cluster = await movedOnce();
     expect(breachesNow(cluster)).toEqual([]);

@@ -3,27 +3,30 @@ import { encodeBase64, decodeBase64 } from '#core/access/base64.ts';
 import { type Envelope, preAuthenticationEncoding } from '#core/access/envelope.ts';
 import type { Policy } from '#core/model/policy.ts';
 import type { Verifier } from '#core/ports.ts';
+import { type Breach, breach } from './breach.ts';
+import type { Changed } from './changes.ts';
 import type { Guest } from './guest.ts';
+import type { SimHost } from './host.ts';
 import { statementOf } from './narrator.ts';
 import type { SimStore } from './store.ts';
 import type { World } from './world.ts';
 
-export type InvariantCode =
-  | 'two-copies'
-  | 'no-copy'
-  | 'memory-lost'
-  | 'plain-bytes'
-  | 'host-limit'
-  | 'cluster-limit'
-  | 'ledger-incomplete'
-  | 'receipt-missing'
-  | 'receipt-chain'
-  | 'host-memory'
-  | 'process-crashed';
+export type { Breach, InvariantCode } from './breach.ts';
 
-export interface Breach {
-  readonly code: InvariantCode;
-  readonly message: string;
+/** What is looked at. */
+export interface Scope {
+  readonly guests: readonly Guest[];
+  readonly hosts: readonly SimHost[];
+  /** Whether the ledger, the migrations and the receipts are. */
+  readonly records: boolean;
+}
+
+/** All that there is, or what has changed: the hosts, the VMs that have a copy there, and VMs that have changed themselves. */
+export function scopeOf(world: World, { all, hosts, vmIds }: Changed, recordsChanged: boolean): Scope {
+  if (all) return { guests: world.guests, hosts: world.hosts, records: true };
+  const guests = new Set([...hosts].flatMap((host) => host.copies.map(({ guest }) => guest)));
+  for (const guest of [...vmIds].map((vmId) => world.guestOf(vmId))) if (guest !== undefined) guests.add(guest);
+  return { guests: [...guests], hosts: [...hosts], records: recordsChanged };
 }
 
 export interface Watched {
@@ -32,36 +35,31 @@ export interface Watched {
   readonly policy: Policy;
 }
 
-/** Breaches at this moment; empty when all is well. */
-export function breachesNow(watched: Watched): readonly Breach[] {
-  return [...copies(watched), ...halves(watched), ...plainBytes(watched), ...limits(watched), ...records(watched), ...memory(watched)];
-}
+const everything = ({ world: { guests, hosts } }: Watched): Scope => ({ guests, hosts, records: true });
 
-function breach(code: InvariantCode, message: string): Breach {
-  return { code, message };
+/** Breaches at this moment, of everything or of what may have changed; empty when all is well. */
+export function breachesNow(watched: Watched, scope: Scope = everything(watched)): readonly Breach[] {
+  return [
+    ...scope.guests.flatMap((guest) => [...copies(watched, guest), ...halves(watched, guest)]),
+    ...plainBytes(watched),
+    ...limits(watched),
+    ...(scope.records ? records(watched) : []),
+    ...scope.hosts.flatMap(memory),
+  ];
 }
 
 /**
  * Never two running copies; and one, as soon as nobody is at work on the VM any more. In post-copy that is the destination's. A VM that
  * died with a process is nobody's to bring back here, and a post-copy that failed nobody's as long as its hosts do not reach each other.
  */
-function copies({ world, store }: Watched): readonly Breach[] {
-  const open = new Set(
-    store
-      .allMigrations()
-      .filter(({ endedAtMs }) => endedAtMs === null)
-      .map(({ request }) => request.vmId),
-  );
-  return world.guests.flatMap((guest) => {
-    const running = world.copiesOf(guest.vmId).filter(({ copy }) => copy.state === 'running');
-    const where = running.map(({ host }) => host.hostId).join(' and ');
-    if (running.length > 1) return [breach('two-copies', `${guest.name} runs on ${where}`)];
-    const atWork = open.has(guest.vmId) || world.jobOf(guest.vmId) !== undefined;
-    const isHopeless = world.casualties.has(guest.vmId) || isOutOfReach(world, guest);
-    return running.length === 0 && !atWork && !isHopeless
-      ? [breach('no-copy', `${guest.name} runs nowhere and nobody is at work on it`)]
-      : [];
-  });
+function copies({ world, store }: Watched, guest: Guest): readonly Breach[] {
+  const running = world.copiesOf(guest.vmId).filter(({ copy }) => copy.state === 'running');
+  const where = running.map(({ host }) => host.hostId).join(' and ');
+  if (running.length > 1) return [breach('two-copies', `${guest.name} runs on ${where}`)];
+  if (running.length === 1 || world.jobOf(guest.vmId) !== undefined) return [];
+  const isOpen = store.allMigrations().some(({ request, endedAtMs }) => endedAtMs === null && request.vmId === guest.vmId);
+  if (isOpen || world.casualties.has(guest.vmId) || isOutOfReach(world, guest)) return [];
+  return [breach('no-copy', `${guest.name} runs nowhere and nobody is at work on it`)];
 }
 
 function isOutOfReach(world: World, guest: Guest): boolean {
@@ -72,15 +70,13 @@ function isOutOfReach(world: World, guest: Guest): boolean {
 }
 
 /** A post-copy has two halves until one host has all of the memory; half of it goes only with a process that died. */
-function halves({ world }: Watched): readonly Breach[] {
-  return world.guests.flatMap((guest) => {
-    const here = world.copiesOf(guest.vmId);
-    const parts = here.filter(({ copy }) => copy.postCopy !== null);
-    const isWhole = here.some(({ copy }) => copy.state === 'running' && copy.postCopy === null);
-    if (parts.length !== 1 || isWhole || world.casualties.has(guest.vmId)) return [];
-    const where = parts.map(({ host }) => host.hostId).join();
-    return [breach('memory-lost', `${where} has half of the memory of ${guest.name}, and the other half was destroyed`)];
-  });
+function halves({ world }: Watched, guest: Guest): readonly Breach[] {
+  const here = world.copiesOf(guest.vmId);
+  const parts = here.filter(({ copy }) => copy.postCopy !== null);
+  const isWhole = here.some(({ copy }) => copy.state === 'running' && copy.postCopy === null);
+  if (parts.length !== 1 || isWhole || world.casualties.has(guest.vmId)) return [];
+  const where = parts.map(({ host }) => host.hostId).join();
+  return [breach('memory-lost', `${where} has half of the memory of ${guest.name}, and the other half was destroyed`)];
 }
 
 function plainBytes({ world }: Watched): readonly Breach[] {
@@ -94,7 +90,8 @@ function limits({ world, policy }: Watched): readonly Breach[] {
     jobs.length > policy.migrationsPerClusterMax
       ? [breach('cluster-limit', `${jobs.length} migrations at once, the policy allows ${policy.migrationsPerClusterMax}`)]
       : [];
-  const hosts = world.hosts.flatMap((host) => {
+  const atWork = new Set(jobs.flatMap(({ source, destination }) => [source, destination]));
+  const hosts = [...atWork].flatMap((host) => {
     const here = jobs.filter((job) => job.source === host || job.destination === host).length;
     if (here <= policy.migrationsPerHostMax) return [];
     return [breach('host-limit', `${host.hostId} takes part in ${here} migrations, the policy allows ${policy.migrationsPerHostMax}`)];
@@ -108,11 +105,12 @@ function records({ store }: Watched): readonly Breach[] {
   const known = new Set(migrations.map(({ request }) => request.migrationId));
   const stray = store.allLedger().filter(({ migrationId }) => !known.has(migrationId));
   const ended = migrations.filter(({ endedAtMs }) => endedAtMs !== null);
+  const entriesOf = Map.groupBy(store.allLedger(), ({ migrationId }) => migrationId);
   const receipts = new Set(store.allReceipts().map(({ migrationId }) => migrationId));
   return [
     ...stray.map(({ migrationId }) => breach('ledger-incomplete', `the ledger has ${migrationId}, which was never asked for`)),
     ...ended.flatMap(({ request }) => {
-      const entries = store.allLedger().filter(({ migrationId }) => migrationId === request.migrationId).length;
+      const entries = entriesOf.get(request.migrationId)?.length ?? 0;
       return [
         ...(entries === 1 ? [] : [breach('ledger-incomplete', `the ended migration of ${request.vmName} has ${entries} ledger entries`)]),
         ...(receipts.has(request.migrationId)
@@ -123,10 +121,9 @@ function records({ store }: Watched): readonly Breach[] {
   ];
 }
 
-function memory({ world }: Watched): readonly Breach[] {
-  return world.hosts
-    .filter((host) => host.memoryUsedBytes > host.spec.memoryBytes)
-    .map((host) => breach('host-memory', `${host.hostId} has ${host.memoryUsedBytes} bytes in use of ${host.spec.memoryBytes}`));
+function memory({ hostId, memoryUsedBytes, spec }: SimHost): readonly Breach[] {
+  if (memoryUsedBytes <= spec.memoryBytes) return [];
+  return [breach('host-memory', `${hostId} has ${memoryUsedBytes} bytes in use of ${spec.memoryBytes}`)];
 }
 
 /** Every receipt is signed, and names the one before it. For the end of a run: it reads all of them. */

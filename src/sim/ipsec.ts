@@ -12,6 +12,10 @@ const callMs = 1;
 /** IKE_SA_INIT and IKE_AUTH with certificates. Measured: 0.07 s. */
 const ikeMs = 70;
 const establishTimeoutMs = 10_000;
+/** As the driver's calls of VICI: then charon hangs. */
+const callDeadlineMs = 5_000;
+/** strongSwan's retransmit_timeout, and the factor of each further wait (retransmit_base). */
+const retransmit = { firstMs: 4_000, factor: 1.8 };
 /** Dead peer detection: until an end notices that the other one has lost the SA. */
 const deadPeerMs = 30_000;
 
@@ -48,11 +52,7 @@ export class SimIpsec implements Ipsec {
     const far = this.#world.host(peer.peerHostId);
     const { loaded, sa } = await this.#call(signal, () => this.#connection(far.hostId));
     if (sa && sa.peer.profile.name === loaded.peer.profile.name) return sa.report;
-    await this.#world.time.sleep(ikeMs, signal);
-    if (!far.charon.alive || !this.#world.network.reaches(this.#host.hostId, far.hostId)) {
-      await this.#world.time.sleep(establishTimeoutMs, signal);
-      throw new PlimsollError('ipsec-failed', `no SA with ${far.hostId} came up: it does not answer`);
-    }
+    await this.#exchange(loaded, far, signal);
     this.#mustLive();
     const fault = this.#authenticationFault(loaded, far.charon.loaded(this.#host.hostId));
     if (fault !== null) throw new PlimsollError('ipsec-failed', `no SA with ${far.hostId} came up: ${fault}`);
@@ -98,6 +98,42 @@ export class SimIpsec implements Ipsec {
     return Promise.resolve();
   }
 
+  /** Rejects with `ipsec-failed` when the peer does not answer. */
+  async #exchange(loaded: Loaded, far: SimHost, signal: AbortSignal): Promise<void> {
+    const { network, time } = this.#world;
+    const near = this.#host.hostId;
+    const isBegun = network.reaches(near, far.hostId);
+    const tookMs = this.#exchangesMs(far);
+    await time.sleep(Math.min(tookMs, establishTimeoutMs), signal);
+    if (tookMs <= establishTimeoutMs) {
+      if (far.charon.runs && network.reaches(near, far.hostId)) return;
+      const isHeard = isBegun && far.charon.runs && network.passes(near, far.hostId);
+      if (isHeard && this.#authenticationFault(loaded, far.charon.loaded(near)) === null) this.#leaveHalf(loaded.peer, far);
+      await time.sleep(establishTimeoutMs, signal);
+    }
+    throw new PlimsollError('ipsec-failed', `no SA with ${far.hostId} came up: it does not answer`);
+  }
+
+  /** The last request came through and its answer did not: the peer has an SA, until it notices that nobody is there. */
+  #leaveHalf(peer: ChannelPeer, far: SimHost): void {
+    const { end } = this.#ends(peer, far);
+    far.charon.install(end);
+    this.#world.time.after(deadPeerMs, () => far.charon.remove(end));
+  }
+
+  /** IKE_SA_INIT and IKE_AUTH: two requests with their answers, each sent again when it, or its answer, is lost. */
+  #exchangesMs(far: SimHost): number {
+    const link = this.#world.network.link(this.#host.hostId, far.hostId);
+    if (link === undefined) return ikeMs;
+    const exchangeMs = () => {
+      let waitedMs = 0;
+      for (let waitMs = retransmit.firstMs; (link.loses() || link.loses()) && waitedMs < establishTimeoutMs; waitMs *= retransmit.factor)
+        waitedMs += waitMs;
+      return waitedMs + link.datagramMs() + link.datagramMs();
+    };
+    return ikeMs + exchangeMs() + exchangeMs();
+  }
+
   #connection(peerHostId: HostId): { readonly loaded: Loaded; readonly sa: SaEnd | undefined } {
     const loaded = this.#host.charon.loaded(peerHostId);
     if (!loaded) throw new PlimsollError('ipsec-failed', `no connection to ${peerHostId} is loaded`);
@@ -112,14 +148,24 @@ export class SimIpsec implements Ipsec {
     if (secrets.postQuantumKey !== far.peer.secrets.postQuantumKey) return 'the post-quantum keys differ';
     if (profile.authentication === 'psk')
       return secrets.preSharedKey === far.peer.secrets.preSharedKey ? null : 'the pre-shared keys differ';
-    const { nowMs } = this.#world.time;
+    const nowMs = (hostId: HostId) => this.#world.clock(hostId).nowMs;
     return (
-      distrust(readCertificate(far.identity.certificatePem), near.identity.crlPems, nowMs) ??
-      distrust(readCertificate(near.identity.certificatePem), far.identity.crlPems, nowMs)
+      distrust(readCertificate(far.identity.certificatePem), near.identity.crlPems, nowMs(this.#host.hostId)) ??
+      distrust(readCertificate(near.identity.certificatePem), far.identity.crlPems, nowMs(near.peer.peerHostId))
     );
   }
 
   #install(peer: ChannelPeer, far: SimHost): SaEnd {
+    const { near, end } = this.#ends(peer, far);
+    this.#host.charon.install(near);
+    far.charon.install(end);
+    this.#tell(far.hostId, true);
+    this.#rekeyInTime(near, far);
+    return near;
+  }
+
+  /** Both ends of a new SA: `near` of this host, `end` of the other one. */
+  #ends(peer: ChannelPeer, far: SimHost): { readonly near: SaEnd; readonly end: SaEnd } {
     const uniqueId = String(this.#world.time.elapsedMs);
     const inner = { spiIn: this.#spi(), spiOut: this.#spi() };
     const spis: SaSpis = { inner, outer: peer.profile.name === 'ah+esp' ? { spiIn: this.#spi(), spiOut: this.#spi() } : null };
@@ -130,11 +176,7 @@ export class SimIpsec implements Ipsec {
       peerAddresses: peer.localAddresses,
     };
     const near = new SaEnd(peer, this.#host.spec.ipsec, uniqueId, spis);
-    this.#host.charon.install(near);
-    far.charon.install(new SaEnd(farPeer, far.spec.ipsec, uniqueId, mirrored(spis)));
-    this.#tell(far.hostId, true);
-    this.#rekeyInTime(near, far);
-    return near;
+    return { near, end: new SaEnd(farPeer, far.spec.ipsec, uniqueId, mirrored(spis)) };
   }
 
   /** The daemon replaces the keys by itself, as long as the SA is there. */
@@ -149,8 +191,8 @@ export class SimIpsec implements Ipsec {
   /** A delete message where the peer can be reached, dead peer detection where it cannot. */
   #farEndEnds(peerHostId: HostId): void {
     const far = this.#world.host(peerHostId);
-    const reachable = this.#world.network.reaches(this.#host.hostId, peerHostId);
-    this.#world.time.after(reachable ? 1 : deadPeerMs, () => {
+    const isTold = far.charon.runs && this.#world.network.arriving(this.#host.hostId, peerHostId, 1) > 0;
+    this.#world.time.after(isTold ? 1 : deadPeerMs, () => {
       if (!this.#host.charon.sa(peerHostId)) far.charon.drop(this.#host.hostId);
     });
   }
@@ -169,7 +211,14 @@ export class SimIpsec implements Ipsec {
   }
 
   async #call<Value>(signal: AbortSignal, act: () => Value): Promise<Value> {
-    await this.#world.time.sleep(callMs, signal);
+    const { time } = this.#world;
+    await time.sleep(callMs, signal);
+    const { standstill } = this.#host.charon;
+    if (standstill.paused && !(await standstill.over(time, callDeadlineMs, signal)))
+      throw new PlimsollError(
+        'ipsec-unavailable',
+        `charon did not answer within ${callDeadlineMs} ms: check its load and that it runs with at least 16 threads.`,
+      );
     this.#mustLive();
     return act();
   }

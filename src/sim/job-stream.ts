@@ -14,6 +14,7 @@ export class JobStream {
   #request: JobRequest;
   #isDead = false;
   #carriedAtMs: number;
+  #daemonsRanAtMs: number;
   #sentBytes = 0;
   /** 0 = no cap. */
   bandwidthBytesPerSecond: number;
@@ -24,6 +25,7 @@ export class JobStream {
     this.#destination = destination;
     this.#request = request;
     this.#carriedAtMs = world.time.elapsedMs;
+    this.#daemonsRanAtMs = world.time.elapsedMs;
     this.bandwidthBytesPerSecond = request.options.bandwidthBytesPerSecond;
   }
 
@@ -37,6 +39,17 @@ export class JobStream {
 
   get isConnected(): boolean {
     return this.#world.network.reaches(this.#source.hostId, this.#destination.hostId);
+  }
+
+  /** Neither libvirtd stands still. */
+  get daemonsRun(): boolean {
+    return ![this.#source, this.#destination].some(({ libvirtd }) => libvirtd.standstill.paused);
+  }
+
+  /** How long one of them has; to be asked all the time. */
+  daemonsSilentMs(): number {
+    if (this.daemonsRun) this.#daemonsRanAtMs = this.#world.time.elapsedMs;
+    return this.#world.time.elapsedMs - this.#daemonsRanAtMs;
   }
 
   /** One of its ends has died. */
@@ -56,7 +69,13 @@ export class JobStream {
     const share = (host: SimHost) => host.spec.linkBytesPerSecond / Math.max(1, jobsAt(host));
     const factor = streamsFactor(this.#request.options.streams, this.#source.spec.ipsec);
     const cap = this.bandwidthBytesPerSecond > 0 ? this.bandwidthBytesPerSecond : Number.POSITIVE_INFINITY;
-    return Math.min(share(this.#source) * factor, share(this.#destination) * factor, cap);
+    return Math.min(share(this.#source) * factor, share(this.#destination) * factor, cap, this.#linkBytesPerSecond);
+  }
+
+  /** Each stream has its own window, and its own luck with losses. */
+  get #linkBytesPerSecond(): number {
+    const link = this.#world.network.link(this.#source.hostId, this.#destination.hostId);
+    return link === undefined ? Number.POSITIVE_INFINITY : link.streamBytesPerSecond * this.#request.options.streams;
   }
 
   /** Bytes that cross for each byte of memory. */
@@ -70,10 +89,18 @@ export class JobStream {
 
   /** False when nothing crossed. */
   carry(wireBytes: number): boolean {
-    if (this.#isDead || !this.#crosses(wireBytes)) return false;
+    if (this.#isDead || this.#waitsForQemu() || !this.#crosses(wireBytes)) return false;
     this.#carriedAtMs = this.#world.time.elapsedMs;
     this.#sentBytes += wireBytes;
     return true;
+  }
+
+  /** A QEMU that stands still reads and sends nothing; its kernel and libvirtd go on, so nobody takes the connection for lost. */
+  #waitsForQemu(): boolean {
+    const isStill = (host: SimHost) => host.copy(this.#request.vmId)?.standstill.paused === true;
+    const waits = isStill(this.#source) || isStill(this.#destination);
+    if (waits && this.isConnected) this.#carriedAtMs = this.#world.time.elapsedMs;
+    return waits;
   }
 
   #crosses(wireBytes: number): boolean {

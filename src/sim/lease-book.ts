@@ -1,23 +1,26 @@
 import type { BootTime, LeaseGrant } from '#core/model/recovery.ts';
 import type { LeaseBook } from '#core/ports.ts';
+import type { NodeClock } from './node-clock.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
 const writeMs = 1;
 
-/** A host's memory, which its agents share and which ends with each boot. */
+/** In a host's memory (/run), which its agents share and which ends with each boot: no matter of its disk. By the host's own clock. */
 export class SimLeaseBook implements LeaseBook {
   readonly #time: VirtualTime;
   readonly #hostId: string;
+  readonly #clock: NodeClock;
   #boots = 1;
   #grant: LeaseGrant | null = null;
 
-  constructor(time: VirtualTime, hostId: string) {
+  constructor(time: VirtualTime, hostId: string, clock: NodeClock) {
     this.#time = time;
     this.#hostId = hostId;
+    this.#clock = clock;
   }
 
   now(): BootTime {
-    return { bootId: `${this.#hostId} boot ${this.#boots}`, atMs: this.#time.elapsedMs };
+    return { bootId: `${this.#hostId} boot ${this.#boots}`, atMs: this.#clock.monotonicMs };
   }
 
   load(): Promise<LeaseGrant | null> {

@@ -15,7 +15,9 @@ import { PlimsollError } from '#core/model/result.ts';
 import type { JobChange } from '#core/ports.ts';
 import type { Copy, Guest } from './guest.ts';
 import type { SimHost } from './host.ts';
+import { changeFault } from './job-change.ts';
 import { type JobRequest, JobStream } from './job-stream.ts';
+import { JobTimes } from './job-times.ts';
 import { MemoryRounds } from './memory-rounds.ts';
 import { MovingCopies } from './moving-copies.ts';
 import { timings } from './timings.ts';
@@ -36,7 +38,7 @@ export class MigrationJob {
   readonly #stream: JobStream;
   readonly #rounds: MemoryRounds;
   readonly #unwatch: (() => void)[];
-  readonly #startedAtMs: number;
+  readonly #times: JobTimes;
   #settle: Settle | null;
   #downtimeMsMax: number;
   #stage: Stage = 'transfer';
@@ -44,9 +46,6 @@ export class MigrationJob {
   #isOver = false;
   #cancelNext: () => void = () => undefined;
   #rateBytesPerSecond = 0;
-  #pausedAtMs: number | null = null;
-  #switchedAtMs = 0;
-  #runsAtMs = 0;
 
   constructor(
     world: World,
@@ -56,14 +55,11 @@ export class MigrationJob {
   ) {
     const { method, downtimeMsMax, autoConverge } = request.options;
     this.#world = world;
-    this.source = ends.source;
-    this.destination = ends.destination;
+    [this.source, this.destination] = [ends.source, ends.destination];
     this.guest = ends.copy.guest;
-    this.#method = method;
-    this.#settle = settle;
-    this.#downtimeMsMax = downtimeMsMax;
-    this.#startedAtMs = world.time.elapsedMs;
-    this.#rounds = new MemoryRounds(this.guest, ends.copy.residentBytes, autoConverge, this.#startedAtMs);
+    [this.#method, this.#settle, this.#downtimeMsMax] = [method, settle, downtimeMsMax];
+    this.#times = new JobTimes(world.time);
+    this.#rounds = new MemoryRounds(this.guest, ends.copy.residentBytes, autoConverge, world.time.elapsedMs);
     this.#stream = new JobStream(world, this.source, this.destination, request);
     this.#copies = new MovingCopies(ends);
     world.jobs.add(this);
@@ -78,7 +74,7 @@ export class MigrationJob {
 
   get progress(): Progress {
     return this.#rounds.progress({
-      elapsedMs: this.#world.time.elapsedMs - this.#startedAtMs,
+      elapsedMs: this.#times.sinceStartMs,
       sentBytes: this.#stream.sentBytes,
       bytesPerSecond: this.#rateBytesPerSecond,
       downtimeMsMax: this.#downtimeMsMax,
@@ -104,25 +100,22 @@ export class MigrationJob {
     return this.#stage === 'post-copy' || this.#stage === 'post-copy-failed';
   }
 
-  /** QEMU cancels, and the VM runs here. Too late once the destination runs: then nothing happens. */
+  /** QEMU cancels as soon as it and its libvirtd move, and the VM runs here. Too late once the destination runs: then nothing happens. */
   abort(): void {
-    if (this.#isRevocable) this.#fail(new PlimsollError('aborted', 'the migration was aborted; the VM stays on this host'));
+    const stuck = [this.source.libvirtd.standstill, this.#copies.sourceStandstill].find(({ paused }) => paused);
+    if (stuck) stuck.onceOver(() => this.abort());
+    else if (this.#isRevocable) this.#fail(new PlimsollError('aborted', 'the migration was aborted; the VM stays on this host'));
   }
 
-  /** Throws `vm-busy` when it is too early or too late, `method-unsupported` when the job was not begun for it. */
   change(change: JobChange): void {
-    if (change.kind === 'post-copy' && this.#method !== 'hybrid' && this.#method !== 'post-copy')
-      throw new PlimsollError('method-unsupported', 'post-copy has to be armed when the migration begins: begin it as hybrid');
-    const isTooEarly = change.kind === 'post-copy' && this.#world.time.elapsedMs - this.#startedAtMs < timings.postCopyRefusedMs;
-    const fits = this.#stage === 'transfer' || (this.#stage === 'post-copy' && change.kind === 'bandwidth');
-    if (isTooEarly || !fits || this.#isOver)
-      throw new PlimsollError('vm-busy', `the hypervisor refuses ${change.kind}: it is too ${isTooEarly ? 'early' : 'late'} for it`);
+    const fault = changeFault(change, { method: this.#method, times: this.#times, stage: this.#stage, isOver: this.#isOver });
+    if (fault !== null) throw fault;
     this.#carryOut(change);
   }
 
   /** Goes on with the halves that are left on both hosts. Throws `hypervisor-failed`. */
   recover(request: JobRequest, settle: Settle): void {
-    if (!this.#copies.areHalves || !this.#stream.isConnected || !this.destination.libvirtd.alive)
+    if (!this.#copies.areHalves || !this.#stream.isConnected || !this.destination.libvirtd.runs)
       throw new PlimsollError('hypervisor-failed', `the other half of ${this.guest.name} does not answer on ${this.destination.hostId}`);
     this.#world.act(`${this.guest.name}: its post-copy is taken up again`);
     this.#settle = settle;
@@ -171,6 +164,10 @@ export class MigrationJob {
   }
 
   #tick(): void {
+    if (this.#isRevocable && this.#stream.daemonsSilentMs() >= timings.keepAliveMs) {
+      this.#fail(new PlimsollError('hypervisor-failed', 'the two libvirtd have lost each other: a keep-alive got no answer'));
+      return;
+    }
     if (this.#stage === 'transfer' && this.#rounds.remainingBytes <= 0) this.#endRound();
     if (this.#stage === 'switch-over') this.#handOver();
     else if (this.#stage === 'post-copy' && this.#rounds.remainingBytes <= 0) this.#arrive();
@@ -187,7 +184,7 @@ export class MigrationJob {
       this.#waitOrGiveUp();
       return;
     }
-    this.#rounds.pass(memoryBytes, memoryBytes * share, seconds, this.#copies.runsOnSource);
+    this.#rounds.pass(memoryBytes, memoryBytes * share, seconds, this.#copies.computesOnSource);
     this.#later(Math.max(1, seconds * 1000));
   }
 
@@ -236,43 +233,43 @@ export class MigrationJob {
 
   #halt(): void {
     if (!this.#copies.runsOnSource) return;
-    this.#pausedAtMs = this.#world.time.elapsedMs;
+    this.#times.halts();
     this.#copies.halt();
   }
 
   #switchOver(): void {
     this.#halt();
-    this.#switchedAtMs = this.#world.time.elapsedMs;
+    this.#times.switches();
     this.#enter('switch-over');
   }
 
   /**
-   * The last pages and the device state cross; with the return path both sides agree before the source lets go. Over a black hole this
-   * has no end: only an abort, or the link, brings the VM back.
+   * The last pages and the device state cross, and libvirtd at both ends takes each step of it; with the return path both sides agree before
+   * the source lets go. Over a black hole this has no end: only an abort, or the link, brings the VM back.
    */
   #handOver(): void {
-    const atMs = this.#world.time.elapsedMs;
     const restBytes = this.#isPostCopy ? 0 : this.#rounds.remainingBytes;
     const share = this.#stream.wireShare(this.#rounds.round);
     const restMs = Math.ceil(((restBytes * share) / this.#stream.bytesPerSecond) * 1000);
     const needMs = restMs + (this.#isPostCopy ? timings.postCopyHandOverMs : timings.handOverMs);
-    if (atMs - this.#switchedAtMs < needMs) {
-      this.#later(needMs - (atMs - this.#switchedAtMs));
+    if (this.#times.sinceSwitchMs < needMs) {
+      this.#later(needMs - this.#times.sinceSwitchMs);
       return;
     }
-    if (!this.#send(restBytes, share)) {
+    if (!this.#stream.daemonsRun || !this.#send(restBytes, share)) {
       this.#later(timings.tickMs);
       return;
     }
-    this.#runsAtMs = atMs;
-    if (!this.#isPostCopy) {
-      this.#rounds.pass(restBytes, restBytes * share, 0, false);
-      this.#arrive();
+    this.#times.runs();
+    if (this.#isPostCopy) {
+      this.#copies.split();
+      this.#enter('post-copy');
+      this.#later(0);
       return;
     }
-    this.#copies.split();
-    this.#enter('post-copy');
-    this.#later(0);
+    this.#rounds.pass(restBytes, restBytes * share, 0, false);
+    if (this.source.lies.aboutOutcome) this.#pretend();
+    else this.#arrive();
   }
 
   #arrive(): void {
@@ -286,8 +283,9 @@ export class MigrationJob {
    * resume the source; the storage lock, which the destination holds by then, keeps that copy paused.
    */
   #confirm(): void {
-    if (!this.#stream.isConnected) {
-      if (this.#stream.silentMs < timings.keepAliveMs) this.#cancelNext = this.#world.time.after(timings.tickMs, () => this.#confirm());
+    if (!this.#stream.isConnected || !this.#stream.daemonsRun) {
+      if (this.#stream.silentMs < timings.keepAliveMs || this.source.libvirtd.standstill.paused)
+        this.#cancelNext = this.#world.time.after(timings.tickMs, () => this.#confirm());
       else this.#leaveBehind(new PlimsollError('hypervisor-failed', 'the connection to the destination was lost in the last step'));
       return;
     }
@@ -296,13 +294,13 @@ export class MigrationJob {
       return;
     }
     this.#copies.removeSource();
-    this.#end('moved', {
-      totalMs: this.#world.time.elapsedMs - this.#startedAtMs,
-      // After a post-copy libvirt's statistics of the finished job are empty (measured).
-      downtimeMs: this.#isPostCopy || this.#pausedAtMs === null ? null : this.#runsAtMs - this.#pausedAtMs,
-      memorySentBytes: Math.round(this.#stream.sentBytes),
-      iterations: this.#isPostCopy ? null : this.#rounds.round,
-    });
+    this.#end('moved', this.#times.outcome(this.#stream.sentBytes, this.#rounds.round, this.#isPostCopy));
+  }
+
+  /** "Completed", says the source's hypervisor; the destination has nothing, as was measured without QEMU's return path. */
+  #pretend(): void {
+    this.#tell(this.#times.outcome(this.#stream.sentBytes, this.#rounds.round, false));
+    this.#fail(new PlimsollError('hypervisor-failed', 'it was said to have completed'));
   }
 
   #leaveBehind(why: PlimsollError): void {
@@ -312,7 +310,7 @@ export class MigrationJob {
 
   #waitOrGiveUp(): void {
     if (this.#stream.silentMs < timings.keepAliveMs) {
-      this.#rounds.pass(0, 0, timings.tickMs / 1000, this.#copies.runsOnSource);
+      this.#rounds.pass(0, 0, timings.tickMs / 1000, this.#copies.computesOnSource);
       this.#later(timings.tickMs);
       return;
     }
@@ -342,6 +340,8 @@ export class MigrationJob {
   #destinationDied(why: string): void {
     if (!this.#isRevocable) return;
     this.#stream.break();
+    // Of a machine that nobody reaches only the silence tells.
+    if (!this.#stream.isConnected) return;
     this.#world.time.after(timings.deadPeerSeenMs, () => {
       if (this.#isRevocable) this.#fail(new PlimsollError('hypervisor-failed', why));
     });

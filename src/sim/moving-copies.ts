@@ -1,5 +1,6 @@
 import { Copy, type Guest } from './guest.ts';
 import type { SimHost } from './host.ts';
+import type { Standstill } from './standstill.ts';
 
 /** The two copies of a guest that is on its way, and the states that they can be in together. */
 export class MovingCopies {
@@ -21,6 +22,15 @@ export class MovingCopies {
 
   get runsOnSource(): boolean {
     return this.#left.state === 'running';
+  }
+
+  /** The same, and its process does not stand still. */
+  get computesOnSource(): boolean {
+    return this.#left.computes;
+  }
+
+  get sourceStandstill(): Standstill {
+    return this.#left.standstill;
   }
 
   get throttlePercent(): number {

@@ -43,6 +43,34 @@ describe('a scenario from files', () => {
     expect(fault({}, [{ at: 1, do: 'migrate', vm: 'web', wish: { method: 'magic' } }])).toMatch(/event 1 \(migrate\) is not valid: .*wish/);
   });
 
+  test('knows faults that last, each with its end', () => {
+    const events = [
+      { at: 1, do: 'pause', what: 'libvirtd', host: 'host1' },
+      { at: 1, do: 'go-on', what: 'libvirtd', host: 'host1' },
+      { at: 1, do: 'pause-controller' },
+      { at: 1, do: 'go-on-controller' },
+      { at: 1, do: 'pause-qemu', vm: 'web', which: 'source' },
+      { at: 1, do: 'go-on-qemu', vm: 'web', which: 'source' },
+      { at: 1, do: 'cut-one-way', from: 'host1', to: 'controller' },
+      { at: 1, do: 'heal-one-way', from: 'host1', to: 'controller' },
+      { at: 1, do: 'link', between: ['host1', 'controller'], lossPercent: 5 },
+      { at: 1, do: 'disk', of: 'controller', becomes: 'full' },
+      { at: 1, do: 'clock', of: 'controller', jumpMs: -3_600_000 },
+      { at: 1, do: 'drift', of: 'host1', ppm: 200 },
+      { at: 1, do: 'lie', host: 'host1', about: 'load', becomes: 'on' },
+    ];
+    expect(fault({}, events)).toBe('accepted');
+    expect(fault({}, [{ ...events[6], from: 'host9' }])).toBe('events.yaml, event 1 (cut-one-way): there is no host host9');
+    expect(fault({}, [{ ...events[9], of: 'host9' }])).toBe('events.yaml, event 1 (disk): there is no host host9');
+    expect(fault({}, [{ ...events[8], lossPercent: 100 }])).toMatch(/event 1 \(link\) is not valid: .*lossPercent/);
+    expect(fault({}, [{ ...events[12], host: 'controller' }])).toBe('events.yaml, event 1 (lie): there is no host controller');
+  });
+
+  test('may have a thousand hosts', () => {
+    const hosts = Object.fromEntries(Array.from({ length: 1000 }, (_, index) => [`host${index + 1}`, cluster.hosts.host1]));
+    expect(fault({ hosts })).toBe('accepted');
+  });
+
   test('is refused with the number of the wrong event', () => {
     expect(fault({}, [{ at: 1, do: 'explode' }])).toMatch(/^events.yaml, event 1: do is explode, it has to be one of demand, /);
     expect(

@@ -2,14 +2,18 @@
 import { PlimsollError } from '#core/model/result.ts';
 import { ChannelSectionSchema, MigrationSectionSchema, ModeSchema, PolicySchema } from '#wire/controller-config.ts';
 import { HostIdSchema, NameSchema, strict } from '#wire/resources.ts';
-import { MethodWishSchema } from '#wire/transfer-schemas.ts';
 import { parse } from '#wire/validate.ts';
 import { type Static, type TSchema, Type } from 'typebox';
+import { controllerNode } from './network.ts';
+import { type EventName, eventSchemas, oneOf, type ScenarioEvent } from './scenario-events.ts';
+
+export { type EventName, type EventOf, eventSchemas, type ScenarioEvent } from './scenario-events.ts';
+
+const hostsMax = 2000;
+const vmsMax = 20_000;
 
 const Positive = Type.Number({ exclusiveMinimum: 0 });
 const Amount = Type.Number({ minimum: 0 });
-
-const oneOf = <Name extends string>(names: readonly Name[]) => Type.Unsafe<Name>(Type.Union(names.map((name) => Type.Literal(name))));
 
 const MtuSchema = Type.Integer({ minimum: 576, maximum: 9216 });
 
@@ -57,92 +61,16 @@ export const ClusterSchema = Type.Object(
     migration: Type.Optional(MigrationSectionSchema),
     channel: Type.Optional(ChannelSectionSchema),
     certificateLifeSeconds: Type.Optional(Positive),
+    /** The last part of the run: no event comes any more that waits for a moment, and at its end the cluster must be whole again. */
+    quietSeconds: Type.Optional(Positive),
     paths: Type.Optional(Type.Array(PathSchema, { maxItems: 1000 })),
-    hosts: Type.Record(HostIdSchema, HostSchema, { minProperties: 1, maxProperties: 200 }),
-    vms: Type.Record(NameSchema, VmSchema),
+    hosts: Type.Record(HostIdSchema, HostSchema, { minProperties: 1, maxProperties: hostsMax }),
+    vms: Type.Record(NameSchema, VmSchema, { maxProperties: vmsMax }),
   },
   strict,
 );
 
-/** `copying` is the controller's phase; `transfer`, `switch-over`, `post-copy`, `post-copy-failed` and `confirm` are the hypervisor's stages. */
-const moments = [
-  'asked',
-  'checked',
-  'secured',
-  'copying',
-  'resolving',
-  'verifying',
-  'done',
-  'failed',
-  'transfer',
-  'switch-over',
-  'post-copy',
-  'post-copy-failed',
-  'confirm',
-];
-const MomentSchema = Type.Object(
-  {
-    vm: NameSchema,
-    reaches: Type.Union(moments.map((moment) => Type.Literal(moment))),
-    plusSeconds: Type.Optional(Amount),
-  },
-  strict,
-);
-
-const when = { at: Type.Union([Amount, MomentSchema], { description: 'Seconds, or a moment of the next migration of a VM' }) };
-const ProcessSchema = Type.Union([Type.Literal('agent'), Type.Literal('libvirtd'), Type.Literal('charon')]);
-const GuardSchema = Type.Union([Type.Literal('installed'), Type.Literal('absent'), Type.Literal('broken'), Type.Literal('leaky')]);
-
-const event = <Name extends string, Properties extends Record<string, TSchema>>(name: Name, properties: Properties) =>
-  Type.Object({ ...when, do: Type.Literal(name), ...properties }, strict);
-
-/** Everything that can happen, by the word in `do`. */
-export const eventSchemas = {
-  /** A guest asks for more or less CPU. */
-  demand: event('demand', { vm: NameSchema, cores: Amount }),
-  /** A guest writes to its memory faster or slower. */
-  dirty: event('dirty', { vm: NameSchema, mibPerSecond: Amount }),
-  kill: event('kill', { what: ProcessSchema, host: HostIdSchema }),
-  start: event('start', { what: ProcessSchema, host: HostIdSchema }),
-  'kill-controller': event('kill-controller', {}),
-  'start-controller': event('start-controller', {}),
-  /** Kill -9 on the QEMU that receives this VM. */
-  'kill-destination-qemu': event('kill-destination-qemu', { vm: NameSchema }),
-  /** Kill -9 on the QEMU that sends this VM. */
-  'kill-source-qemu': event('kill-source-qemu', { vm: NameSchema }),
-  /** Cuts the link between two nodes (`controller` is one too). */
-  cut: event('cut', { between: Type.Tuple([HostIdSchema, HostIdSchema]) }),
-  heal: event('heal', { between: Type.Tuple([HostIdSchema, HostIdSchema]) }),
-  /** Cuts, or heals, every link of a host. */
-  isolate: event('isolate', { host: HostIdSchema }),
-  rejoin: event('rejoin', { host: HostIdSchema }),
-  /** The machine stops with all that runs on it, and its links with it; or comes up again. */
-  power: event('power', { host: HostIdSchema, becomes: oneOf(['off', 'on']) }),
-  /** Kill -9 on the QEMU of a VM that is not being migrated. */
-  'kill-qemu': event('kill-qemu', { vm: NameSchema }),
-  guard: event('guard', { host: HostIdSchema, becomes: GuardSchema }),
-  /** Migration traffic of this host tries to leave outside IPsec. */
-  'plain-text': event('plain-text', { host: HostIdSchema, packets: Type.Integer({ minimum: 1 }) }),
-  /** An operator's commands. */
-  migrate: event('migrate', {
-    vm: NameSchema,
-    to: Type.Optional(HostIdSchema),
-    by: Type.Optional(NameSchema),
-    wish: Type.Optional(MethodWishSchema),
-  }),
-  abort: event('abort', { vm: NameSchema }),
-  revoke: event('revoke', { host: HostIdSchema, by: Type.Optional(NameSchema) }),
-  /** A new key and certificate for every host. */
-  renew: event('renew', { by: Type.Optional(NameSchema) }),
-  /** A revoked host joins anew, with a new token. */
-  join: event('join', { host: HostIdSchema }),
-  mode: event('mode', { mode: ModeSchema }),
-  approve: event('approve', { by: Type.Optional(NameSchema) }),
-} as const;
-
-export type EventName = keyof typeof eventSchemas;
 export type ClusterSpec = Static<typeof ClusterSchema>;
-export type ScenarioEvent = { readonly [Name in EventName]: Static<(typeof eventSchemas)[Name]> }[EventName];
 
 export interface Scenario {
   readonly cluster: ClusterSpec;
@@ -168,8 +96,9 @@ function eventOf(value: unknown, place: string, cluster: ClusterSpec): ScenarioE
     throw invalid(`${place}: do is ${String(word)}, it has to be one of ${Object.keys(eventSchemas).join(', ')}`);
   }
   const checked = parse(eventSchemas[word] as TSchema, value, `${place} (${word})`, 'config-invalid') as ScenarioEvent;
-  for (const node of nodesOf(checked)) {
-    if (node !== 'controller' && !Object.hasOwn(cluster.hosts, node)) throw invalid(`${place} (${word}): there is no host ${node}`);
+  const hosts = [...hostsOf(checked), ...nodesOf(checked).filter((node) => node !== controllerNode)];
+  for (const host of hosts) {
+    if (!Object.hasOwn(cluster.hosts, host)) throw invalid(`${place} (${word}): there is no host ${host}`);
   }
   for (const vm of vmsOf(checked)) {
     if (!Object.hasOwn(cluster.vms, vm)) throw invalid(`${place} (${word}): there is no VM ${vm}`);
@@ -181,10 +110,15 @@ function isEventName(word: string): word is EventName {
   return Object.hasOwn(eventSchemas, word);
 }
 
+function hostsOf(checked: ScenarioEvent): readonly string[] {
+  const to = checked.do === 'migrate' && checked.to !== undefined ? [checked.to] : [];
+  return 'host' in checked ? [checked.host, ...to] : to;
+}
+
+/** Where the controller may stand, too. */
 function nodesOf(checked: ScenarioEvent): readonly string[] {
-  const host = 'host' in checked ? [checked.host] : [];
-  const to = 'to' in checked && checked.to !== undefined ? [checked.to] : [];
-  return [...host, ...to, ...('between' in checked ? checked.between : [])];
+  const way = 'from' in checked ? [checked.from, checked.to] : [];
+  return [...way, ...('of' in checked ? [checked.of] : []), ...('between' in checked ? checked.between : [])];
 }
 
 function vmsOf(checked: ScenarioEvent): readonly string[] {

@@ -21,6 +21,9 @@ import type {
   StoredTuning,
   VmSettings,
 } from '#core/store.ts';
+import { type NoteUndo, put, SimDisk, take } from './disk.ts';
+import { Streams } from './random.ts';
+import { holdOf } from './store-hold.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
 const syncMs = 1;
@@ -31,14 +34,18 @@ export interface StoreWatcher {
   readonly onReceipt: (receipt: StoredReceipt) => void;
   readonly onLedger: (entry: LedgerEntry) => void;
   readonly onMigration: (migration: Migration) => void;
+  readonly onMode: (mode: Mode) => void;
+  /** What it was shown is not on the disk after all: never acknowledged, and lost with its process. */
+  readonly onMigrationLost: (migration: Migration) => void;
+  readonly onLedgerLost: (entry: LedgerEntry) => void;
 }
 
 /**
- * The controller's disk, with the rules of the real store. Everything is copied in and out. As in SimAgentMemory, a write is
- * durable when it begins and acknowledged a moment later. Outlives the controllers that use it.
+ * What is on the controller's disk, with the rules and the refusals of the real store. Everything is copied in and out. A write begins when it
+ * is called and is acknowledged a moment later, see SimDisk. Outlives the controllers that use it.
  */
 export class SimStore implements Store {
-  readonly #time: VirtualTime;
+  readonly #disk: SimDisk;
   readonly #watcher: StoreWatcher;
   readonly #hosts = new Map<HostId, HostRecord>();
   readonly #tokens = new Map<string, JoinToken>();
@@ -58,20 +65,33 @@ export class SimStore implements Store {
   #controllerEpoch = 0;
   #mode: Mode | null = null;
 
-  constructor(time: VirtualTime, watcher: StoreWatcher) {
-    this.#time = time;
+  constructor(time: VirtualTime, watcher: StoreWatcher, disk: SimDisk = new SimDisk(time, new Streams(0).stream('disk'))) {
+    this.#disk = disk;
     this.#watcher = watcher;
   }
 
+  /** As one controller has it open: it writes nothing any more when a later one has counted an epoch. */
+  open(): Store {
+    return holdOf(this, () => this.#controllerEpoch);
+  }
+
   nextControllerEpoch(): Promise<number> {
-    this.#controllerEpoch += 1;
-    return this.#written(this.#controllerEpoch);
+    return this.#write('count the controller epoch', (undo) => {
+      const before = this.#controllerEpoch;
+      undo(() => {
+        this.#controllerEpoch = before;
+      });
+      this.#controllerEpoch = before + 1;
+      return before + 1;
+    });
   }
 
   nextVmEpoch(vmId: VmId): Promise<number> {
-    const epoch = (this.#vmEpochs.get(vmId) ?? 0) + 1;
-    this.#vmEpochs.set(vmId, epoch);
-    return this.#written(epoch);
+    return this.#write('count the VM epoch', (undo) => {
+      const epoch = (this.#vmEpochs.get(vmId) ?? 0) + 1;
+      put(undo, this.#vmEpochs, vmId, epoch);
+      return epoch;
+    });
   }
 
   hosts(): Promise<readonly HostRecord[]> {
@@ -79,31 +99,34 @@ export class SimStore implements Store {
   }
 
   saveHost(host: HostRecord): Promise<void> {
-    this.#hosts.set(host.hostId, structuredClone(host));
-    if (host.revokedAtMs !== null) this.#voidTokens(host.hostId, host.revokedAtMs);
-    return this.#written(undefined);
+    return this.#write('write a host', (undo) => {
+      put(undo, this.#hosts, host.hostId, structuredClone(host));
+      if (host.revokedAtMs !== null) this.#voidTokens(undo, host.hostId, host.revokedAtMs);
+    });
   }
 
   saveToken(token: JoinToken): Promise<void> {
-    this.#tokens.set(token.tokenHash, structuredClone(token));
-    return this.#written(undefined);
+    return this.#write('write a join token', (undo) => put(undo, this.#tokens, token.tokenHash, structuredClone(token)));
   }
 
   useToken(tokenHash: string, atMs: number): Promise<JoinToken | null> {
-    const before = this.#tokens.get(tokenHash) ?? null;
-    if (before !== null && before.usedAtMs === null) this.#tokens.set(tokenHash, { ...before, usedAtMs: atMs });
-    return this.#written(before);
+    return this.#write('use a join token', (undo) => {
+      const before = this.#tokens.get(tokenHash) ?? null;
+      if (before !== null && before.usedAtMs === null) put(undo, this.#tokens, tokenHash, { ...before, usedAtMs: atMs });
+      return before;
+    });
   }
 
   appendSamples(samples: readonly Sample[]): Promise<void> {
-    for (const sample of samples) {
-      const point = historyPointOf(sample);
-      if (point === null) continue;
-      const ofHost = this.#history.get(point.hostId) ?? new Map<number, HistoryPoint>();
-      if (!ofHost.has(point.atMs)) ofHost.set(point.atMs, point);
-      this.#history.set(point.hostId, ofHost);
-    }
-    return this.#written(undefined);
+    return this.#write('write samples', (undo) => {
+      for (const sample of samples) {
+        const point = historyPointOf(sample);
+        if (point === null) continue;
+        const ofHost = this.#history.get(point.hostId) ?? new Map<number, HistoryPoint>();
+        if (!ofHost.has(point.atMs)) put(undo, ofHost, point.atMs, point);
+        this.#history.set(point.hostId, ofHost);
+      }
+    });
   }
 
   history(hostId: HostId, sinceMs: number, limit: number): Promise<readonly HistoryPoint[]> {
@@ -112,14 +135,17 @@ export class SimStore implements Store {
   }
 
   trimHistory(beforeMs: number): Promise<void> {
-    for (const ofHost of this.#history.values()) for (const atMs of ofHost.keys()) if (atMs < beforeMs) ofHost.delete(atMs);
-    return this.#written(undefined);
+    return this.#write('trim the history', (undo) => {
+      for (const ofHost of this.#history.values()) for (const atMs of ofHost.keys()) if (atMs < beforeMs) take(undo, ofHost, atMs);
+    });
   }
 
   saveMigration(migration: Migration): Promise<void> {
-    this.#migrations.set(migration.request.migrationId, structuredClone(migration));
-    this.#watcher.onMigration(migration);
-    return this.#written(undefined);
+    return this.#write('write a migration', (undo) => {
+      undo(() => this.#watcher.onMigrationLost(migration));
+      put(undo, this.#migrations, migration.request.migrationId, structuredClone(migration));
+      this.#watcher.onMigration(migration);
+    });
   }
 
   migration(migrationId: string): Promise<Migration | null> {
@@ -131,8 +157,7 @@ export class SimStore implements Store {
   }
 
   saveVmSettings(settings: VmSettings): Promise<void> {
-    this.#vmSettings.set(settings.vmId, structuredClone(settings));
-    return this.#written(undefined);
+    return this.#write("write a VM's settings", (undo) => put(undo, this.#vmSettings, settings.vmId, structuredClone(settings)));
   }
 
   vmSettings(): Promise<readonly VmSettings[]> {
@@ -140,13 +165,11 @@ export class SimStore implements Store {
   }
 
   saveRecovery(recovery: Recovery): Promise<void> {
-    this.#recoveries.set(recovery.vmId, structuredClone(recovery));
-    return this.#written(undefined);
+    return this.#write("write a VM's recovery", (undo) => put(undo, this.#recoveries, recovery.vmId, structuredClone(recovery)));
   }
 
   removeRecovery(vmId: VmId): Promise<void> {
-    this.#recoveries.delete(vmId);
-    return this.#written(undefined);
+    return this.#write("remove a VM's recovery", (undo) => take(undo, this.#recoveries, vmId));
   }
 
   recoveries(): Promise<readonly Recovery[]> {
@@ -154,12 +177,16 @@ export class SimStore implements Store {
   }
 
   appendLedger(entry: LedgerEntry): Promise<void> {
-    const again = this.#ledger.some(({ migrationId, outcome }) => migrationId === entry.migrationId && outcome === entry.outcome);
-    if (!again) {
-      this.#ledger = [...this.#ledger, structuredClone(entry)];
+    return this.#write('write the ledger', (undo) => {
+      const before = this.#ledger;
+      if (before.some(({ migrationId, outcome }) => migrationId === entry.migrationId && outcome === entry.outcome)) return;
+      undo(() => {
+        this.#ledger = before;
+        this.#watcher.onLedgerLost(entry);
+      });
+      this.#ledger = [...before, structuredClone(entry)];
       this.#watcher.onLedger(entry);
-    }
-    return this.#written(undefined);
+    });
   }
 
   ledgerSince(sinceMs: number): Promise<readonly LedgerEntry[]> {
@@ -168,9 +195,10 @@ export class SimStore implements Store {
 
   savePlan(plan: Plan): Promise<void> {
     if (this.#plans.has(plan.planId)) return Promise.reject(writtenTwice('plan', plan.planId));
-    this.#plans.set(plan.planId, structuredClone(plan));
-    this.#watcher.onPlan(plan);
-    return this.#written(undefined);
+    return this.#write('write a plan', (undo) => {
+      put(undo, this.#plans, plan.planId, structuredClone(plan));
+      this.#watcher.onPlan(plan);
+    });
   }
 
   plan(planId: string): Promise<Plan | null> {
@@ -182,9 +210,10 @@ export class SimStore implements Store {
   }
 
   saveCertificate(certificate: CertificateRecord): Promise<void> {
-    this.#certificates.set(`${certificate.authorityId} ${certificate.serialNumber}`, structuredClone(certificate));
-    for (const [key, kept] of this.#certificates) if (isLongEnded(kept, certificate)) this.#certificates.delete(key);
-    return this.#written(undefined);
+    return this.#write('write a certificate', (undo) => {
+      put(undo, this.#certificates, `${certificate.authorityId} ${certificate.serialNumber}`, structuredClone(certificate));
+      for (const [key, kept] of this.#certificates) if (isLongEnded(kept, certificate)) take(undo, this.#certificates, key);
+    });
   }
 
   /** Those that end last come first. */
@@ -198,8 +227,7 @@ export class SimStore implements Store {
   }
 
   saveGrant(grant: Grant): Promise<void> {
-    this.#grants.set(grant.grantId, structuredClone(grant));
-    return this.#written(undefined);
+    return this.#write('write a grant', (undo) => put(undo, this.#grants, grant.grantId, structuredClone(grant)));
   }
 
   grant(grantId: string): Promise<Grant | null> {
@@ -212,8 +240,13 @@ export class SimStore implements Store {
   }
 
   appendAudit(entry: AuditEntry): Promise<void> {
-    this.#audit = [...this.#audit, structuredClone(entry)];
-    return this.#written(undefined);
+    return this.#write('write the audit', (undo) => {
+      const before = this.#audit;
+      undo(() => {
+        this.#audit = before;
+      });
+      this.#audit = [...before, structuredClone(entry)];
+    });
   }
 
   audit(limit: number): Promise<readonly AuditEntry[]> {
@@ -221,8 +254,7 @@ export class SimStore implements Store {
   }
 
   saveTuning(tuning: StoredTuning): Promise<void> {
-    this.#tunings.set(`${tuning.hostA} ${tuning.hostB}`, structuredClone(tuning));
-    return this.#written(undefined);
+    return this.#write('write a tuning', (undo) => put(undo, this.#tunings, `${tuning.hostA} ${tuning.hostB}`, structuredClone(tuning)));
   }
 
   tunings(): Promise<readonly StoredTuning[]> {
@@ -232,9 +264,10 @@ export class SimStore implements Store {
   saveReceipt(receipt: StoredReceipt): Promise<void> {
     const taken = this.allReceipts().some(({ sequence }) => sequence === receipt.sequence);
     if (taken || this.#receipts.has(receipt.migrationId)) return Promise.reject(writtenTwice('receipt', receipt.migrationId));
-    this.#receipts.set(receipt.migrationId, structuredClone(receipt));
-    this.#watcher.onReceipt(receipt);
-    return this.#written(undefined);
+    return this.#write('write a receipt', (undo) => {
+      put(undo, this.#receipts, receipt.migrationId, structuredClone(receipt));
+      this.#watcher.onReceipt(receipt);
+    });
   }
 
   receipt(migrationId: string): Promise<StoredReceipt | null> {
@@ -254,8 +287,14 @@ export class SimStore implements Store {
   }
 
   saveMode(mode: Mode): Promise<void> {
-    this.#mode = mode;
-    return this.#written(undefined);
+    return this.#write('write the mode', (undo) => {
+      const before = this.#mode;
+      undo(() => {
+        this.#mode = before;
+      });
+      this.#mode = mode;
+      this.#watcher.onMode(mode);
+    });
   }
 
   close(): Promise<void> {
@@ -275,15 +314,14 @@ export class SimStore implements Store {
     return this.#ledger;
   }
 
-  #voidTokens(hostId: string, atMs: number): void {
+  #voidTokens(undo: NoteUndo, hostId: string, atMs: number): void {
     for (const token of this.#tokens.values()) {
-      if (token.hostId === hostId && token.usedAtMs === null) this.#tokens.set(token.tokenHash, { ...token, usedAtMs: atMs });
+      if (token.hostId === hostId && token.usedAtMs === null) put(undo, this.#tokens, token.tokenHash, { ...token, usedAtMs: atMs });
     }
   }
 
-  async #written<Value>(value: Value): Promise<Value> {
-    await this.#time.sleep(syncMs);
-    return structuredClone(value);
+  async #write<Value>(what: string, change: (undo: NoteUndo) => Value): Promise<Value> {
+    return structuredClone(await this.#disk.write(syncMs, () => noRoom(what), change));
   }
 }
 
@@ -293,6 +331,11 @@ function read<Value>(value: Value): Promise<Value> {
 
 function inOrder<Value>(byKey: ReadonlyMap<string, Value>): readonly Value[] {
   return [...byKey].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, value]) => value);
+}
+
+/** As the real store says it: SQLite's words (SQLITE_FULL) and what to do. */
+function noRoom(what: string): PlimsollError {
+  return new PlimsollError('internal', `Could not ${what}: database or disk is full. Check that the database's disk has room and works.`);
 }
 
 function writtenTwice(what: string, id: string): PlimsollError {

@@ -28,6 +28,21 @@ describe('virtual time', () => {
     expect(fired).toEqual(fired.toSorted((a, b) => a - b));
   });
 
+  test('keeps their order when most of them are cancelled, some of them again, and more are set', async () => {
+    const time = new VirtualTime();
+    const fired: (readonly [atMs: number, order: number])[] = [];
+    const set = (order: number) => {
+      const atMs = (order * 7919) % 997;
+      return time.after(atMs, () => fired.push([atMs, order]));
+    };
+    const cancels = Array.from({ length: 5000 }, (_, order) => set(order));
+    for (const [order, cancel] of cancels.entries()) if (order % 5 > 0) [cancel, cancel].forEach((again) => again());
+    for (let order = 5000; order < 6000; order += 1) set(order);
+    await time.runUntil(1000, drain);
+    expect(fired).toHaveLength(2000);
+    expect(fired).toEqual(fired.toSorted(([a, first], [b, second]) => a - b || first - second));
+  });
+
   test('lets everything that follows from one timer happen before the next one fires', async () => {
     const time = new VirtualTime();
     const story: string[] = [];

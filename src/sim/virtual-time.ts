@@ -12,16 +12,20 @@ interface Timer {
   /** Timers of the same millisecond fire in the order in which they were set. */
   readonly order: number;
   readonly run: () => void;
-  cancelled: boolean;
+  state: 'waiting' | 'fired' | 'cancelled';
 }
 
 /** 2026-01-01T00:00:00Z, as the simulation's wall clock begins. */
 const epochMs = 1_767_225_600_000;
 /** More than this in one millisecond is a loop that never lets time pass. */
 const eventsPerMsMax = 20_000;
+/** Fewer timers that nobody waits for are not worth clearing away. */
+const cancelledMin = 1000;
 
 export class VirtualTime {
-  readonly #heap: Timer[] = [];
+  #heap: Timer[] = [];
+  /** Timers in the heap that will not fire: deadlines of what was in time. */
+  #cancelled = 0;
   #elapsedMs = 0;
   #order = 0;
   #eventsThisMs = 0;
@@ -43,12 +47,10 @@ export class VirtualTime {
 
   /** Runs `run` in `delayMs` (rounded up to whole milliseconds). Returns the way to cancel it. */
   after(delayMs: number, run: () => void): () => void {
-    const timer: Timer = { atMs: this.#elapsedMs + Math.max(0, Math.ceil(delayMs)), order: this.#order, run, cancelled: false };
+    const timer: Timer = { atMs: this.#elapsedMs + Math.max(0, Math.ceil(delayMs)), order: this.#order, run, state: 'waiting' };
     this.#order += 1;
     this.#push(timer);
-    return () => {
-      timer.cancelled = true;
-    };
+    return () => this.#cancel(timer);
   }
 
   /** Resolves in `delayMs`; rejects with the signal's reason when it aborts first. */
@@ -95,6 +97,16 @@ export class VirtualTime {
     this.#elapsedMs = Math.max(this.#elapsedMs, untilMs);
   }
 
+  #cancel(timer: Timer): void {
+    if (timer.state !== 'waiting') return;
+    timer.state = 'cancelled';
+    this.#cancelled += 1;
+    if (this.#cancelled < cancelledMin || this.#cancelled * 2 < this.#heap.length) return;
+    // What is in order is a heap too.
+    this.#heap = this.#heap.filter(({ state }) => state === 'waiting').toSorted((a, b) => (isEarlier(a, b) ? -1 : 1));
+    this.#cancelled = 0;
+  }
+
   #advance(atMs: number): void {
     this.#eventsThisMs = atMs > this.#elapsedMs ? 1 : this.#eventsThisMs + 1;
     this.#eventsTotal += 1;
@@ -104,9 +116,14 @@ export class VirtualTime {
 
   #popDue(untilMs: number): Timer | null {
     for (let first = this.#heap[0]; first !== undefined; first = this.#heap[0]) {
-      if (!first.cancelled && first.atMs > untilMs) return null;
+      const isWaiting = first.state === 'waiting';
+      if (isWaiting && first.atMs > untilMs) return null;
       this.#removeFirst();
-      if (!first.cancelled) return first;
+      if (isWaiting) {
+        first.state = 'fired';
+        return first;
+      }
+      this.#cancelled -= 1;
     }
     return null;
   }

@@ -17,8 +17,7 @@ export function readingOf(copy: Copy, atMs: number): VmReading {
 /** Rates are since `previous`, and null where that was of another copy. */
 export function sampleOf(copy: Copy, previous: VmReading | undefined, atMs: number): VmSample {
   const known = previous?.copy === copy && atMs > previous.atMs ? previous : null;
-  const rate = (name: 'cpuCoreSeconds' | 'delayCoreSeconds') =>
-    known && cores(Math.max(0, (copy[name] - known[name]) / ((atMs - known.atMs) / 1000)));
+  const seconds = known === null ? 0 : (atMs - known.atMs) / 1000;
   const { vmId, name, vcpus, memoryBytes } = copy.guest;
   return {
     vmId,
@@ -27,8 +26,8 @@ export function sampleOf(copy: Copy, previous: VmReading | undefined, atMs: numb
     vcpus,
     memoryBytes: bytes(memoryBytes),
     memoryResidentBytes: bytes(copy.residentBytes),
-    cpuUsedCores: rate('cpuCoreSeconds'),
-    cpuDelayCores: rate('delayCoreSeconds'),
+    cpuUsedCores: known && cores(Math.max(0, (copy.cpuCoreSeconds - known.cpuCoreSeconds) / seconds)),
+    cpuDelayCores: known && cores(Math.max(0, (copy.delayCoreSeconds - known.delayCoreSeconds) / seconds)),
     netReceivedBytesPerSecond: known && 0,
     netSentBytesPerSecond: known && 0,
     diskReadBytesPerSecond: known && 0,

@@ -29,7 +29,8 @@ export class SimWitness implements Witness {
     await this.#world.time.sleep(lookMs, signal);
     const guest = this.#world.guests.find((candidate) => candidate.address === address);
     if (!guest) return null;
-    const echo = new SimEcho(this.#world.time, intervalMs, () => this.#hears(guest));
+    const { nowMs } = this.#world.clock(this.#host.hostId);
+    const echo = new SimEcho(this.#world.time, nowMs, intervalMs, () => this.#hears(guest));
     echo.unwatch = this.#world.onChange(() => echo.look());
     this.#echoes.add(echo);
     return echo;
@@ -41,7 +42,7 @@ export class SimWitness implements Witness {
     const home = guest && this.#homeOf(guest);
     if (!home) return null;
     if (home === this.#host) return 'local';
-    return this.#world.network.reaches(this.#host.hostId, home.hostId) ? 'elsewhere' : null;
+    return this.#world.network.passes(home.hostId, this.#host.hostId) ? 'elsewhere' : null;
   }
 
   /** What dies with the agent's process. */
@@ -55,7 +56,7 @@ export class SimWitness implements Witness {
   }
 
   #homeOf(guest: Guest): SimHost | undefined {
-    return this.#world.copiesOf(guest.vmId).find(({ copy }) => copy.state === 'running')?.host;
+    return this.#world.copiesOf(guest.vmId).find(({ copy }) => copy.computes)?.host;
   }
 }
 
@@ -64,7 +65,9 @@ class SimEcho implements Echo {
   readonly #time: VirtualTime;
   readonly #intervalMs: number;
   readonly #hears: () => boolean;
+  /** By elapsed time, and by the clock of the host that asks. */
   readonly #startedAtMs: number;
+  readonly #startedWallMs: number;
   readonly #gaps: { readonly fromMs: number; readonly untilMs: number }[] = [];
   unwatch: () => void = () => undefined;
   #missed = 0;
@@ -72,11 +75,12 @@ class SimEcho implements Echo {
   #silentFrom: number | null;
   #stopped: EchoReport | null = null;
 
-  constructor(time: VirtualTime, intervalMs: number, hears: () => boolean) {
+  constructor(time: VirtualTime, nowMs: number, intervalMs: number, hears: () => boolean) {
     this.#time = time;
+    this.#startedWallMs = nowMs;
     this.#intervalMs = intervalMs;
     this.#hears = hears;
-    this.#startedAtMs = time.nowMs;
+    this.#startedAtMs = time.elapsedMs;
     this.#silentFrom = hears() ? null : 0;
   }
 
@@ -126,16 +130,16 @@ class SimEcho implements Echo {
   }
 
   #atMs(request: number): number {
-    return this.#startedAtMs + request * this.#intervalMs;
+    return this.#startedWallMs + request * this.#intervalMs;
   }
 
   /** Requests up to now; one that is due at this very moment is sent. */
   #sent(): number {
-    return Math.floor((this.#time.nowMs - this.#startedAtMs) / this.#intervalMs) + 1;
+    return Math.floor((this.#time.elapsedMs - this.#startedAtMs) / this.#intervalMs) + 1;
   }
 
   /** Requests before now. */
   #sentBefore(): number {
-    return Math.ceil((this.#time.nowMs - this.#startedAtMs) / this.#intervalMs);
+    return Math.ceil((this.#time.elapsedMs - this.#startedAtMs) / this.#intervalMs);
   }
 }

@@ -2,13 +2,17 @@
 import type { HostId } from '#core/model/host.ts';
 import type { VmStanding } from '#core/model/recovery.ts';
 import type { VmId } from '#core/model/vm.ts';
+import type { Random } from '#core/ports.ts';
+import { type Changed, Changes } from './changes.ts';
 import { mirrored, type SaEnd, type SaSpis } from './charon.ts';
 import { type Copy, type Guest } from './guest.ts';
-import { SimHost, type HostSpec } from './host.ts';
+import { SimHost, type HostSpec, type HostWatcher } from './host.ts';
 import type { MigrationJob, Stage } from './migration-job.ts';
+import { SimDisk } from './disk.ts';
 import { Network } from './network.ts';
+import { NodeClock } from './node-clock.ts';
 import { PacketSizes, type PathSpec } from './packet-sizes.ts';
-import { hash } from './random.ts';
+import { hash, Streams } from './random.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
 /** How a stretch of a migration stream fared. */
@@ -20,7 +24,7 @@ const espOverheadBytes = 64;
 
 export class World {
   readonly time: VirtualTime;
-  readonly network = new Network();
+  readonly network: Network;
   readonly guests: readonly Guest[];
   readonly hosts: readonly SimHost[];
   readonly jobs = new Set<MigrationJob>();
@@ -29,6 +33,15 @@ export class World {
   /** VMs that died with a process that held them, or half of their memory: through no fault of those who move them. */
   readonly casualties = new Set<VmId>();
   readonly sizes: PacketSizes;
+  readonly #streams: Streams;
+  readonly #hostsById: ReadonlyMap<HostId, SimHost>;
+  readonly #guestsByName: ReadonlyMap<string, Guest>;
+  readonly #guestsById: ReadonlyMap<VmId, Guest>;
+  /** Which hosts have a copy of a VM, in the order of the hosts. */
+  readonly #places = new Map<VmId, readonly SimHost[]>();
+  readonly #changes = new Changes();
+  readonly #clocks = new Map<string, NodeClock>();
+  readonly #disks = new Map<string, SimDisk>();
   readonly #changeListeners = new Set<() => void>();
   readonly #actListeners: ((sentence: string) => void)[] = [];
   readonly #stageListeners: ((job: MigrationJob, stage: Stage) => void)[] = [];
@@ -36,11 +49,29 @@ export class World {
   #exemptBytes = 0;
   #revision = 0;
 
-  constructor(time: VirtualTime, hosts: readonly HostSpec[], guests: readonly Guest[], paths: readonly PathSpec[] = []) {
+  constructor(
+    time: VirtualTime,
+    hosts: readonly HostSpec[],
+    guests: readonly Guest[],
+    paths: readonly PathSpec[] = [],
+    streams: Streams = new Streams(0),
+  ) {
     this.time = time;
+    this.#streams = streams;
+    this.network = new Network(streams);
     this.sizes = new PacketSizes(new Map(hosts.map(({ hostId, mtuBytes }) => [hostId, mtuBytes])), paths);
-    this.hosts = hosts.map((spec) => new SimHost(spec, time, () => this.touch()));
+    const watcher: HostWatcher = {
+      onChange: (host) => {
+        this.#changes.addHost(host);
+        this.#tellChange();
+      },
+      onPlace: (vmId, host, isHere) => this.#place(vmId, host, isHere),
+    };
+    this.hosts = hosts.map((spec) => new SimHost(spec, time, watcher));
     this.guests = guests;
+    this.#hostsById = new Map(this.hosts.map((host) => [host.hostId, host]));
+    this.#guestsByName = new Map(guests.map((guest) => [guest.name, guest]));
+    this.#guestsById = new Map(guests.map((guest) => [guest.vmId, guest]));
   }
 
   /** Grows with each change, so that a watcher can tell whether there is anything new to look at. */
@@ -48,7 +79,31 @@ export class World {
     return this.#revision;
   }
 
+  /** Something has changed, and nobody says what. */
   touch(): void {
+    this.#changes.addAll();
+    this.#tellChange();
+  }
+
+  /** Something about this VM has changed. */
+  touchVm(vmId: VmId): void {
+    this.#changes.addVm(vmId);
+    this.#tellChange();
+  }
+
+  /** What has changed since the last call: for one caller, who looks at it. */
+  takeChanges(): Changed {
+    return this.#changes.take();
+  }
+
+  #place(vmId: VmId, host: SimHost, isHere: boolean): void {
+    const others = (this.#places.get(vmId) ?? []).filter((other) => other !== host);
+    const all = isHere ? [...others, host] : others;
+    this.#places.set(vmId, all.length > 1 ? this.hosts.filter((one) => all.includes(one)) : all);
+    this.#changes.addVm(vmId);
+  }
+
+  #tellChange(): void {
     this.#revision += 1;
     for (const listener of Array.from(this.#changeListeners)) listener();
   }
@@ -74,30 +129,51 @@ export class World {
   }
 
   host(hostId: HostId): SimHost {
-    const host = this.hosts.find((candidate) => candidate.hostId === hostId);
+    const host = this.#hostsById.get(hostId);
     if (!host) throw new RangeError(`the cluster has no host ${hostId}`);
     return host;
   }
 
   guest(name: string): Guest {
-    const guest = this.guests.find((candidate) => candidate.name === name);
+    const guest = this.#guestsByName.get(name);
     if (!guest) throw new RangeError(`the cluster has no VM ${name}`);
     return guest;
   }
 
+  /** Of a host or of the controller. */
+  clock(node: string): NodeClock {
+    return made(this.#clocks, node, () => new NodeClock(this.time));
+  }
+
+  /** Of a host or of the controller. */
+  disk(node: string): SimDisk {
+    return made(this.#disks, node, () => new SimDisk(this.time, this.#streams.stream(`disk ${node}`)));
+  }
+
+  /** What one entity draws for faults. */
+  stream(entity: string): Random {
+    return this.#streams.stream(entity);
+  }
+
+  guestOf(vmId: VmId): Guest | undefined {
+    return this.#guestsById.get(vmId);
+  }
+
   copiesOf(vmId: VmId): readonly { readonly host: SimHost; readonly copy: Copy }[] {
-    return this.hosts.flatMap((host) => {
+    return (this.#places.get(vmId) ?? []).flatMap((host) => {
       const copy = host.copy(vmId);
       return copy ? [{ host, copy }] : [];
     });
   }
 
   jobOf(vmId: VmId): MigrationJob | undefined {
-    return [...this.jobs].find((job) => job.guest.vmId === vmId);
+    for (const job of this.jobs) if (job.guest.vmId === vmId) return job;
+    return undefined;
   }
 
   brokenJobOf(vmId: VmId): MigrationJob | undefined {
-    return [...this.broken].find((job) => job.guest.vmId === vmId);
+    for (const job of this.broken) if (job.guest.vmId === vmId) return job;
+    return undefined;
   }
 
   /** The process of a copy dies, and with it a migration that it takes part in. Nobody can run the VM but by starting it anew. */
@@ -125,18 +201,19 @@ export class World {
   }
 
   enterStage(job: MigrationJob, stage: Stage): void {
-    this.touch();
+    this.touchVm(job.guest.vmId);
     for (const listener of this.#stageListeners) listener(job, stage);
   }
 
   /**
    * Bytes of a migration stream from one host to an address of another: inside ESP when the source has an SA to that address,
-   * else in plain text unless a guard on either side drops them.
+   * else in plain text unless a guard on either side drops them. A stream needs its acknowledgements: with one direction cut it stands still.
    */
   carry(from: SimHost, to: SimHost, bytes: number, address: string = to.spec.addresses.protected): Carriage {
     if (!this.network.reaches(from.hostId, to.hostId)) return 'unreachable';
     const near = from.charon.sa(to.hostId);
     if (near?.peer.peerAddresses.protected !== address) return this.#carryInPlain(from, to, bytes);
+    if (!from.seals || !to.seals) return 'unreachable';
     const packets = Math.ceil(bytes / packetBytes);
     const carriedBytes = Math.round(bytes) + packets * espOverheadBytes;
     for (const host of [from, to]) host.encrypt(carriedBytes);
@@ -164,7 +241,7 @@ export class World {
     }
     if (leaves && enters) this.#exemptBytes += bytes;
     else this.#plainBytes += bytes;
-    this.touch();
+    this.#tellChange();
     return 'carried';
   }
 
@@ -178,7 +255,7 @@ export class World {
   /** New keys for the SA between two hosts; false when they do not have the same one, or cannot speak with each other. */
   rekey(one: SimHost, other: SimHost): boolean {
     const pair = this.saPair(one, other);
-    if (!pair || !one.charon.alive || !other.charon.alive || !this.network.reaches(one.hostId, other.hostId)) return false;
+    if (!pair || !one.charon.runs || !other.charon.runs || !this.network.reaches(one.hostId, other.hostId)) return false;
     const uniqueId = String(Math.max(this.time.elapsedMs, Number(pair.near.childUniqueId) + 1));
     const { spiIn, spiOut } = pair.near.counters;
     const spi = (old: string) => hash(`${old} ${uniqueId}`, 0x811c_9dc5).toString(16).padStart(8, '0');
@@ -191,7 +268,13 @@ export class World {
   }
 }
 
-interface SaPair {
+function made<Value>(values: Map<string, Value>, key: string, make: () => Value): Value {
+  const value = values.get(key) ?? make();
+  values.set(key, value);
+  return value;
+}
+
+export interface SaPair {
   readonly near: SaEnd;
   readonly far: SaEnd;
 }

@@ -1,0 +1,58 @@
+import type { HostId } from '#core/model/host.ts';
+import type { Plan } from '#core/model/plan.ts';
+import type { Policy } from '#core/model/policy.ts';
+import { type Breach, breach } from './breach.ts';
+import type { SimStore } from './store.ts';
+import type { World } from './world.ts';
+
+/** What a sample takes to arrive, and a plan to be made. */
+const wayMs = 2000;
+
+export interface PlanFacts {
+  readonly world: World;
+  readonly store: SimStore;
+  readonly policy: Policy;
+  /** When a host last sent a sample, by the simulation's own time; null: never. */
+  readonly sampledAtMs: (hostId: HostId) => number | null;
+}
+
+/**
+ * Judges a plan as it becomes durable, by what is durable itself and by what the hosts have sent: whatever the controller that made it has
+ * in its memory, or has forgotten with a restart. The controller's own linter sees the controller's own snapshot; this one does not.
+ */
+export function planBreaches(facts: PlanFacts, plan: Plan): readonly Breach[] {
+  const { moves, verdict } = plan;
+  const unlawful = (message: string) => breach('plan-unlawful', `plan ${plan.planId}: ${message}`);
+  const twice = moves.filter(({ vmId }, index) => moves.findIndex((other) => other.vmId === vmId) < index);
+  return [
+    ...((verdict === 'moves') === moves.length > 0 ? [] : [unlawful(`the verdict is ${verdict} with ${moves.length} moves`)]),
+    ...(moves.length <= facts.policy.movesPerPlanMax
+      ? []
+      : [unlawful(`${moves.length} moves, the most is ${facts.policy.movesPerPlanMax}`)]),
+    ...twice.map(({ vmName }) => unlawful(`${vmName} is moved twice`)),
+    ...moves.flatMap((move) => moveFaults(facts, plan, move).map(unlawful)),
+  ];
+}
+
+function moveFaults(facts: PlanFacts, { createdAtMs }: Plan, move: Plan['moves'][number]): readonly string[] {
+  const { vmId, vmName, fromHostId, toHostId } = move;
+  const found: string[] = [];
+  if (fromHostId === toHostId) found.push(`${vmName} would stay on ${toHostId}`);
+  if (!(move.scoreAfter < move.scoreBefore)) found.push(`${vmName} takes the score from ${move.scoreBefore} to ${move.scoreAfter}`);
+  if (facts.store.allMigrations().some(({ request, endedAtMs }) => endedAtMs === null && request.vmId === vmId))
+    found.push(`${vmName} is being migrated`);
+  const coolUntilMs = coolUntil(facts, vmId);
+  if (createdAtMs < coolUntilMs) found.push(`${vmName} cools down for another ${Math.round(coolUntilMs - createdAtMs)} ms`);
+  for (const hostId of [fromHostId, toHostId]) {
+    const sentAtMs = facts.sampledAtMs(hostId);
+    const ageMs = sentAtMs === null ? Number.POSITIVE_INFINITY : facts.world.time.elapsedMs - sentAtMs;
+    if (ageMs > facts.policy.sampleAgeMsMax + wayMs) found.push(`the newest sample of ${hostId} is ${ageMs} ms old`);
+  }
+  return found;
+}
+
+/** The least that the rule allows: any try is followed by one cool-down, the first of which is not doubled yet. */
+function coolUntil({ store, policy }: PlanFacts, vmId: string): number {
+  const ends = store.allLedger().filter((entry) => entry.vmId === vmId);
+  return Math.max(Number.NEGATIVE_INFINITY, ...ends.map(({ endedAtMs }) => endedAtMs + Math.min(policy.coolDownMs, policy.coolDownMsMax)));
+}
