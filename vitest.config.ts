@@ -26,10 +26,19 @@ export default defineConfig({
           ...node,
           name: 'unit',
           include: ['src/**/*.test.ts', 'lab/**/*.test.ts', 'test/faults/**/*.test.ts', 'scripts/**/*.test.ts'],
+          // For a hang, not for speed: property tests take their time on a busy machine.
+          testTimeout: 30_000,
         },
       },
-      // Folders that tell a story, in virtual time.
-      { test: { ...node, name: 'scenarios', include: ['test/scenarios/**/*.test.ts'] } },
+      // The simulator: folders that tell a story, generated schedules, and the bugs that it has to catch.
+      {
+        test: {
+          ...node,
+          name: 'scenarios',
+          include: ['test/scenarios/**/*.test.ts', 'test/soak/**/*.test.ts', 'test/teeth/**/*.test.ts'],
+          testTimeout: 60_000,
+        },
+      },
       // Driver suites over the wire, against fakes; and against the real daemons where root and the packages are there.
       { test: { ...node, name: 'contract', include: ['test/contract/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 120_000 } },
       // A real lab on this machine: one file at a time, they share two cores.

@@ -1,0 +1,32 @@
+import { describe, expect, test } from 'vitest';
+import { soakOptionsOf } from './options.ts';
+
+describe('the options of a soak', () => {
+  test('are a hundred seeds on two threads when nothing is said', () => {
+    expect(soakOptionsOf([])).toMatchObject({ seed: null, seedsMax: 100, from: 1, workers: 2, hosts: null, shrink: false, saveDir: null });
+  });
+
+  test('take seeds or hours, a place to begin, threads and hosts', () => {
+    expect(soakOptionsOf(['--hours', '2.5', '--from', '7', '--workers', '1', '--hosts', '3'])).toMatchObject({
+      seedsMax: Number.POSITIVE_INFINITY,
+      virtualHoursMax: 2.5,
+      from: 7,
+      workers: 1,
+      hosts: 3,
+    });
+  });
+
+  test.each([
+    [['--seeds', '0'], /--seeds is 0/],
+    [['--seeds', '3', '--hours', '1'], /not both/],
+    [['--hours', '0'], /--hours is 0/],
+    [['--shrink'], /one --seed/],
+    [['--hosts', '1'], /from 2 to 200/],
+    [['--sedes', '3'], /--sedes/],
+    [['3'], /3/],
+  ])('that make no sense are refused: %s', (args, words) => {
+    expect(() => soakOptionsOf(args)).toThrow(
+      expect.objectContaining({ code: 'input-invalid', message: expect.stringMatching(words) as string }),
+    );
+  });
+});

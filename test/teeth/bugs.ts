@@ -1,0 +1,12 @@
+import type { PlantedBug } from './bug.ts';
+import { bugsOfCore } from './bugs-of-core.ts';
+import { bugsOfProcesses } from './bugs-of-processes.ts';
+
+/** All of them. */
+export const bugs: readonly PlantedBug[] = [...bugsOfCore, ...bugsOfProcesses];
+
+export function bugNamed(name: string): PlantedBug {
+  const found = bugs.find((bug) => bug.name === name);
+  if (found === undefined) throw new RangeError(`there is no planted bug ${name}: ${bugs.map((bug) => bug.name).join(', ')}`);
+  return found;
+}
