@@ -48,6 +48,15 @@ test.each([
   ['channel tune a b --profile esp', 'Allowed choices are esp-tunnel, esp-transport, ah, ah+esp.'],
   ['host revoke a', "required option '--reason <text>' not specified"],
   ['receipt verify r.json', "required option '--ca <file>' not specified"],
+  ['sim --seed x', 'Write a whole number of at most 15 digits.'],
+  ['sim --seed 1 --hosts 1', 'Write a whole number from 2 to 200.'],
+  ['sim', "required option '--seed <n>' not specified"],
+  ['sim run', "missing required argument 'folder'"],
+  ['sim run x -o table', 'Allowed choices are text, json.'],
+  ['sim soak --seeds 0', 'Write a whole number from 1.'],
+  ['snapshot save', "missing required argument 'file'"],
+  ['snapshot export a.json', "missing required argument 'to'"],
+  ['snapshot show a.json -o text', 'Allowed choices are table, json.'],
   ['agent join --token-file -', "required option '--ca-fingerprint <fingerprint>' not specified"],
 ])('plimsoll %s is refused in one line that says what to do', async (line, expected) => {
   const { exitCode, text } = await written(line);
@@ -70,6 +79,9 @@ test.each([
   'grant --help',
   'receipt --help',
   'mode --help',
+  'sim --help',
+  'sim run --help',
+  'snapshot --help',
 ])('plimsoll %s shows examples', async (line) => {
   const { exitCode, text } = await written(line);
   expect(exitCode).toBe(0);

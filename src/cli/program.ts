@@ -12,6 +12,8 @@ import { terminalColumns } from './output.ts';
 import { addPlanCommands } from './plan-commands.ts';
 import { addReceiptCommands } from './receipt-commands.ts';
 import { addAgentCommands, addControllerCommands, addLabCommand } from './process-commands.ts';
+import { addSimCommands } from './sim-commands.ts';
+import { addSnapshotCommands } from './snapshot-commands.ts';
 import { addStatusCommands } from './status-commands.ts';
 import { addVmCommands } from './vm-commands.ts';
 
@@ -49,6 +51,8 @@ export function createProgram(output: OutputConfiguration = {}): Command {
   addChannelCommands(program);
   addGrantCommands(program);
   addAuditCommands(program);
+  addSnapshotCommands(program);
+  addSimCommands(program);
   addControllerCommands(program);
   addAgentCommands(program);
   addLabCommand(program);
