@@ -25,7 +25,7 @@ export default defineConfig({
         test: {
           ...node,
           name: 'unit',
-          include: ['src/**/*.test.ts', 'lab/**/*.test.ts', 'test/faults/**/*.test.ts', 'scripts/**/*.test.ts'],
+          include: ['src/**/*.test.ts', 'lab/**/*.test.ts', 'test/faults/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/**/*.test.ts'],
           // For a hang, not for speed: property tests take their time on a busy machine.
           testTimeout: 30_000,
         },

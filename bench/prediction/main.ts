@@ -6,6 +6,7 @@ import { appendFile } from 'node:fs/promises';
 import { type Column, table } from '#cli/table.ts';
 import { withBenchCluster } from '#bench/bench-cluster.ts';
 import { optionsOf } from '#bench/options.ts';
+import { processorTime, stolenPercent } from '#bench/stolen.ts';
 import { waitFor } from '#lab/api.ts';
 import { type Cluster, expectSound, hostOf, knownOn, otherHost, untilOver } from '#test/e2e/cluster.ts';
 import type { MigrationResource } from '#wire/api.ts';
@@ -31,6 +32,8 @@ const lookedAtMs = 35_000;
 interface Result {
   readonly cell: Cell;
   readonly migration: MigrationResource;
+  /** Of the processors' time, from the look at the load to the end. */
+  readonly stolenPercent: number;
 }
 
 function say(text: string): void {
@@ -50,13 +53,15 @@ async function migrate(cluster: Cluster, cell: Cell): Promise<Result> {
   await guest.steer({ dirtyMbPerSecond: cell.dirtyMbPerSecond, diskWritesPerSecond: 2 });
   const from = await hostOf(cluster, guest.name);
   await knownOn(cluster, guest.name, from);
+  const before = await processorTime();
   await untilLookedAt(cell);
   const wish = { method: cell.method, downtimeMsMax: cell.method === 'pre-copy' ? 500 : 120_000 } as const;
   const { request } = await cluster.client.migrate({ vm: guest.name, toHostId: otherHost(cluster, from), wish });
   const migration = await untilOver(cluster, request.migrationId);
+  const stolen = stolenPercent(before, await processorTime());
   await expectSound(guest);
-  if (record !== undefined) await appendFile(record, `${JSON.stringify({ cell, migration })}\n`);
-  return { cell, migration };
+  if (record !== undefined) await appendFile(record, `${JSON.stringify({ cell, migration, stolenPercent: stolen })}\n`);
+  return { cell, migration, stolenPercent: stolen };
 }
 
 /** Percent of what happened; + too much was said. Null where there is nothing to compare. */
@@ -101,6 +106,7 @@ const columns: readonly Column<Result>[] = [
   { title: 'DOWNTIME SAID', value: ({ migration }) => ms(migration.plan?.prediction?.downtimeMs.expected), ...right },
   { title: 'WAS', value: (result) => ms(happenedDowntimeMs(result)), ...right },
   { title: 'OFF', value: (result) => percent(downtimeErrorOf(result)), ...right },
+  { title: 'STOLEN', value: (result) => `${result.stolenPercent.toFixed(0)} %`, ...right },
 ];
 
 /** A controller that has just been installed has no history: a few migrations teach it its hosts, and are not counted. */

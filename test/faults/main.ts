@@ -5,6 +5,7 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { processorTime, stolenPercent } from '#bench/stolen.ts';
 import { controlArmRunsDefault, playControlArm } from './control-arm.ts';
 import { playAll } from './campaign.ts';
 import { combinations, faults, leftOf, parseOnly, phases, planRuns } from './plan.ts';
@@ -62,10 +63,13 @@ async function playCampaign(): Promise<number> {
     say('stopping after the runs that are under way; go on with --resume');
     stop.abort();
   });
+  const before = await processorTime();
   await playAll(left, { file, labs, say, signal: stop.signal });
+  const stolen = stolenPercent(before, await processorTime());
   const records = await readRecords(file);
   const { sentences, holds, isComplete } = judgeCampaign(records);
   say(`\n${printTable(records)}\n\n${printSenseless()}\n\n${sentences.join('\n')}`);
+  if (left.length > 0) say(`Other machines took ${stolen.toFixed(0)} % of the processors' time while these runs were played.`);
   say(holds ? `As promised${isComplete ? '' : ', as far as it was played'}.` : 'NOT as promised.');
   return holds ? (isComplete ? 0 : 2) : 1;
 }
