@@ -229,6 +229,26 @@ describe('what was measured', () => {
     expect(await bandwidthOf()).toBeNull();
   });
 
+  it.each([
+    ['that met a stall is sent again', [1, 30], 30],
+    ['that is slow again and again is believed', [1, 2, 1.5, 40], 2],
+    ['that is half as fast as before is believed at once', [16, 40], 16],
+    ['that carries nothing is sent again', [0, 31], 31],
+  ])('of the channel rests on a stream; one %s', async (_story, speeds, expected) => {
+    const world = await measured(0);
+    await world.rooms.choosing.measureChannel(request, policy.channel.profile);
+    expect(count(world.source, 'path.stream')).toBe(1);
+    const left = [...speeds];
+    world.source.answers['path.stream'] = ({ durationMs }) => {
+      const bytes = Math.round(((left.shift() ?? 0) * mebibyte * Number(durationMs)) / 1000);
+      return { bytes, durationMs, packetsOut: 1000, packetBytesOut: bytes };
+    };
+    await world.rooms.choosing.measureChannel(request, policy.channel.profile);
+    const choice = await world.rooms.choosing.choose(request);
+    expect(choice).toMatchObject({ plan: { prediction: { bandwidth: { bytesPerSecond: expected * mebibyte, by: 'stream' } } } });
+    expect(count(world.source, 'path.stream')).toBe(1 + speeds.length - left.length);
+  });
+
   it('of a migration that never comes to a choice is forgotten', async () => {
     const world = await measured(1);
     world.source.answers['channel.establish'] = refuse('ipsec-failed');
