@@ -1,6 +1,8 @@
 /** Each check must be able to fail: an untouched cluster breaks nothing, and a planted fault is named. */
 import { describe, expect, test } from 'vitest';
+import { defaultPolicy } from '#core/model/policy.ts';
 import { InvariantBreach, SimCluster } from './cluster.ts';
+import { Bench } from './bench.ts';
 import { migrateWeb, noWatcher, pairScenario, plainOptions, surroundings } from './examples.ts';
 import { Copy } from './guest.ts';
 import { breachesNow, chainBreaches } from './invariants.ts';
@@ -73,29 +75,19 @@ describe('the invariants', { timeout: 60_000 }, () => {
   });
 
   test('name a post-copy that nobody recovers although its hosts reach each other', async () => {
-    const cluster = new SimCluster(pairScenario(), surroundings);
-    await cluster.runFor(5);
-    const { world } = cluster;
-    const copy = world.host('host1').copy(world.guest('web').vmId);
-    if (!copy) throw new Error('web is not on host1');
-    const ends = { source: world.host('host1'), destination: world.host('host2'), copy };
-    const request = {
-      vmId: copy.guest.vmId,
-      peerHostId: 'host2',
-      peerAddress: '10.79.0.2',
-      streamSecurity: 'none',
-      isForwarded: true,
-    } as const;
-    const job = new MigrationJob(world, ends, { ...request, options: { ...plainOptions, method: 'post-copy' } }, () => undefined);
-    await cluster.runFor(2);
-    job.change({ kind: 'post-copy' });
-    await cluster.runFor(1);
+    const bench = new Bench({ dirtyMiBPerSecond: 1, workingSetMiB: 16 });
+    const { world, time } = bench;
+    const watched = { world, store: new SimStore(time, noWatcher), policy: defaultPolicy };
+    void bench.migrate({ method: 'post-copy' });
+    await bench.run(2);
+    void bench.hypervisors[0].changeJob(bench.guest.vmId, { kind: 'post-copy' }, bench.signal);
+    await bench.run(1);
     world.network.cut('host1', 'host2');
-    await cluster.runFor(40);
-    expect(world.broken.has(job)).toBe(true);
-    expect(codes(cluster)).toEqual([]);
+    await bench.run(40);
+    expect(world.broken.size).toBe(1);
+    expect(breachesNow(watched)).toEqual([]);
     world.network.heal('host1', 'host2');
-    expect(codes(cluster)).toEqual(['no-copy']);
+    expect(breachesNow(watched).map(({ code }) => code)).toEqual(['no-copy']);
   });
 
   test('name plain bytes of a stream that has neither SA nor guard; with either guard there are none', async () => {

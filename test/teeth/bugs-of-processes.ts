@@ -63,7 +63,7 @@ export const bugsOfProcesses: readonly PlantedBug[] = [
     replace: `      if (effect.kind === 'start-transfer') running.migration = migration;
       else await this.#record(running, migration);
       if (effect.kind === 'finish') break;`,
-    caughtBy: ['ledger-untrue'],
+    caughtBy: ['job-unasked'],
     schedule: 'controller-dies-as-it-asks',
   },
   {

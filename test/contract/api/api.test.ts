@@ -307,6 +307,7 @@ test('the OpenAPI document describes every route', async () => {
     'get /v1/plans/{planId}',
     'get /v1/prediction-errors',
     'get /v1/receipts/{migrationId}',
+    'get /v1/snapshot',
     'get /v1/status',
     'get /v1/vms',
     'get /v1/vms/{ref}',

@@ -100,7 +100,7 @@ const answersAfter = (echo: Echo, count: number): Promise<void> => {
 };
 
 /** How late a busy machine may be with one packet. */
-const busyMs = 40;
+const busyMs = 150;
 
 /** How far a gap is from an absence of that length. */
 const errorMs = (gap: EchoReport['gaps'][number] | undefined, lengthMs: number): number =>
