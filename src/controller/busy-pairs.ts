@@ -1,4 +1,4 @@
-/** Pairs of hosts whose channel something other than a migration is at work on: a proof, a tuning, a reset. */
+/** Pairs of hosts whose channel something other than a migration is at work on: a proof, a tuning, a reset, a closing. */
 import type { HostId } from '#core/model/host.ts';
 import { PlimsollError } from '#core/model/result.ts';
 
@@ -18,7 +18,10 @@ export class BusyPairs {
   async during<Value>(one: HostId, other: HostId, work: () => Promise<Value>): Promise<Value> {
     const key = pairKey(one, other);
     if (this.#busy.has(key)) {
-      throw new PlimsollError('migration-limit', `the channel between ${one} and ${other} is being proven or tuned: wait for it to end`);
+      throw new PlimsollError(
+        'migration-limit',
+        `the channel between ${one} and ${other} is being proven, tuned or taken down: wait for it to end`,
+      );
     }
     this.#busy.add(key);
     try {

@@ -18,6 +18,7 @@ import type { Audit } from './audit.ts';
 import type { BusyPairs } from './busy-pairs.ts';
 import type { Executor } from './executor.ts';
 import { inParallel } from './in-parallel.ts';
+import type { KeptChannels } from './kept-channels.ts';
 import { endOf, type HostReport, pairsOf, stateOf } from './pairs.ts';
 import type { ControllerParts } from './parts.ts';
 import type { Preflight } from './preflight.ts';
@@ -39,6 +40,7 @@ export interface ChannelRooms {
   readonly streams: StreamMeter;
   readonly executor: Executor;
   readonly busyPairs: BusyPairs;
+  readonly kept: KeptChannels;
   readonly audit: Audit;
 }
 
@@ -66,12 +68,11 @@ export class Channels {
 
   /** Makes a channel and proves it; takes it down again unless it was up, or is to be kept. */
   async prove(ends: Ends, body: ProveBody, who: string): Promise<ProveResource> {
-    const { parts, securing, audit } = this.#rooms;
+    const { parts, audit, securing, kept } = this.#rooms;
     return this.#alone(ends, async () => {
       const startedMs = parts.clock.monotonicMs();
-      const wasUp = await this.#isUp(ends);
       // One of another profile than the policy's is of no use to a migration.
-      const keep = body.keep ?? (wasUp && body.profile === undefined);
+      const keep = body.keep ?? (kept.has(ends.fromHostId, ends.toHostId) && body.profile === undefined);
       const profile = this.#profile(body.profile);
       const outcome = await securing
         .secure(ends, profile, () => Promise.resolve(null))
@@ -80,37 +81,38 @@ export class Channels {
           (error: unknown) => ({ proof: null, refusal: refusalOf(error) }),
         );
       this.#signal.throwIfAborted();
-      const kept = keep && outcome.proof !== null;
-      if (!kept) await securing.close(ends);
+      const isKept = keep && outcome.proof !== null;
+      if (isKept) await kept.keep(ends);
+      else await this.#close(ends);
       const verdict = outcome.proof === null ? `not proven: ${outcome.refusal.code}` : `proven, ${outcome.proof.profile}`;
       await audit.note(who, 'channel.prove', `${ends.fromHostId} ${ends.toHostId}`, verdict);
-      return { ...names(ends), ...outcome, kept, tookMs: Math.round(parts.clock.monotonicMs() - startedMs) };
+      return { ...names(ends), ...outcome, kept: isKept, tookMs: Math.round(parts.clock.monotonicMs() - startedMs) };
     });
   }
 
   /** Measures the path and, by a short stream before and after, what larger packets gain. */
   async tune(ends: Ends, body: TuneBody, who: string): Promise<TuneResource> {
-    const { securing, tuner, audit } = this.#rooms;
+    const { securing, tuner, audit, kept } = this.#rooms;
     return this.#alone(ends, async () => {
-      const wasUp = await this.#isUp(ends);
       const profile = this.#profile(body.profile);
       let applied = false;
       try {
         await securing.open(ends, profile);
         const result = await this.#compare(ends, profile, body.streamMs ?? streamMsDefault);
         applied = body.apply === true && result.record.kept === 'after';
+        if (applied) await kept.keep(ends);
         await audit.note(who, 'channel.tune', `${ends.fromHostId} ${ends.toHostId}`, applied ? 'applied' : 'measured');
         return { ...result, applied };
       } finally {
         if (!applied) await tuner.restore(ends);
-        if (!applied && !wasUp) await securing.close(ends);
+        if (!applied && !kept.has(ends.fromHostId, ends.toHostId)) await securing.close(ends);
       }
     });
   }
 
   /** Ends the channel on both hosts, puts their network settings back, and forgets what was measured. */
   async reset(ends: Ends, who: string): Promise<ResetResource> {
-    const { tuner, audit, lines } = this.#rooms;
+    const { tuner, audit, lines, kept } = this.#rooms;
     return this.#alone(
       ends,
       async () => {
@@ -130,6 +132,7 @@ export class Channels {
             return { hostId, refusal: refusalOf(error) };
           }
         });
+        await kept.release(ends);
         await audit.note(who, 'channel.reset', `${hostA} ${hostB}`);
         return { hostA, hostB, ends: [...results] };
       },
@@ -168,9 +171,10 @@ export class Channels {
     return busyPairs.during(fromHostId, toHostId, work);
   }
 
-  async #isUp({ fromHostId, toHostId }: Ends): Promise<boolean> {
-    const { reading } = await this.#rooms.lines.command(fromHostId, 'channel.state', { peerHostId: toHostId }, quickMs, this.#signal);
-    return reading.sa !== null;
+  async #close(ends: Ends): Promise<void> {
+    const { securing, kept } = this.#rooms;
+    await securing.close(ends);
+    await kept.release(ends);
   }
 
   #profile(name: ProfileName | undefined): ChannelProfile {

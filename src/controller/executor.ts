@@ -208,7 +208,10 @@ export class Executor {
       );
     }
     if (this.#busyPairs.isBusy(fromHostId, toHostId)) {
-      throw new PlimsollError('migration-limit', `the channel between ${fromHostId} and ${toHostId} is being proven or tuned: try again`);
+      throw new PlimsollError(
+        'migration-limit',
+        `the channel between ${fromHostId} and ${toHostId} is being proven, tuned or taken down: try again`,
+      );
     }
   }
 

@@ -13,6 +13,7 @@ import type {
   CertificateRecord,
   Grant,
   HistoryPoint,
+  HostPair,
   HostRecord,
   JoinToken,
   MigrationQuery,
@@ -37,6 +38,7 @@ export class MemoryStore implements Store {
   readonly audited: AuditEntry[] = [];
   readonly granted = new Map<string, Grant>();
   readonly tuned: StoredTuning[] = [];
+  readonly keptPairs = new Map<string, HostPair>();
   readonly settings = new Map<string, VmSettings>();
   readonly recovering = new Map<string, Recovery>();
   kept: Mode | null = null;
@@ -80,6 +82,9 @@ export class MemoryStore implements Store {
   audit = (limit: number) => this.#do('audit', () => this.audited.toReversed().slice(0, limit));
   saveTuning = (tuning: StoredTuning) => this.#do('saveTuning', () => replaceBy(this.tuned, tuning, pairOf));
   tunings = () => this.#do('tunings', (): readonly StoredTuning[] => inOrder(this.tuned, pairOf));
+  saveKeptChannel = (pair: HostPair) => this.#do('saveKeptChannel', () => void this.keptPairs.set(pairOf(pair), pair));
+  removeKeptChannel = (pair: HostPair) => this.#do('removeKeptChannel', () => void this.keptPairs.delete(pairOf(pair)));
+  keptChannels = () => this.#do('keptChannels', (): readonly HostPair[] => inOrder([...this.keptPairs.values()], pairOf));
   mode = () => this.#do('mode', () => this.kept);
   saveMode = (mode: Mode) => this.#do('saveMode', () => void (this.kept = mode));
   close = () => Promise.resolve();
@@ -154,7 +159,7 @@ export class MemoryStore implements Store {
   }
 }
 
-function pairOf({ hostA, hostB }: StoredTuning): string {
+function pairOf({ hostA, hostB }: HostPair): string {
   return `${hostA} ${hostB}`;
 }
 

@@ -14,6 +14,7 @@ import type { CommandArgs, CommandName, CommandReply } from '#wire/agent-protoco
 import type { AgentLines } from './agent-lines.ts';
 import type { Choosing } from './choosing.ts';
 import { ImageCourier } from './image-courier.ts';
+import type { KeptChannels } from './kept-channels.ts';
 import type { Membership } from './membership.ts';
 import type { Outcomes } from './outcomes.ts';
 import { type CopyCorrection, corrections, evenOf } from './corrections.ts';
@@ -45,6 +46,7 @@ export interface EffectRooms {
   readonly membership: Membership;
   /** Whether a silent host has ended this VM with its lease. */
   readonly hasFenced: (hostId: HostId, vmId: VmId) => boolean;
+  readonly kept: KeptChannels;
   readonly epoch: number;
 }
 
@@ -150,9 +152,20 @@ export class MigrationEffects {
 
   /** Takes down what protected the migration, or what let it go unprotected. */
   async closeChannel(request: MigrationRequest): Promise<void> {
-    if (request.channelKind === 'ipsec') return this.#rooms.securing.close(request);
+    if (request.channelKind === 'ipsec') return this.#closeSecured(request);
     if (!needsExemption(request)) return;
     await this.#rooms.securing.withdrawExemption(request, (hostId) => this.#lines.facts(hostId)?.addresses.underlay ?? null);
+  }
+
+  /** Also one that was kept: this migration has fitted it to itself, and its proof has aged. */
+  async #closeSecured(request: MigrationRequest): Promise<void> {
+    const { securing, kept } = this.#rooms;
+    await securing.close(request);
+    try {
+      await kept.release(request);
+    } catch (error) {
+      this.#parts.log.warn('that a channel is no longer kept up was not written', { ...refusalOf(error) });
+    }
   }
 
   async #secure(request: MigrationRequest): Promise<MigrationEvent> {

@@ -17,6 +17,8 @@ import { Grants } from './grants.ts';
 import { History } from './history.ts';
 import { HostLeases } from './host-leases.ts';
 import { Joining, type TokenMaker } from './join.ts';
+import { KeptChannels } from './kept-channels.ts';
+import { LeftChannels } from './left-channels.ts';
 import { Membership } from './membership.ts';
 import type { ControllerParts, ControllerSettings } from './parts.ts';
 import { Outcomes } from './outcomes.ts';
@@ -44,6 +46,7 @@ export interface Rooms {
   readonly certificates: Certificates;
   readonly watch: SecurityWatch;
   readonly channels: Channels;
+  readonly kept: KeptChannels;
   readonly grants: Grants;
   readonly audit: Audit;
   readonly preflight: Preflight;
@@ -101,6 +104,7 @@ export async function openRooms(
   const recoveryRooms = { parts, lines, leases, view, membership, settings: vmSettings, audit, flightOf };
   const recoveries = await Recoveries.load(recoveryRooms, signal);
   const busyPairs = new BusyPairs();
+  const kept = await KeptChannels.load(store);
   const receipts = new Receipts(parts);
   const executor = new Executor({
     rooms: {
@@ -114,6 +118,7 @@ export async function openRooms(
       fit: (ends, profile) => tuner.fit(ends, profile),
       membership,
       hasFenced: (hostId, vmId) => recoveries.hasFenced(hostId, vmId),
+      kept,
       epoch,
     },
     receipts,
@@ -124,6 +129,7 @@ export async function openRooms(
       recoveries.noteMigration(migration);
     },
   });
+  const left = new LeftChannels({ parts, lines, executor, busyPairs, kept });
   lines.serve();
   return {
     parts,
@@ -135,8 +141,9 @@ export async function openRooms(
     membership,
     skews,
     certificates,
-    watch: new SecurityWatch({ parts, settings: settings.certificates, policy, lines, membership, certificates, skews }),
-    channels: new Channels({ parts, lines, policy, preflight, securing, tuner, streams, executor, busyPairs, audit }, signal),
+    watch: new SecurityWatch({ parts, settings: settings.certificates, policy, lines, membership, certificates, skews, left }),
+    channels: new Channels({ parts, lines, policy, preflight, securing, tuner, streams, executor, busyPairs, kept, audit }, signal),
+    kept,
     grants,
     audit,
     preflight,

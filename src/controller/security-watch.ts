@@ -1,4 +1,4 @@
-/** Keeps an eye on what protects the cluster, and raises alarms. */
+/** Keeps an eye on what protects the cluster, raises alarms, and has channels taken down that nothing uses. */
 import type { HostId } from '#core/model/host.ts';
 import type { Policy } from '#core/model/policy.ts';
 import { pause } from '#core/time.ts';
@@ -8,6 +8,7 @@ import { alarmsOf, findingsOf, type HostFacts, keyOf } from './alarms.ts';
 import type { Certificates } from './certificates.ts';
 import type { ClockSkews } from './clock-skews.ts';
 import { inParallel } from './in-parallel.ts';
+import type { ChannelsSeen, LeftChannels } from './left-channels.ts';
 import type { Membership } from './membership.ts';
 import type { CertificateSettings, ControllerParts } from './parts.ts';
 
@@ -23,6 +24,7 @@ export interface WatchRooms {
   readonly membership: Membership;
   readonly certificates: Certificates;
   readonly skews: ClockSkews;
+  readonly left: LeftChannels;
 }
 
 export class SecurityWatch {
@@ -36,7 +38,7 @@ export class SecurityWatch {
 
   async run(signal: AbortSignal): Promise<void> {
     while (await pause(this.#rooms.parts.clock, lookIntervalMs, signal)) {
-      await this.#lookAtGuards(signal);
+      await this.#look(signal);
       const known = new Set(this.#alarms.map(keyOf));
       for (const alarm of this.alarms()) {
         if (!known.has(keyOf(alarm)))
@@ -80,11 +82,15 @@ export class SecurityWatch {
   }
 
   /** A host that does not answer keeps what was seen last: that it is away is no news of its guard. */
-  async #lookAtGuards(signal: AbortSignal): Promise<void> {
-    const { lines } = this.#rooms;
+  async #look(signal: AbortSignal): Promise<void> {
+    const { lines, left } = this.#rooms;
+    const seen = new Map<HostId, ChannelsSeen>();
     await inParallel(lines.hostIds, looksAtOnce, async (hostId) => {
-      const seen = await lines.command(hostId, 'channel.list', {}, lookMsMax, signal).catch(() => null);
-      if (seen !== null) this.#guards.set(hostId, seen.guard.installed);
+      const list = await lines.command(hostId, 'channel.list', {}, lookMsMax, signal).catch(() => null);
+      if (list === null) return;
+      this.#guards.set(hostId, list.guard.installed);
+      seen.set(hostId, list);
     });
+    await left.end(seen, signal);
   }
 }

@@ -55,10 +55,14 @@ export interface AuditEntry {
   readonly detail: string;
 }
 
-/** The newest tuning of one pair of hosts; `hostA` < `hostB`. */
-export interface StoredTuning {
+/** Two hosts, whoever of them sends; `hostA` < `hostB`. */
+export interface HostPair {
   readonly hostA: HostId;
   readonly hostB: HostId;
+}
+
+/** The newest tuning of one pair of hosts. */
+export interface StoredTuning extends HostPair {
   readonly record: TuningRecord;
 }
 
@@ -180,6 +184,10 @@ export interface Store {
   audit(limit: number): Promise<readonly AuditEntry[]>;
   saveTuning(tuning: StoredTuning): Promise<void>;
   tunings(): Promise<readonly StoredTuning[]>;
+  /** The channel of this pair is to stay up between migrations. */
+  saveKeptChannel(pair: HostPair): Promise<void>;
+  removeKeptChannel(pair: HostPair): Promise<void>;
+  keptChannels(): Promise<readonly HostPair[]>;
 
   saveReceipt(receipt: StoredReceipt): Promise<void>;
   receipt(migrationId: string): Promise<StoredReceipt | null>;

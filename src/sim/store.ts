@@ -13,6 +13,7 @@ import type {
   CertificateRecord,
   Grant,
   HistoryPoint,
+  HostPair,
   HostRecord,
   JoinToken,
   MigrationQuery,
@@ -56,6 +57,7 @@ export class SimStore implements Store {
   readonly #certificates = new Map<string, CertificateRecord>();
   readonly #grants = new Map<string, Grant>();
   readonly #tunings = new Map<string, StoredTuning>();
+  readonly #keptChannels = new Map<string, HostPair>();
   readonly #vmSettings = new Map<VmId, VmSettings>();
   readonly #recoveries = new Map<VmId, Recovery>();
   #audit: readonly AuditEntry[] = [];
@@ -259,6 +261,18 @@ export class SimStore implements Store {
 
   tunings(): Promise<readonly StoredTuning[]> {
     return read(inOrder(this.#tunings));
+  }
+
+  saveKeptChannel(pair: HostPair): Promise<void> {
+    return this.#write('write a kept channel', (undo) => put(undo, this.#keptChannels, `${pair.hostA} ${pair.hostB}`, { ...pair }));
+  }
+
+  removeKeptChannel({ hostA, hostB }: HostPair): Promise<void> {
+    return this.#write('remove a kept channel', (undo) => take(undo, this.#keptChannels, `${hostA} ${hostB}`));
+  }
+
+  keptChannels(): Promise<readonly HostPair[]> {
+    return read(inOrder(this.#keptChannels));
   }
 
   saveReceipt(receipt: StoredReceipt): Promise<void> {

@@ -55,6 +55,15 @@ export const bugsOfProcesses: readonly PlantedBug[] = [
     schedule: 'scenario:controller-dies-before-the-copy',
   },
   {
+    name: 'channels-left-up',
+    what: 'nobody takes a channel down whose hosts could not be reached when its migration ended',
+    file: 'src/controller/security-watch.ts',
+    find: `    await left.end(seen, signal);`,
+    replace: `    await left.end(new Map(), signal);`,
+    caughtBy: ['left-behind'],
+    schedule: 'scenario:unreachable-hosts-keep-no-channel',
+  },
+  {
     name: 'intent-not-journaled',
     what: 'the controller notes that it asks for a transfer after it has asked',
     file: 'src/controller/executor.ts',

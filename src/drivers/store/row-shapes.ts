@@ -85,6 +85,7 @@ export const rowShapes = {
     revoked_at_ms: atMsOrNull,
   }),
   audit: Type.Object({ at_ms: atMs, who: id, verb: id, subject: text, detail: text }),
+  keptChannel: Type.Object({ host_a: id, host_b: id }),
   receipt: Type.Object({ migration_id: id, sequence: Type.Integer({ minimum: 0 }), created_at_ms: atMs, envelope: text }),
   vmSettings: Type.Object({
     vm_id: id,

@@ -6,6 +6,7 @@
 import { type Kysely, sql, type Transaction } from 'kysely';
 import { PlimsollError } from '#core/model/result.ts';
 import { securedMigrationOf } from './earlier-records.ts';
+import { keptChannelsSchema } from './kept-channels-schema.ts';
 import { rewriteMigrations } from './rewrite-migrations.ts';
 import type { Tables } from './tables.ts';
 import { recoverySchema } from './recovery-schema.ts';
@@ -147,7 +148,15 @@ async function securitySchema(database: Transaction<Tables>): Promise<void> {
 }
 
 /** Version n is the schema after the first n steps. */
-const steps: readonly Step[] = [firstSchema, firstHistorySchema, firstRecordSchema, securitySchema, transferSchema, recoverySchema];
+const steps: readonly Step[] = [
+  firstSchema,
+  firstHistorySchema,
+  firstRecordSchema,
+  securitySchema,
+  transferSchema,
+  recoverySchema,
+  keptChannelsSchema,
+];
 
 /** Brings the schema to this program's version. Throws `config-invalid` for a file of a newer version. */
 export async function upgradeSchema(database: Kysely<Tables>): Promise<void> {

@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely';
 import type { HostId } from '#core/model/host.ts';
 import { endedCertificatesKeptMs } from '#core/store-rules.ts';
-import type { AuditEntry, CertificateRecord, Grant, StoredTuning } from '#core/store.ts';
+import type { AuditEntry, CertificateRecord, Grant, HostPair, StoredTuning } from '#core/store.ts';
 import { grantRecord, tuningRecord } from './records.ts';
 import { checked, parsedJson, rowShapes, writable } from './row-shapes.ts';
 import type { Tables } from './tables.ts';
@@ -106,6 +106,27 @@ export class SecurityTables {
       hostB,
       record: parsedJson(tuningRecord, record, 'tunings', `${hostA} ${hostB}`),
     }));
+  }
+
+  async saveKeptChannel({ hostA, hostB }: HostPair): Promise<void> {
+    const row = writable(rowShapes.keptChannel, { host_a: hostA, host_b: hostB }, 'kept_channels', `${hostA} ${hostB}`);
+    await this.#database
+      .insertInto('kept_channels')
+      .values(row)
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+  }
+
+  async removeKeptChannel({ hostA, hostB }: HostPair): Promise<void> {
+    await this.#database.deleteFrom('kept_channels').where('host_a', '=', hostA).where('host_b', '=', hostB).execute();
+  }
+
+  async keptChannels(): Promise<readonly HostPair[]> {
+    const rows = await this.#database.selectFrom('kept_channels').selectAll().orderBy('host_a').orderBy('host_b').execute();
+    return rows.map((raw) => {
+      const row = checked(rowShapes.keptChannel, raw, 'kept_channels', `${raw.host_a} ${raw.host_b}`);
+      return { hostA: row.host_a, hostB: row.host_b };
+    });
   }
 }
 

@@ -12,6 +12,7 @@ import type {
   CertificateRecord,
   Grant,
   HistoryPoint,
+  HostPair,
   HostRecord,
   JoinToken,
   MigrationQuery,
@@ -131,6 +132,9 @@ class SqliteStore implements Store {
   audit = (limit: number): Promise<readonly AuditEntry[]> => this.#named('read the audit', () => this.#security.audit(limit));
   saveTuning = (tuning: StoredTuning): Promise<void> => this.#named('write a tuning', () => this.#security.saveTuning(tuning));
   tunings = (): Promise<readonly StoredTuning[]> => this.#named('read the tunings', () => this.#security.tunings());
+  saveKeptChannel = (pair: HostPair): Promise<void> => this.#named('write a kept channel', () => this.#security.saveKeptChannel(pair));
+  removeKeptChannel = (pair: HostPair): Promise<void> => this.#named('remove a kept channel', () => this.#security.removeKeptChannel(pair));
+  keptChannels = (): Promise<readonly HostPair[]> => this.#named('read the kept channels', () => this.#security.keptChannels());
 
   async close(): Promise<void> {
     this.#closed = true;

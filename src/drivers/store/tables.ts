@@ -90,4 +90,5 @@ export interface Tables {
   };
   readonly recoveries: { readonly vm_id: string; readonly record: string };
   readonly tunings: { readonly host_a: string; readonly host_b: string; readonly record: string };
+  readonly kept_channels: { readonly host_a: string; readonly host_b: string };
 }

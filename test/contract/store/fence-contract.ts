@@ -36,12 +36,14 @@ const writes: Readonly<Record<WriteName, (store: Store) => Promise<unknown>>> = 
   saveGrant: (store) => store.saveGrant(grantOf('g1')),
   appendAudit: (store) => store.appendAudit(audit),
   saveTuning: (store) => store.saveTuning({ hostA: 'a', hostB: 'b', record: tuning }),
+  saveKeptChannel: (store) => store.saveKeptChannel({ hostA: 'b', hostB: 'c' }),
+  removeKeptChannel: (store) => store.removeKeptChannel({ hostA: 'a', hostB: 'b' }),
   saveReceipt: (store) => store.saveReceipt(receipt),
   saveMode: (store) => store.saveMode('automatic'),
 };
 
 type ReadName = 'hosts' | 'history' | 'migration' | 'migrations' | 'vmSettings' | 'recoveries' | 'ledgerSince' | 'plan' | 'latestPlan';
-type OtherReadName = 'certificates' | 'grant' | 'grants' | 'audit' | 'tunings' | 'receipt' | 'lastReceipt' | 'mode';
+type OtherReadName = 'certificates' | 'grant' | 'grants' | 'audit' | 'tunings' | 'keptChannels' | 'receipt' | 'lastReceipt' | 'mode';
 type WriteName = Exclude<keyof Store, ReadName | OtherReadName | 'nextControllerEpoch' | 'close'>;
 
 /** Runs the suite on one implementation; `share` makes a new, empty store and gives the way to open it, again and again. */
@@ -54,6 +56,7 @@ export function fenceContract(name: string, share: () => () => Promise<Store>): 
         const [former, newest] = [await open(), await open()];
         await former.nextControllerEpoch();
         await former.saveRecovery(recoveryOf('kept'));
+        await former.saveKeptChannel({ hostA: 'a', hostB: 'b' });
         await former.saveToken({ tokenHash: 'unused', hostId: 'a', expiresAtMs: 1, usedAtMs: null });
         await former.appendSamples([sampleOf('a', 10, 1)]);
         const before = await newest.nextControllerEpoch();
@@ -100,6 +103,7 @@ async function everything(store: Store): Promise<readonly unknown[]> {
     store.grants(100),
     store.audit(100),
     store.tunings(),
+    store.keptChannels(),
     store.lastReceipt(),
     store.mode(),
   ]);

@@ -277,6 +277,18 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       });
     });
 
+    it('keeps which channels are to stay up, each pair once', async () => {
+      expect(await store.keptChannels()).toEqual([]);
+      for (const hostA of ['b', 'a', 'b']) await store.saveKeptChannel({ hostA, hostB: 'c' });
+      expect(await store.keptChannels()).toEqual([
+        { hostA: 'a', hostB: 'c' },
+        { hostA: 'b', hostB: 'c' },
+      ]);
+      await store.removeKeptChannel({ hostA: 'b', hostB: 'c' });
+      await store.removeKeptChannel({ hostA: 'c', hostB: 'a' });
+      expect(await store.keptChannels()).toEqual([{ hostA: 'a', hostB: 'c' }]);
+    });
+
     it('keeps the mode, and has none at first', async () => {
       expect(await store.mode()).toBeNull();
       await store.saveMode('approve');
