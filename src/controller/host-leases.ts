@@ -22,6 +22,7 @@ export class HostLeases {
   /** Heard, and not used yet: each serves for one grant, so that a host that does not answer is granted nothing more. */
   readonly #stamps = new Map<HostId, Stamp>();
   readonly #heardAtMs = new Map<HostId, number>();
+  readonly #bootIds = new Map<HostId, string>();
 
   constructor(parts: ControllerParts, lines: AgentLines, signal: AbortSignal) {
     this.#parts = parts;
@@ -44,6 +45,11 @@ export class HostLeases {
     return this.isOver(hostId) && this.#parts.clock.monotonicMs() - heardAtMs > silentMs;
   }
 
+  /** The boot of the host as its agent told it last; null when it has told this controller nothing. */
+  bootOf(hostId: HostId): string | null {
+    return this.#bootIds.get(hostId) ?? null;
+  }
+
   /**
    * Binds these VMs, and renews the lease if the agent has answered before; its first answer only tells the time. One renewal of a host
    * at a time: the caller sees to that. Rejects as `AgentLines.command`.
@@ -56,6 +62,7 @@ export class HostLeases {
     const word = await this.#lines.command(hostId, 'lease.renew', { since, vmIds: [...vmIds] }, renewMsMax, this.#signal);
     this.#stamps.set(hostId, word.stamp);
     this.#heardAtMs.set(hostId, this.#parts.clock.monotonicMs());
+    this.#bootIds.set(hostId, word.stamp.bootId);
     return word;
   }
 }

@@ -86,11 +86,15 @@ export class Recoveries {
     const asImage = channelKind === 'sealed-image' || plan?.options.method === 'save-restore';
     void this.#guarded('a migration could not be noted', async () => {
       await this.#records.change(vmId, (known) => telling(known, [fromHostId, toHostId]));
-      if (phase === 'done')
-        await this.#records.step(vmId, { kind: 'seen', hostId: toHostId, bootId: null, standing: 'here', migrationOpen: false });
-      if (phase === 'failed' && asImage && outcomeOf(migration) === 'unclear')
-        await this.#records.step(vmId, { kind: 'image-left', hostIds: [fromHostId, toHostId] });
+      if (phase === 'done') await this.#arrived(vmId, toHostId);
+      if (phase === 'failed' && outcomeOf(migration) === 'unclear')
+        await this.#records.step(vmId, { kind: asImage ? 'image-left' : 'lost', hostIds: [fromHostId, toHostId] });
     });
+  }
+
+  async #arrived(vmId: VmId, hostId: HostId): Promise<void> {
+    const bootId = this.#rooms.leases.bootOf(hostId);
+    await this.#records.step(vmId, { kind: 'seen', hostId, bootId, standing: 'here', migrationOpen: false });
   }
 
   /** Whether a host that says nothing any more has ended this VM with its lease, as its agent has confirmed that it would. */
@@ -182,7 +186,7 @@ export class Recoveries {
     const recovery = this.#records.get(vmId);
     // A migration has ended, and its destination has not told of the VM itself yet.
     const hasMoved = recovery?.phase === 'watched' && flight === null && seenOn !== undefined && seenOn !== recovery.hostId;
-    if (hasMoved) await this.#records.step(vmId, { kind: 'seen', hostId: seenOn, bootId: null, standing: 'here', migrationOpen: false });
+    if (hasMoved) await this.#arrived(vmId, seenOn);
     const at = recovery?.phase === 'watched' ? recovery.hostId : null;
     const hostIds = [seenOn, at, flight?.fromHostId, flight?.toHostId].filter((hostId) => typeof hostId === 'string');
     await this.#records.change(vmId, (known) => {
@@ -259,7 +263,7 @@ export class Recoveries {
     const nowMs = parts.clock.monotonicMs();
     const known = this.#records.get(vmId);
     const isFresh = nowMs - (this.#describedAtMs.get(vmId) ?? Number.NEGATIVE_INFINITY) < describeMsMin;
-    if (known?.hostId !== hostId || this.#isMoving(vmId) || (isFresh && known.definition !== null)) return;
+    if (known?.hostId !== hostId || (known.definition !== null && (isFresh || this.#isMoving(vmId)))) return;
     try {
       const { definition, text } = await lines.command(hostId, 'vm.describe', { vmId }, quickMs, this.#signal);
       await settings.keepDefinition(vmId, text);
@@ -300,7 +304,7 @@ export class Recoveries {
     if (!chosen) return;
     const vmEpoch = await parts.store.nextVmEpoch(vmId);
     const why = `started on ${chosen.hostId}: ${because.why}`;
-    const effect = await this.#records.step(vmId, { kind: 'chosen', hostId: chosen.hostId, vmEpoch, why });
+    const effect = await this.#records.step(vmId, { kind: 'chosen', hostId: chosen.hostId, bootId: chosen.stamp.bootId, vmEpoch, why });
     if (effect.kind !== 'start') return;
     await audit.note('recovery', 'vm.start', before.vmName, why);
     await this.#records.step(vmId, { kind: 'ordered', unseen: because.unseen, ...(await this.#order(vmId, effect.vmEpoch, chosen)) });

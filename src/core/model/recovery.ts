@@ -38,12 +38,13 @@ export interface LeaseGrant {
 
 /**
  * - `watched`: runs on `hostId`, as far as is known.
+ * - `missing`: a migration of it has ended, and which host has it is not known; it is looked for.
  * - `off`: ended by a person, or nobody knows why: it is not started.
  * - `down`: is to be started as soon as that is safe.
  * - `starting`: the order to start it on `hostId` has gone out, or was about to.
  * - `given-up`: was started too often; a person has to look.
  */
-export type RecoveryPhase = 'watched' | 'off' | 'down' | 'starting' | 'given-up';
+export type RecoveryPhase = 'watched' | 'missing' | 'off' | 'down' | 'starting' | 'given-up';
 
 /** The durable record of one VM that is marked restartable. */
 export interface Recovery {
@@ -53,7 +54,7 @@ export interface Recovery {
   readonly phaseSinceMs: number;
   /** Where it runs, ran last, or is being started; null before it was seen to run. */
   readonly hostId: HostId | null;
-  /** The boot of that host in which it was last seen to run. */
+  /** The boot of that host in which it was last seen to run, or is to be started; null when that was not told. */
   readonly bootId: string | null;
   /** Hosts whose agents may hold it under their lease: each is told until it has confirmed that it need not any more. */
   readonly toldHostIds: readonly HostId[];

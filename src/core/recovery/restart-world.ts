@@ -180,16 +180,21 @@ export class RestartWorld {
       if (host.isOn && isOver && host.grant.vmIds.length > 0) host.end('fenced');
     }
     this.#lateOrders();
+    this.#flightTurns();
+  }
+
+  /** The hosts hand the VM over by themselves; the controller closes the migration when both have told. */
+  #flightTurns(): void {
     const flight = this.#flight;
     if (flight === null || this.#nowMs < flight.untilMs) return;
     const [source, destination] = [this.#host(flight.from), this.#host(flight.to)];
-    if (source.runs && source.answers && destination.answers) {
+    if (source.runs && source.isOn && destination.isOn) {
       [source.runs, source.ended, destination.runs] = [false, 'gone', true];
     }
     if (!source.answers || !destination.answers) return;
     this.#flight = null;
-    const has = destination.runs ? flight.to : flight.from;
-    if (destination.runs) this.#step({ kind: 'seen', hostId: has, bootId: null, standing: 'here', migrationOpen: false });
+    if (destination.runs) this.#step({ kind: 'seen', hostId: flight.to, bootId: null, standing: 'here', migrationOpen: false });
+    else if (!source.runs) this.#step({ kind: 'lost', hostIds: [flight.from, flight.to] });
   }
 
   /** What the daemon was told it does, unless the machine stopped meanwhile; its agent ends it when the lease is over. */
@@ -254,7 +259,7 @@ export class RestartWorld {
     this.#tell(hostId);
     for (let asked = 0; asked < 2; asked += 1) this.#grant(host, true);
     this.#cover(hostId);
-    const effect = this.#step({ kind: 'chosen', hostId, vmEpoch: this.recovery.vmEpoch + 1, why: 'a test' });
+    const effect = this.#step({ kind: 'chosen', hostId, bootId: String(host.boots), vmEpoch: this.recovery.vmEpoch + 1, why: 'a test' });
     if (effect.kind !== 'start') return;
     this.starts += 1;
     const { how, lateMs } = this.#orders;

@@ -132,6 +132,66 @@ describe('a migration as an image whose end nobody knows', () => {
   });
 });
 
+describe('a migration that ended without a winner', () => {
+  const bothTold = { ...watched, toldHostIds: ['a', 'b'], coveredHostIds: ['a', 'b'] };
+  const missing = after(bothTold, { kind: 'lost', hostIds: ['a', 'b'] }).recovery;
+
+  it('has the VM looked for, once it is not migrated any more', () => {
+    expect(missing).toMatchObject({ phase: 'missing', reason: expect.stringContaining('a or b') });
+    expect(after(missing, { kind: 'tick', leaseOver: true, migrationOpen: true }).effect.kind).toBe('none');
+    expect(after(missing, { kind: 'tick', leaseOver: true, migrationOpen: false }).effect.kind).toBe('look');
+    expect(after(missing, seenAs('crashed')).recovery).toBe(missing);
+    expect(after(missing, seenAs('here', { hostId: 'b' })).recovery).toMatchObject({ phase: 'watched', hostId: 'b' });
+  });
+
+  it.each<[standings: Readonly<Record<string, ToldStanding | null>>, phase: string, effect: string, reason: string]>([
+    [{ a: 'gone', b: 'fenced', c: 'absent' }, 'down', 'choose', 'b has ended it because its lease had ended'],
+    [{ a: 'stopped', b: 'fenced' }, 'down', 'choose', 'b has ended it because its lease had ended'],
+    [{ a: 'absent', b: 'crashed' }, 'down', 'choose', 'its process on b has died'],
+    [{ a: null, b: null, c: 'absent' }, 'down', 'choose', 'a is silent and its lease is over'],
+    [{ a: 'absent', b: 'stopped' }, 'off', 'none', 'by a person'],
+    [{ a: 'unknown', b: 'crashed' }, 'off', 'none', 'it ended on a'],
+    [{ a: 'absent', b: 'absent', c: 'crashed' }, 'missing', 'none', 'a and b had to do with its migration'],
+    [{ a: 'gone', b: 'arriving' }, 'missing', 'none', 'b is just about to run it'],
+    [{ a: 'absent', b: 'here' }, 'watched', 'none', 'it runs on b'],
+    [{ a: 'absent', c: 'absent' }, 'missing', 'none', 'b has had it, and is not asked'],
+  ])('is explained by %j: %s', (standings, phase, effect, reason) => {
+    const found = after(missing, lookedAt(standings));
+    expect([found.recovery.phase, found.effect.kind]).toEqual([phase, effect]);
+    const told = found.effect.kind === 'choose' ? found.effect.why : found.recovery.reason;
+    expect(told).toContain(reason);
+  });
+
+  it('waits for hosts that may still run it', () => {
+    expect(after(missing, lookedAt({ a: null, b: 'fenced' }, false)).recovery.phase).toBe('missing');
+    expect(after({ ...missing, coveredHostIds: ['b'] }, lookedAt({ a: null, b: 'fenced' })).recovery.phase).toBe('missing');
+  });
+
+  it('is not looked for every second where no host knows of it', () => {
+    const { recovery } = after(missing, lookedAt({ a: 'absent', b: 'absent' }));
+    const tick = { kind: 'tick', leaseOver: true, migrationOpen: false } as const;
+    expect(after(recovery, tick, nowMs + restartLimits.searchMs - 1).effect.kind).toBe('none');
+    expect(after(recovery, tick, nowMs + restartLimits.searchMs).effect.kind).toBe('look');
+  });
+
+  it('says nothing new of a VM that is not thought to run', () => {
+    for (const phase of ['off', 'down', 'starting', 'given-up'] as const)
+      expect(after({ ...bothTold, phase }, { kind: 'lost', hostIds: ['a', 'b'] }).recovery.phase).toBe(phase);
+  });
+});
+
+describe('the boot that a VM was started in', () => {
+  it('is known from the order on: a host that is restarted before it is seen there has not ended it for a person', () => {
+    const order = after(down, { kind: 'chosen', hostId: 'b', bootId: 'boot1', vmEpoch: 2, why: 'a test' }).recovery;
+    const started = after(order, { kind: 'ordered', outcome: 'started', unseen: false, why: 'it runs on b' }).recovery;
+    expect(started).toMatchObject({ phase: 'watched', hostId: 'b', bootId: 'boot1' });
+    expect(after(started, seenAs('unknown', { hostId: 'b', bootId: 'boot2' })).recovery.phase).toBe('down');
+    expect(after(started, seenAs('unknown', { hostId: 'b', bootId: 'boot1' })).recovery.phase).toBe('off');
+    expect(after(order, lookedAt({ a: 'absent', b: 'here' })).recovery.bootId).toBe('boot1');
+    expect(after(order, lookedAt({ a: 'here', b: 'absent' })).recovery.bootId).toBeNull();
+  });
+});
+
 describe('a silent host', () => {
   const tick = (leaseOver: boolean, migrationOpen = false): RecoveryEvent => ({ kind: 'tick', leaseOver, migrationOpen });
 
@@ -187,9 +247,11 @@ describe('a start', () => {
     let atMs = nowMs;
     const pauses: number[] = [];
     for (let attempt = 1; attempt <= restartLimits.attemptsMax; attempt += 1) {
-      const order = after(recovery, { kind: 'chosen', hostId: 'b', vmEpoch: attempt, why: 'a test' }, atMs);
+      const order = after(recovery, { kind: 'chosen', hostId: 'b', bootId: 'boot1', vmEpoch: attempt, why: 'a test' }, atMs);
       expect(order.effect).toEqual({ kind: 'start', hostId: 'b', vmEpoch: attempt });
-      expect(after(order.recovery, { kind: 'chosen', hostId: 'c', vmEpoch: 99, why: 'a test' }, atMs).effect.kind).toBe('none');
+      expect(after(order.recovery, { kind: 'chosen', hostId: 'c', bootId: 'boot1', vmEpoch: 99, why: 'a test' }, atMs).effect.kind).toBe(
+        'none',
+      );
       ({ recovery } = after(order.recovery, { kind: 'ordered', outcome: 'refused', unseen: false, why: 'no emulator' }, atMs));
       pauses.push(recovery.notBeforeMs - atMs);
       expect(after(recovery, { kind: 'tick', leaseOver: true, migrationOpen: false }, recovery.notBeforeMs - 1).effect.kind).toBe('none');
@@ -208,7 +270,7 @@ describe('a start', () => {
     let recovery = { ...down, attempts: 1 };
     for (let atMs = nowMs, time = 0; time < 3 * restartLimits.attemptsMax; time += 1) {
       expect(after(recovery, { kind: 'tick', leaseOver: true, migrationOpen: false }, atMs).effect.kind).toBe('look');
-      const order = after(recovery, { kind: 'chosen', hostId: 'b', vmEpoch: time, why: 'a test' }, atMs);
+      const order = after(recovery, { kind: 'chosen', hostId: 'b', bootId: 'boot1', vmEpoch: time, why: 'a test' }, atMs);
       ({ recovery } = after(order.recovery, { kind: 'ordered', ...answer, why: 'lock held' }, atMs));
       expect(recovery).toMatchObject({ phase: 'down', attempts: 1, notBeforeMs: atMs + restartLimits.heldMs });
       atMs = recovery.notBeforeMs;

@@ -4,6 +4,9 @@
  *
  *   watched  -> off        a person or the guest has ended it, or nobody knows why it ended
  *   watched  -> down       its process has died, its agent ended it with the lease, its host was restarted; or its host is silent past its lease
+ *   watched  -> missing    a migration of it was closed, and nobody knows which host has it
+ *   missing  -> down       no host runs it or may still run it, and one that may have had it says that it was not ended by a person
+ *   missing  -> off        one that may have had it says that a person or the guest has ended it, or does not say why it ended
  *   down     -> starting   no host runs it or may still run it, and one was found that can: the order goes out next
  *   down     -> given-up   it was started too often
  *   starting -> watched    it runs there
@@ -37,8 +40,10 @@ export type RecoveryEvent =
   | { readonly kind: 'looked'; readonly migrationOpen: boolean; readonly hosts: readonly HostLook[]; readonly hasText: boolean }
   /** A migration of it as an image has ended, and nobody knows where it is: one of these hosts may bring it back from that by itself. */
   | { readonly kind: 'image-left'; readonly hostIds: readonly HostId[] }
+  /** Any other migration of it has ended, and nobody knows where it is. */
+  | { readonly kind: 'lost'; readonly hostIds: readonly HostId[] }
   /** The host that it is to be started on: its lease is renewed, and binds the VM. */
-  | { readonly kind: 'chosen'; readonly hostId: HostId; readonly vmEpoch: number; readonly why: string }
+  | { readonly kind: 'chosen'; readonly hostId: HostId; readonly bootId: string; readonly vmEpoch: number; readonly why: string }
   | { readonly kind: 'unfit'; readonly why: string }
   /**
    * `held`: somebody has the lock of its storage, so it still runs. `unclear`: whether the start has begun is not known. `unseen`: as the
@@ -85,6 +90,8 @@ export interface RestartLimits {
   readonly heldMs: number;
   /** A start whose outcome is not known may still happen for this long. */
   readonly settleMs: number;
+  /** Before a VM that no host has is looked for again. */
+  readonly searchMs: number;
 }
 
 export const restartLimits: RestartLimits = {
@@ -94,6 +101,7 @@ export const restartLimits: RestartLimits = {
   steadyMs: 600_000,
   heldMs: 15_000,
   settleMs: 180_000,
+  searchMs: 30_000,
 };
 
 const nothing: RecoveryEffect = { kind: 'none' };
@@ -132,6 +140,8 @@ export function step(recovery: Recovery, event: RecoveryEvent, nowMs: number, li
       const why = `its last migration left an image of it on ${where}, which may come back to life: look at both, and start it by hand`;
       return { recovery: enter(recovery, 'off', why, nowMs), effect: nothing };
     }
+    case 'lost':
+      return { recovery: lost(recovery, event.hostIds, nowMs), effect: nothing };
     case 'chosen':
       return chosen(recovery, event, nowMs);
     case 'unfit':
@@ -190,18 +200,34 @@ function tick(recovery: Recovery, event: Extract<RecoveryEvent, { kind: 'tick' }
       return { recovery, effect: nothing };
     case 'watched':
       return { recovery: silent(recovery, event, nowMs), effect: nothing };
+    case 'missing':
+      return nowMs < notBeforeMs ? { recovery, effect: nothing } : searched(recovery, event.migrationOpen);
     case 'down':
       if (nowMs < notBeforeMs) return { recovery, effect: nothing };
       if (attempts >= limits.attemptsMax) {
         const why = `it was started ${attempts} times and does not stay up: look at it, then start it by hand`;
         return { recovery: enter(recovery, 'given-up', why, nowMs), effect: nothing };
       }
-      return event.migrationOpen ? waits(recovery, 'a migration of it is not closed yet') : { recovery, effect: { kind: 'look' } };
+      return searched(recovery, event.migrationOpen);
     case 'starting':
       return hostId === null ? { recovery, effect: nothing } : { recovery, effect: { kind: 'look' } };
     default:
       return phase satisfies never;
   }
+}
+
+function searched(recovery: Recovery, migrationOpen: boolean): RecoveryStep {
+  return migrationOpen ? waits(recovery, 'a migration of it is not closed yet') : { recovery, effect: { kind: 'look' } };
+}
+
+function lost(recovery: Recovery, hostIds: readonly HostId[], nowMs: number): Recovery {
+  if (recovery.phase !== 'watched') return recovery;
+  return enter(
+    recovery,
+    'missing',
+    `its migration has ended, and it is not known to run on ${hostIds.join(' or ')}: it is looked for`,
+    nowMs,
+  );
 }
 
 /** Its host says nothing any more, for as long as its lease may last. */
@@ -213,12 +239,16 @@ function silent(recovery: Recovery, { migrationOpen, leaseOver }: Extract<Recove
 }
 
 function looked(recovery: Recovery, event: Extract<RecoveryEvent, { kind: 'looked' }>, nowMs: number, limits: RestartLimits): RecoveryStep {
-  if (recovery.phase !== 'down' && recovery.phase !== 'starting') return { recovery, effect: nothing };
+  if (recovery.phase !== 'missing' && recovery.phase !== 'down' && recovery.phase !== 'starting') return { recovery, effect: nothing };
   const { hosts, migrationOpen, hasText } = event;
   const has = hosts.find(({ standing }) => standing === 'here');
-  if (has) return { recovery: runs(recovery, has.hostId, null, nowMs, limits), effect: nothing };
+  if (has) {
+    const bootId = has.hostId === recovery.hostId ? recovery.bootId : null;
+    return { recovery: runs(recovery, has.hostId, bootId, nowMs, limits), effect: nothing };
+  }
   const doubt = doubtOf(recovery, hosts);
   if (doubt !== null) return waits(recovery, doubt);
+  if (recovery.phase === 'missing') return explained(recovery, event, nowMs, limits);
   if (recovery.phase === 'starting') return { recovery: settled(recovery, nowMs, limits), effect: nothing };
   if (migrationOpen) return waits(recovery, 'a migration of it is not closed yet');
   if (recovery.definition === null || !hasText) return waits(recovery, 'its definition was never read while it ran: start it by hand');
@@ -229,14 +259,41 @@ function looked(recovery: Recovery, event: Extract<RecoveryEvent, { kind: 'looke
   return { recovery, effect: { kind: 'choose', why: causeOf(recovery, hosts), unseen } };
 }
 
+/** It runs nowhere, and every host that may have had it has said what became of it, or has ended it with its lease. */
+function explained(
+  recovery: Recovery,
+  event: Extract<RecoveryEvent, { kind: 'looked' }>,
+  nowMs: number,
+  limits: RestartLimits,
+): RecoveryStep {
+  const looks = event.hosts.filter(({ hostId }) => mayHaveIt(recovery, hostId));
+  const byLease = looks.some(({ standing }) => standing === 'fenced');
+  const ended = looks.find(({ standing }) => standing === 'stopped' || standing === 'unknown');
+  if (ended !== undefined && !byLease) {
+    const why = `it ended on ${ended.hostId} around its migration, by a person or for a reason that is not known: look there, and start it by hand`;
+    return { recovery: enter(recovery, 'off', why, nowMs), effect: nothing };
+  }
+  const cause = causeIn(looks);
+  if (cause !== null) return looked(enter(recovery, 'down', cause, nowMs), event, nowMs, limits);
+  const hostIds = looks.map(({ hostId }) => hostId).join(' and ');
+  return waits(
+    { ...recovery, notBeforeMs: nowMs + limits.searchMs },
+    `${hostIds} had to do with its migration, and do not have it: look for it`,
+  );
+}
+
 /** By what the hosts say that may have had it; the record's own reason may be that of a delay since. */
 function causeOf(recovery: Recovery, hosts: readonly HostLook[]): string {
-  for (const { hostId, standing } of hosts.filter((look) => mayHaveIt(recovery, look.hostId))) {
+  return causeIn(hosts.filter((look) => mayHaveIt(recovery, look.hostId))) ?? recovery.reason;
+}
+
+function causeIn(looks: readonly HostLook[]): string | null {
+  for (const { hostId, standing } of looks) {
     if (standing === null) return `${hostId} is silent and its lease is over`;
     if (standing === 'fenced') return `${hostId} has ended it because its lease had ended`;
     if (standing === 'crashed') return `its process on ${hostId} has died`;
   }
-  return recovery.reason;
+  return null;
 }
 
 /** Which host may still run the VM; null: none. */
@@ -264,11 +321,15 @@ function settled(recovery: Recovery, nowMs: number, limits: RestartLimits): Reco
   return triedInVain(recovery, `whether it was started on ${recovery.hostId} was not heard, and it does not run there`, nowMs, limits);
 }
 
-function chosen(recovery: Recovery, { hostId, vmEpoch, why }: Extract<RecoveryEvent, { kind: 'chosen' }>, nowMs: number): RecoveryStep {
+function chosen(
+  recovery: Recovery,
+  { hostId, bootId, vmEpoch, why }: Extract<RecoveryEvent, { kind: 'chosen' }>,
+  nowMs: number,
+): RecoveryStep {
   if (recovery.phase !== 'down') return { recovery, effect: nothing };
   const starting = enter(recovery, 'starting', why, nowMs);
   const attempts = recovery.attempts + 1;
-  return { recovery: { ...starting, hostId, bootId: null, vmEpoch, attempts }, effect: { kind: 'start', hostId, vmEpoch } };
+  return { recovery: { ...starting, hostId, bootId, vmEpoch, attempts }, effect: { kind: 'start', hostId, vmEpoch } };
 }
 
 function ordered(
@@ -278,7 +339,7 @@ function ordered(
   limits: RestartLimits,
 ): Recovery {
   if (recovery.phase !== 'starting' || recovery.hostId === null) return recovery;
-  if (outcome === 'started') return runs(recovery, recovery.hostId, null, nowMs, limits);
+  if (outcome === 'started') return runs(recovery, recovery.hostId, recovery.bootId, nowMs, limits);
   // QEMU's own lock on an image is refused without a code of its own.
   if (outcome === 'held' || (outcome === 'refused' && unseen)) return heldElsewhere(recovery, why, nowMs, limits);
   return outcome === 'unclear' ? noted(recovery, why) : triedInVain(recovery, why, nowMs, limits);

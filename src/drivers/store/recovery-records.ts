@@ -46,6 +46,7 @@ const phases: Record<RecoveryPhase, RecoveryPhase> = {
   down: 'down',
   starting: 'starting',
   'given-up': 'given-up',
+  missing: 'missing',
 };
 
 export const recoveryRecord = Type.Object({
