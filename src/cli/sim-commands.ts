@@ -139,7 +139,11 @@ function addSoakCommand(sim: Command): void {
       onTotals,
     );
     line.end();
-    writeLine(options.output === 'json' ? JSON.stringify(totals, null, 2) : printSoak(totals, replayOptions(wish)));
+    writeLine(
+      options.output === 'json'
+        ? JSON.stringify(totals, null, 2)
+        : printSoak(totals, (seed) => `plimsoll sim --seed ${seed}${replayOptions(wish)}`),
+    );
     if (signal.aborted) throw new CliError('interrupted', `stopped after ${totals.seeds} of ${options.seeds} seeds`);
     if (totals.broken.length > 0) process.exitCode = 1;
   });

@@ -10,6 +10,8 @@ const played = (seed: number): SoakPlayed => ({
   migrations: { moved: 2 },
 });
 
+const replayed = (seed: number): string => `plimsoll sim --seed ${seed} --hosts 3`;
+
 /** Each look at the clock is a second later. */
 function ticking(): () => number {
   let nowMs = 0;
@@ -36,9 +38,11 @@ describe('a soak', () => {
       events: { 'link-cut': 3, migrate: 18 },
       migrations: { moved: 6 },
     });
-    expect(printSoak(totals, ' --hosts 3').split('\n')).toEqual([
+    expect(printSoak(totals, replayed, 6).split('\n')).toEqual([
       'seeds:        3',
-      'virtual time: 1.5 hours in 3.0 s, 1800 times as fast',
+      'virtual time: 1.5 hours',
+      'real time:    3.0 s, 1800 times as fast',
+      'CPU time:     6.0 s, 900 times as fast',
       'migrations:   moved 6',
       'events:       link-cut 3, migrate 18',
       'invariants:   broken by 1 of 3 seeds',
@@ -56,6 +60,6 @@ describe('a soak', () => {
       () => undefined,
     );
     expect(totals.seeds).toBe(2);
-    expect(printSoak(totals, '')).toContain('none broken');
+    expect(printSoak(totals, replayed)).toContain('none broken');
   });
 });

@@ -32,13 +32,14 @@ export async function soak(
   for (let seed = from; seed < from + seeds; seed += 1) {
     const played = await play(seed);
     if (played === null) break;
-    totals = added(totals, played, (nowMs() - startedAtMs) / 1000);
+    totals = withPlayed(totals, played, (nowMs() - startedAtMs) / 1000);
     onTotals(totals);
   }
   return totals;
 }
 
-function added(totals: SoakTotals, played: SoakPlayed, realSeconds: number): SoakTotals {
+/** One seed more. `realSeconds`: since the soak began. */
+export function withPlayed(totals: SoakTotals, played: SoakPlayed, realSeconds: number): SoakTotals {
   const { seed, breaches } = played;
   return {
     seeds: totals.seeds + 1,
@@ -55,23 +56,34 @@ function sumOf(one: Counts, other: Counts): Counts {
   return Object.fromEntries([...names].toSorted().map((name) => [name, (one[name] ?? 0) + (other[name] ?? 0)]));
 }
 
-/** The totals, then each seed that broke something with the command that plays it again. `options`: what else that command needs. */
-export function printSoak({ seeds, virtualSeconds, realSeconds, events, migrations, broken }: SoakTotals, options: string): string {
-  const ratio = realSeconds > 0 ? `, ${(virtualSeconds / realSeconds).toFixed(0)} times as fast` : '';
+/** The command that plays one seed again. */
+export type ReplayCommand = (seed: number) => string;
+
+/** The totals, then each seed that broke something with the command that plays it again. `cpuSeconds`: of all that has played. */
+export function printSoak(totals: SoakTotals, replay: ReplayCommand, cpuSeconds?: number): string {
+  const { seeds, virtualSeconds, realSeconds, events, migrations, broken } = totals;
+  const cpu = cpuSeconds === undefined ? [] : [['CPU time', timeText(virtualSeconds, cpuSeconds)] as const];
   return [
     fields([
       ['seeds', String(seeds)],
-      ['virtual time', `${(virtualSeconds / 3600).toFixed(1)} hours in ${formatDuration(realSeconds * 1000)}${ratio}`],
+      ['virtual time', `${(virtualSeconds / 3600).toFixed(1)} hours`],
+      ['real time', timeText(virtualSeconds, realSeconds)],
+      ...cpu,
       ['migrations', countsText(migrations)],
       ['events', countsText(events)],
       ['invariants', broken.length === 0 ? 'none broken' : `broken by ${broken.length} of ${seeds} seeds`],
     ]),
-    ...broken.flatMap(({ seed, breaches }) => [
-      '',
-      `seed ${seed}: ${printable(breaches.map(({ code, message }) => `${code}: ${message}`).join('; '))}`,
-      `  plimsoll sim --seed ${seed}${options}`,
-    ]),
+    ...broken.toSorted((one, other) => one.seed - other.seed).flatMap((played) => ['', printBroken(played, replay)]),
   ].join('\n');
+}
+
+export function printBroken({ seed, breaches }: Pick<SoakPlayed, 'seed' | 'breaches'>, replay: ReplayCommand): string {
+  return `seed ${seed}: ${printable(breaches.map(({ code, message }) => `${code}: ${message}`).join('; '))}\n  ${replay(seed)}`;
+}
+
+function timeText(virtualSeconds: number, seconds: number): string {
+  const ratio = seconds > 0 ? `, ${(virtualSeconds / seconds).toFixed(0)} times as fast` : '';
+  return `${formatDuration(seconds * 1000)}${ratio}`;
 }
 
 function countsText(counts: Counts): string {

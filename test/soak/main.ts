@@ -1,9 +1,9 @@
 /** `npm run sim:soak`: see `--help`. Ends with 1 when an invariant was broken, with 2 when an option was not understood. */
 import { refusalOf } from '#core/model/result.ts';
-import { type SoakOptions, soakOptionsOf, usage } from './options.ts';
+import { nothingPlayed, printBroken, printSoak, withPlayed } from '#cli/sim-soak.ts';
+import { replayCommandOf, type SoakOptions, soakOptionsOf, usage } from './options.ts';
 import { replay } from './replay.ts';
 import { soak } from './runner.ts';
-import { breachLine, Totals } from './totals.ts';
 
 const progressEvery = 100;
 
@@ -15,16 +15,17 @@ function print(line: string): void {
 async function playMany(options: SoakOptions): Promise<boolean> {
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort());
-  const totals = new Totals();
+  const again = replayCommandOf(options);
+  let totals = nothingPlayed;
   const [startedAtMs, cpuAtStart] = [performance.now(), process.cpuUsage()];
   const onPlayed: Parameters<typeof soak>[1] = (played) => {
-    totals.add(played);
-    if (played.breaches.length > 0) print([...played.log, breachLine(played, options.hosts)].join('\n'));
+    totals = withPlayed(totals, played, (performance.now() - startedAtMs) / 1000);
+    if (played.breaches.length > 0) print([...played.log, printBroken(played, again)].join('\n'));
     if (totals.seeds % progressEvery === 0) print(`${totals.seeds} seeds played, ${totals.broken.length} of them broke an invariant`);
   };
   await soak(options, onPlayed, stop.signal);
   const { user, system } = process.cpuUsage(cpuAtStart);
-  print(totals.text({ realSeconds: (performance.now() - startedAtMs) / 1000, cpuSeconds: (user + system) / 1e6 }, options.hosts));
+  print(printSoak(totals, again, (user + system) / 1e6));
   return totals.broken.length === 0;
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { soakOptionsOf } from './options.ts';
+import { replayCommandOf, soakOptionsOf } from './options.ts';
 
 describe('the options of a soak', () => {
   test('are a hundred seeds on two threads when nothing is said', () => {
@@ -28,5 +28,10 @@ describe('the options of a soak', () => {
     expect(() => soakOptionsOf(args)).toThrow(
       expect.objectContaining({ code: 'input-invalid', message: expect.stringMatching(words) as string }),
     );
+  });
+
+  test('are needed in part to play a seed again', () => {
+    expect(replayCommandOf({ hosts: null })(7)).toBe('npm run sim:soak -- --seed 7');
+    expect(replayCommandOf({ hosts: 3 })(7)).toBe('npm run sim:soak -- --seed 7 --hosts 3');
   });
 });

@@ -95,3 +95,7 @@ function amountOf(name: string, text: string): number {
 function invalid(message: string): PlimsollError {
   return new PlimsollError('input-invalid', message);
 }
+
+export function replayCommandOf({ hosts }: Pick<SoakOptions, 'hosts'>): (seed: number) => string {
+  return (seed) => `npm run sim:soak -- --seed ${seed}${hosts === null ? '' : ` --hosts ${hosts}`}`;
+}

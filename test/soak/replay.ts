@@ -7,8 +7,8 @@ import { type Outcome, playScenario } from '#sim/soak.ts';
 import { shrink } from '#sim/soak-shrink.ts';
 import { surroundings } from '#test/scenarios/surroundings.ts';
 import { stringify } from 'yaml';
-import type { SoakOptions } from './options.ts';
-import { breachLine } from './totals.ts';
+import { printBroken } from '#cli/sim-soak.ts';
+import { replayCommandOf, type SoakOptions } from './options.ts';
 
 const tailLines = 40;
 const lineWidth = 200;
@@ -25,7 +25,7 @@ export async function replay(
   const shrunk = makeSmaller && first !== undefined ? await smaller(schedule, first.code, print) : null;
   const told = shrunk?.outcome ?? outcome;
   for (const line of shrunk === null ? told.log : told.log.slice(-tailLines)) print(line);
-  if (told.breaches.length > 0) print(breachLine({ seed, breaches: told.breaches }, hosts));
+  if (told.breaches.length > 0) print(printBroken({ seed, breaches: told.breaches }, replayCommandOf({ hosts })));
   else print(`seed ${seed}: no invariant is broken`);
   if (saveDir !== null) await save(saveDir, shrunk?.scenario ?? schedule.scenario, print);
   return told.breaches.length === 0;
