@@ -5,8 +5,8 @@
  *   watched  -> off        a person or the guest has ended it, or nobody knows why it ended
  *   watched  -> down       its process has died, its agent ended it with the lease, its host was restarted; or its host is silent past its lease
  *   watched  -> missing    a migration of it was closed, and nobody knows which host has it
- *   missing  -> down       no host runs it or may still run it, and one that may have had it says that it was not ended by a person
- *   missing  -> off        one that may have had it says that a person or the guest has ended it, or does not say why it ended
+ *   missing  -> down       no host runs it or may still run it, and none that may have had it says that it was ended on purpose
+ *   missing  -> off        one that may have had it says that a person or the guest has ended it
  *   down     -> starting   no host runs it or may still run it, and one was found that can: the order goes out next
  *   down     -> given-up   it was started too often
  *   starting -> watched    it runs there
@@ -90,8 +90,6 @@ export interface RestartLimits {
   readonly heldMs: number;
   /** A start whose outcome is not known may still happen for this long. */
   readonly settleMs: number;
-  /** Before a VM that no host has is looked for again. */
-  readonly searchMs: number;
 }
 
 export const restartLimits: RestartLimits = {
@@ -101,7 +99,6 @@ export const restartLimits: RestartLimits = {
   steadyMs: 600_000,
   heldMs: 15_000,
   settleMs: 180_000,
-  searchMs: 30_000,
 };
 
 const nothing: RecoveryEffect = { kind: 'none' };
@@ -201,7 +198,7 @@ function tick(recovery: Recovery, event: Extract<RecoveryEvent, { kind: 'tick' }
     case 'watched':
       return { recovery: silent(recovery, event, nowMs), effect: nothing };
     case 'missing':
-      return nowMs < notBeforeMs ? { recovery, effect: nothing } : searched(recovery, event.migrationOpen);
+      return searched(recovery, event.migrationOpen);
     case 'down':
       if (nowMs < notBeforeMs) return { recovery, effect: nothing };
       if (attempts >= limits.attemptsMax) {
@@ -259,7 +256,10 @@ function looked(recovery: Recovery, event: Extract<RecoveryEvent, { kind: 'looke
   return { recovery, effect: { kind: 'choose', why: causeOf(recovery, hosts), unseen } };
 }
 
-/** It runs nowhere, and every host that may have had it has said what became of it, or has ended it with its lease. */
+/**
+ * It ran when its migration began, and runs nowhere now: every host that may have had it has said so, or has ended it with its lease. Only
+ * a host that says that it was ended on purpose speaks against a start: one that was restarted does not know why, or has it no more.
+ */
 function explained(
   recovery: Recovery,
   event: Extract<RecoveryEvent, { kind: 'looked' }>,
@@ -268,18 +268,13 @@ function explained(
 ): RecoveryStep {
   const looks = event.hosts.filter(({ hostId }) => mayHaveIt(recovery, hostId));
   const byLease = looks.some(({ standing }) => standing === 'fenced');
-  const ended = looks.find(({ standing }) => standing === 'stopped' || standing === 'unknown');
+  const ended = looks.find(({ standing }) => standing === 'stopped');
   if (ended !== undefined && !byLease) {
-    const why = `it ended on ${ended.hostId} around its migration, by a person or for a reason that is not known: look there, and start it by hand`;
+    const why = `it was shut down, destroyed or saved on ${ended.hostId} around its migration: start it there when it is wanted again`;
     return { recovery: enter(recovery, 'off', why, nowMs), effect: nothing };
   }
-  const cause = causeIn(looks);
-  if (cause !== null) return looked(enter(recovery, 'down', cause, nowMs), event, nowMs, limits);
-  const hostIds = looks.map(({ hostId }) => hostId).join(' and ');
-  return waits(
-    { ...recovery, notBeforeMs: nowMs + limits.searchMs },
-    `${hostIds} had to do with its migration, and do not have it: look for it`,
-  );
+  const cause = causeIn(looks) ?? 'its migration has ended without a winner, and no host has it';
+  return looked(enter(recovery, 'down', cause, nowMs), event, nowMs, limits);
 }
 
 /** By what the hosts say that may have had it; the record's own reason may be that of a delay since. */
@@ -292,6 +287,7 @@ function causeIn(looks: readonly HostLook[]): string | null {
     if (standing === null) return `${hostId} is silent and its lease is over`;
     if (standing === 'fenced') return `${hostId} has ended it because its lease had ended`;
     if (standing === 'crashed') return `its process on ${hostId} has died`;
+    if (standing === 'unknown') return `it ended on ${hostId}, and its hypervisor does not say why`;
   }
   return null;
 }
