@@ -23,9 +23,23 @@ export function ranOnSince({ samples }: GuestSight, sinceMs: number): readonly s
 }
 
 /** The first sample since then in which it ran on one of these hosts. */
-export function runningSince({ samples }: GuestSight, hosts: readonly string[], sinceMs: number): Seen | undefined {
+function runningSince(sight: GuestSight, hosts: readonly string[], sinceMs: number): Seen | undefined {
+  return firstSince(sight, runningIn, hosts, sinceMs);
+}
+
+/** The same in which it had a QEMU there, whether that ran it yet or not. */
+export function begunSince(sight: GuestSight, hosts: readonly string[], sinceMs: number): Seen | undefined {
+  return firstSince(sight, ({ copies }) => Object.keys(copies).filter((host) => copies[host] !== 'absent'), hosts, sinceMs);
+}
+
+function firstSince(
+  { samples }: GuestSight,
+  hostsIn: (sample: Sample) => readonly string[],
+  hosts: readonly string[],
+  sinceMs: number,
+): Seen | undefined {
   for (const sample of samples) {
-    const host = sample.atMs < sinceMs ? undefined : runningIn(sample).find((one) => hosts.includes(one));
+    const host = sample.atMs < sinceMs ? undefined : hostsIn(sample).find((one) => hosts.includes(one));
     if (host !== undefined) return { host, atMs: sample.atMs };
   }
   return undefined;
