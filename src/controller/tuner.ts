@@ -18,7 +18,8 @@ import { pairKey } from './busy-pairs.ts';
 import type { ControllerParts } from './parts.ts';
 import type { Ends, Securing } from './securing.ts';
 
-const quickMs = 10_000;
+/** Settings of the network go through `ip` and `nft`, each a process of its own: seconds on a host that is short of CPU. */
+const stepMsMax = 30_000;
 /** The agent gives up a search after a minute. */
 const measureMs = 70_000;
 /** For so long a measurement is good for further migrations of the pair. */
@@ -85,11 +86,11 @@ export class Tuner {
   async measure(ends: Ends, profile: ChannelProfile, policy: ChannelPolicy['tuning']): Promise<Measured> {
     const { fromHostId, toHostId } = ends;
     await Promise.all([
-      this.#command(fromHostId, 'path.restore', { peerHostId: toHostId }, quickMs),
-      this.#command(toHostId, 'path.restore', { peerHostId: fromHostId }, quickMs),
+      this.#command(fromHostId, 'path.restore', { peerHostId: toHostId }, stepMsMax),
+      this.#command(toHostId, 'path.restore', { peerHostId: fromHostId }, stepMsMax),
     ]);
     const [{ reading }, source, destination] = await Promise.all([
-      this.#command(fromHostId, 'channel.state', { peerHostId: toHostId }, quickMs),
+      this.#command(fromHostId, 'channel.state', { peerHostId: toHostId }, stepMsMax),
       this.#end(fromHostId, toHostId, profile),
       this.#end(toHostId, fromHostId, profile),
     ]);
@@ -119,7 +120,7 @@ export class Tuner {
       [toHostId, fromHostId],
     ] as const) {
       try {
-        await this.#command(hostId, 'path.restore', { peerHostId }, quickMs);
+        await this.#command(hostId, 'path.restore', { peerHostId }, stepMsMax);
       } catch (error) {
         this.#signal.throwIfAborted();
         this.#parts.log.warn('network settings were not put back, the agent does it when the channel is closed', {
@@ -156,21 +157,21 @@ export class Tuner {
   }
 
   async #end(hostId: HostId, peerHostId: HostId, profile: ChannelProfile): Promise<TuningEnd> {
-    const { way } = await this.#command(hostId, 'path.way', { peer: this.#securing.peer(peerHostId, profile) }, quickMs);
+    const { way } = await this.#command(hostId, 'path.way', { peer: this.#securing.peer(peerHostId, profile) }, stepMsMax);
     return { hostId, addresses: this.#securing.peer(hostId, profile).addresses, way };
   }
 
   /** The largest packet that crosses from one host to the other; 0 when none does. */
   async #measureOneWay(fromHostId: HostId, toHostId: HostId, profile: ChannelProfile, packetBytesMax: number): Promise<number> {
     const nonce = this.#parts.random.id();
-    await this.#command(toHostId, 'path.answer', { peer: this.#securing.peer(fromHostId, profile), nonce, stream: false }, quickMs);
+    await this.#command(toHostId, 'path.answer', { peer: this.#securing.peer(fromHostId, profile), nonce, stream: false }, stepMsMax);
     try {
       const peer = this.#securing.peer(toHostId, profile);
       const { pathMtuBytes } = await this.#command(fromHostId, 'path.measure', { peer, nonce, packetBytesMax }, measureMs);
       return pathMtuBytes;
     } finally {
       // It ends by itself after a minute, should this not arrive.
-      await this.#command(toHostId, 'path.stop', { nonce }, quickMs).catch(() => null);
+      await this.#command(toHostId, 'path.stop', { nonce }, stepMsMax).catch(() => null);
     }
   }
 
@@ -178,8 +179,8 @@ export class Tuner {
   async #setBoth({ fromHostId, toHostId }: Ends, settingsOf: (hostId: HostId) => PeerTuning | null, clear = true): Promise<void> {
     const set = async (hostId: HostId, peerHostId: HostId) => {
       const tuning = settingsOf(hostId);
-      if (tuning !== null) await this.#command(hostId, 'path.tune', { tuning }, quickMs);
-      else if (clear) await this.#command(hostId, 'path.restore', { peerHostId }, quickMs);
+      if (tuning !== null) await this.#command(hostId, 'path.tune', { tuning }, stepMsMax);
+      else if (clear) await this.#command(hostId, 'path.restore', { peerHostId }, stepMsMax);
     };
     await Promise.all([set(fromHostId, toHostId), set(toHostId, fromHostId)]);
   }
