@@ -117,8 +117,12 @@ async function capturedSegments(
     fromAddress: channelAddresses(profile, from.addresses).protected,
     toAddress: channelAddresses(profile, to.addresses).protected,
   };
-  // Whatever becomes of the stream, the next case captures too.
-  const tookMs = await sendBulk(ends, bytes, 30_000).finally(() => capture.stop());
+  let tookMs: number | null;
+  try {
+    tookMs = await sendBulk(ends, bytes, 30_000);
+  } finally {
+    await capture.stop();
+  }
   const source = (await from.host.must(['cat', '/sys/class/net/eth0/address'])).trim().replaceAll(':', '');
   expect(tookMs, 'the stream came through').not.toBeNull();
   const segments: TcpSegment[] = [];
