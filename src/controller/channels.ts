@@ -66,7 +66,7 @@ export class Channels {
     return this.#resource(pair, await this.#reports(pair), await this.#rooms.parts.store.tunings());
   }
 
-  /** Makes a channel and proves it; takes it down again unless it was up, or is to be kept. */
+  /** Makes a channel and proves it; takes it down again unless it is to be kept: now, or since an earlier wish. */
   async prove(ends: Ends, body: ProveBody, who: string): Promise<ProveResource> {
     const { parts, audit, securing, kept } = this.#rooms;
     return this.#alone(ends, async () => {

@@ -55,7 +55,7 @@ export const ChannelSchema = Type.Object(
 
 export const ProveBodySchema = Type.Object(
   {
-    keep: Type.Optional(Type.Boolean({ description: 'Leave the channel up (default: as it was before)' })),
+    keep: Type.Optional(Type.Boolean({ description: 'Leave the channel up (default: only if that was asked for before)' })),
     /** Another one than the policy's, to compare. Migrations use the policy's. */
     profile: Type.Optional(ProfileNameSchema),
   },
