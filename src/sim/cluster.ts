@@ -100,7 +100,8 @@ export class SimCluster {
       onLedgerLost: (entry) => this.#watches.records.entryLost(entry),
       onMigrationLost: (migration) => this.#watches.records.lost(migration),
       onMigration: (migration) => {
-        this.#recordsChanged = true;
+        // The records of one that is still open say nothing yet.
+        this.#recordsChanged ||= migration.endedAtMs !== null;
         this.world.touchVm(migration.request.vmId);
         narrator.onMigration(migration);
         this.#watches.records.saved(migration);

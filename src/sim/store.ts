@@ -23,6 +23,7 @@ import type {
   VmSettings,
 } from '#core/store.ts';
 import { type NoteUndo, put, SimDisk, take } from './disk.ts';
+import { jsonCopy } from './json-copy.ts';
 import { Streams } from './random.ts';
 import { holdOf } from './store-hold.ts';
 import type { VirtualTime } from './virtual-time.ts';
@@ -102,13 +103,13 @@ export class SimStore implements Store {
 
   saveHost(host: HostRecord): Promise<void> {
     return this.#write('write a host', (undo) => {
-      put(undo, this.#hosts, host.hostId, structuredClone(host));
+      put(undo, this.#hosts, host.hostId, copyOf(host));
       if (host.revokedAtMs !== null) this.#voidTokens(undo, host.hostId, host.revokedAtMs);
     });
   }
 
   saveToken(token: JoinToken): Promise<void> {
-    return this.#write('write a join token', (undo) => put(undo, this.#tokens, token.tokenHash, structuredClone(token)));
+    return this.#write('write a join token', (undo) => put(undo, this.#tokens, token.tokenHash, copyOf(token)));
   }
 
   useToken(tokenHash: string, atMs: number): Promise<JoinToken | null> {
@@ -145,7 +146,7 @@ export class SimStore implements Store {
   saveMigration(migration: Migration): Promise<void> {
     return this.#write('write a migration', (undo) => {
       undo(() => this.#watcher.onMigrationLost(migration));
-      put(undo, this.#migrations, migration.request.migrationId, structuredClone(migration));
+      put(undo, this.#migrations, migration.request.migrationId, copyOf(migration));
       this.#watcher.onMigration(migration);
     });
   }
@@ -159,7 +160,7 @@ export class SimStore implements Store {
   }
 
   saveVmSettings(settings: VmSettings): Promise<void> {
-    return this.#write("write a VM's settings", (undo) => put(undo, this.#vmSettings, settings.vmId, structuredClone(settings)));
+    return this.#write("write a VM's settings", (undo) => put(undo, this.#vmSettings, settings.vmId, copyOf(settings)));
   }
 
   vmSettings(): Promise<readonly VmSettings[]> {
@@ -167,7 +168,7 @@ export class SimStore implements Store {
   }
 
   saveRecovery(recovery: Recovery): Promise<void> {
-    return this.#write("write a VM's recovery", (undo) => put(undo, this.#recoveries, recovery.vmId, structuredClone(recovery)));
+    return this.#write("write a VM's recovery", (undo) => put(undo, this.#recoveries, recovery.vmId, copyOf(recovery)));
   }
 
   removeRecovery(vmId: VmId): Promise<void> {
@@ -186,7 +187,7 @@ export class SimStore implements Store {
         this.#ledger = before;
         this.#watcher.onLedgerLost(entry);
       });
-      this.#ledger = [...before, structuredClone(entry)];
+      this.#ledger = [...before, copyOf(entry)];
       this.#watcher.onLedger(entry);
     });
   }
@@ -198,7 +199,7 @@ export class SimStore implements Store {
   savePlan(plan: Plan): Promise<void> {
     if (this.#plans.has(plan.planId)) return Promise.reject(writtenTwice('plan', plan.planId));
     return this.#write('write a plan', (undo) => {
-      put(undo, this.#plans, plan.planId, structuredClone(plan));
+      put(undo, this.#plans, plan.planId, copyOf(plan));
       this.#watcher.onPlan(plan);
     });
   }
@@ -213,7 +214,7 @@ export class SimStore implements Store {
 
   saveCertificate(certificate: CertificateRecord): Promise<void> {
     return this.#write('write a certificate', (undo) => {
-      put(undo, this.#certificates, `${certificate.authorityId} ${certificate.serialNumber}`, structuredClone(certificate));
+      put(undo, this.#certificates, `${certificate.authorityId} ${certificate.serialNumber}`, copyOf(certificate));
       for (const [key, kept] of this.#certificates) if (isLongEnded(kept, certificate)) take(undo, this.#certificates, key);
     });
   }
@@ -229,7 +230,7 @@ export class SimStore implements Store {
   }
 
   saveGrant(grant: Grant): Promise<void> {
-    return this.#write('write a grant', (undo) => put(undo, this.#grants, grant.grantId, structuredClone(grant)));
+    return this.#write('write a grant', (undo) => put(undo, this.#grants, grant.grantId, copyOf(grant)));
   }
 
   grant(grantId: string): Promise<Grant | null> {
@@ -247,7 +248,7 @@ export class SimStore implements Store {
       undo(() => {
         this.#audit = before;
       });
-      this.#audit = [...before, structuredClone(entry)];
+      this.#audit = [...before, copyOf(entry)];
     });
   }
 
@@ -256,7 +257,7 @@ export class SimStore implements Store {
   }
 
   saveTuning(tuning: StoredTuning): Promise<void> {
-    return this.#write('write a tuning', (undo) => put(undo, this.#tunings, `${tuning.hostA} ${tuning.hostB}`, structuredClone(tuning)));
+    return this.#write('write a tuning', (undo) => put(undo, this.#tunings, `${tuning.hostA} ${tuning.hostB}`, copyOf(tuning)));
   }
 
   tunings(): Promise<readonly StoredTuning[]> {
@@ -279,7 +280,7 @@ export class SimStore implements Store {
     const taken = this.allReceipts().some(({ sequence }) => sequence === receipt.sequence);
     if (taken || this.#receipts.has(receipt.migrationId)) return Promise.reject(writtenTwice('receipt', receipt.migrationId));
     return this.#write('write a receipt', (undo) => {
-      put(undo, this.#receipts, receipt.migrationId, structuredClone(receipt));
+      put(undo, this.#receipts, receipt.migrationId, copyOf(receipt));
       this.#watcher.onReceipt(receipt);
     });
   }
@@ -335,12 +336,17 @@ export class SimStore implements Store {
   }
 
   async #write<Value>(what: string, change: (undo: NoteUndo) => Value): Promise<Value> {
-    return structuredClone(await this.#disk.write(syncMs, () => noRoom(what), change));
+    return copyOf(await this.#disk.write(syncMs, () => noRoom(what), change));
   }
 }
 
 function read<Value>(value: Value): Promise<Value> {
-  return Promise.resolve(structuredClone(value));
+  return Promise.resolve(copyOf(value));
+}
+
+/** Whatever goes in or out shares nothing with what is kept; as in the real store, it is what JSON can say. */
+function copyOf<Value>(value: Value): Value {
+  return jsonCopy(value) as Value;
 }
 
 function inOrder<Value>(byKey: ReadonlyMap<string, Value>): readonly Value[] {
