@@ -1,6 +1,14 @@
 import { preAuthenticationEncoding, ticketPayloadType } from '#core/access/envelope.ts';
 import { decodeBase64 } from '#core/access/base64.ts';
-import { acceptTicket, checkControllerEpoch, checkVmEpoch, mayHaveRun, raiseVmEpoch, type TicketRole } from '#core/access/ticket-gate.ts';
+import {
+  acceptTicket,
+  checkControllerEpoch,
+  checkVmEpoch,
+  mayHaveRun,
+  raiseVmEpoch,
+  type TicketRole,
+  withEnded,
+} from '#core/access/ticket-gate.ts';
 import { PlimsollError, type Refusal } from '#core/model/result.ts';
 import type { SignedTicket, Ticket } from '#core/model/ticket.ts';
 import type { Verifier } from '#core/ports.ts';
@@ -31,9 +39,14 @@ export class Gate {
     this.#bootId = bootId;
   }
 
-  /** Whether this VM was to come here before the machine was restarted, and so may have run here. */
+  /** Whether this VM was to come here before the machine was restarted, or has ended here, and so may have run here. */
   mayHaveRun(vmId: string): boolean {
     return mayHaveRun(vmId, this.#bootId(), this.#remembered.state);
+  }
+
+  /** It is about to be ended here, and if it has arrived at all it may have run; durable from here on. */
+  async noteEnd(vmId: string): Promise<void> {
+    await this.#remembered.update((state) => ({ state: withEnded(vmId, state), outcome: null }));
   }
 
   /** Throws `stale-epoch` for a controller that has been replaced; remembers a newer one. */

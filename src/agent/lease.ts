@@ -26,7 +26,7 @@ export type LeaseParts = Pick<AgentParts, 'clock' | 'hypervisor' | 'leaseBook' |
 
 export class Lease {
   readonly #parts: LeaseParts;
-  readonly #gate: Pick<Gate, 'admitStart'>;
+  readonly #gate: Pick<Gate, 'admitStart' | 'noteEnd'>;
   readonly #agentId: string;
   /** The newest grant that is in the book; one change at a time. */
   #grant: Promise<LeaseGrant>;
@@ -35,7 +35,7 @@ export class Lease {
   readonly #stubborn = new Set<VmId>();
   #wake: () => void = () => undefined;
 
-  constructor(parts: LeaseParts, gate: Pick<Gate, 'admitStart'>, agentId: string) {
+  constructor(parts: LeaseParts, gate: Pick<Gate, 'admitStart' | 'noteEnd'>, agentId: string) {
     this.#parts = parts;
     this.#gate = gate;
     this.#agentId = agentId;
@@ -103,7 +103,11 @@ export class Lease {
   async #end(vmId: VmId, signal: AbortSignal): Promise<void> {
     const { clock, hypervisor, log } = this.#parts;
     try {
-      const ended = await withDeadline(clock, leaseTerms.fenceMs, signal, (limited) => hypervisor.fence(vmId, limited));
+      const ended = await withDeadline(clock, leaseTerms.fenceMs, signal, async (limited) => {
+        // Whether it runs or only arrives is not asked first: a daemon that hangs must not delay the end.
+        await this.#gate.noteEnd(vmId);
+        return hypervisor.fence(vmId, limited);
+      });
       this.#stubborn.delete(vmId);
       if (!ended) return;
       log.error("this host's lease has ended: the VM was ended here, it may be started elsewhere", { vmId });

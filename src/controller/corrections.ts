@@ -16,6 +16,11 @@ export const corrections: Readonly<
     name: 'vm.destroy-copy',
     why: 'the VM runs on its destination: the halted copy on its source is removed',
   },
+  'destroy-older-copy': {
+    on: 'source',
+    name: 'vm.destroy-copy',
+    why: 'the VM has run on its destination, or may have, and has ended there: the older copy on its source is removed, so that the VM can be started anew',
+  },
   'destroy-destination-copy': {
     on: 'destination',
     name: 'vm.destroy-copy',

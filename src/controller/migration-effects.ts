@@ -46,6 +46,7 @@ export interface EffectRooms {
   readonly membership: Membership;
   /** Whether a silent host has ended this VM with its lease. */
   readonly hasFenced: (hostId: HostId, vmId: VmId) => boolean;
+  readonly isRestartable: (vmId: VmId) => boolean;
   readonly kept: KeptChannels;
   readonly epoch: number;
 }
@@ -94,6 +95,7 @@ export class MigrationEffects {
         return this.#relock(request);
       case 'resume-source':
       case 'destroy-source-copy':
+      case 'destroy-older-copy':
       case 'destroy-destination-copy':
       case 'destroy-abandoned-copy':
       case 'discard-destination-image':
@@ -285,7 +287,7 @@ export class MigrationEffects {
       this.#truthOn(request.fromHostId, request.vmId),
       this.#truthOn(request.toHostId, request.vmId),
     ]);
-    return { kind: 'truth', source, destination };
+    return { kind: 'truth', source, destination, isRestartable: this.#rooms.isRestartable(request.vmId) };
   }
 
   #isExcluded(hostId: HostId): boolean {

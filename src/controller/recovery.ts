@@ -8,6 +8,7 @@ import type { Migration } from '#core/model/migration.ts';
 import type { Recovery, ToldStanding } from '#core/model/recovery.ts';
 import { refusalOf } from '#core/model/result.ts';
 import type { VmId } from '#core/model/vm.ts';
+import { lossOf } from '#core/recovery/loss.ts';
 import { beginRecovery, type HostLook, type RecoveryEffect, type RecoveryEvent } from '#core/recovery/restart.ts';
 import type { Stamp } from '#wire/agent-protocol.ts';
 import { pause } from '#core/time.ts';
@@ -81,20 +82,22 @@ export class Recoveries {
    * told of it, a VM that has just arrived there could be started a second time when both hosts are lost.
    */
   noteMigration(migration: Migration): void {
-    const { request, phase, plan } = migration;
-    const { vmId, fromHostId, toHostId, channelKind } = request;
-    const asImage = channelKind === 'sealed-image' || plan?.options.method === 'save-restore';
+    const { request, phase } = migration;
+    const { vmId, fromHostId, toHostId } = request;
     void this.#guarded('a migration could not be noted', async () => {
       await this.#records.change(vmId, (known) => telling(known, [fromHostId, toHostId]));
       if (phase === 'done') await this.#arrived(vmId, toHostId);
-      if (phase === 'failed' && outcomeOf(migration) === 'unclear')
-        await this.#records.step(vmId, { kind: asImage ? 'image-left' : 'lost', hostIds: [fromHostId, toHostId] });
+      if (phase === 'failed' && outcomeOf(migration) === 'unclear') await this.#records.step(vmId, lossOf(migration));
     });
   }
 
   async #arrived(vmId: VmId, hostId: HostId): Promise<void> {
     const bootId = this.#rooms.leases.bootOf(hostId);
     await this.#records.step(vmId, { kind: 'seen', hostId, bootId, standing: 'here', migrationOpen: false });
+  }
+
+  isRestartable(vmId: VmId): boolean {
+    return this.#records.get(vmId)?.wanted === true;
   }
 
   /** Whether a host that says nothing any more has ended this VM with its lease, as its agent has confirmed that it would. */

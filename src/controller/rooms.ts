@@ -118,6 +118,7 @@ export async function openRooms(
       fit: (ends, profile) => tuner.fit(ends, profile),
       membership,
       hasFenced: (hostId, vmId) => recoveries.hasFenced(hostId, vmId),
+      isRestartable: (vmId) => recoveries.isRestartable(vmId),
       kept,
       epoch,
     },

@@ -53,13 +53,18 @@ function whole(rested: Rested, guest: Guest): readonly Breach[] {
   });
 }
 
-/** Half of its memory is lost with a QEMU that was killed in mid-post-copy, and the migration says so: what is left of it nobody touches. */
-function isLeftToPerson({ world, store }: Rested, { vmId }: Guest): boolean {
+/**
+ * What is left of it nobody touches, and its migration says so: half of its memory is lost with a QEMU that was killed in mid-post-copy; or
+ * it has ended where it arrived and its source holds an older copy, of a VM that nobody has marked to be started again.
+ */
+function isLeftToPerson({ world, store, restartable }: Rested, { vmId, name }: Guest): boolean {
   const newest = store
     .allMigrations()
     .filter(({ request }) => request.vmId === vmId)
     .at(-1);
-  return newest?.failure?.code === 'memory-lost' && world.casualties.has(vmId);
+  const code = newest?.failure?.code;
+  const isCalledFor = code === 'memory-lost' || (code === 'zero-copies' && !restartable.has(name));
+  return isCalledFor && world.casualties.has(vmId);
 }
 
 /** Every host is in the cluster again. */

@@ -119,7 +119,7 @@ export const commandSchemas = {
         vm: orNull(VmViewSchema),
         image: orNull(ImageStandingSchema),
         held: Type.Optional(Type.Array(orNull(Type.Boolean()), { maxItems: leasesMax })),
-        /** True where the VM was to come here and the machine was restarted since: it may have run here. */
+        /** True where the VM was to come here, and the machine was restarted since or its agent has ended the VM: it may have run here. */
         restarted: Type.Optional(Type.Boolean()),
       },
       strict,

@@ -15,6 +15,8 @@ const found: readonly (readonly [seed: number, why: string])[] = [
   [374, 'the definition of a restartable VM was not read, because it was being migrated from the first second on'],
   [399, 'a host was restarted just after a VM was started on it, and that was taken for the deed of a person'],
   [545, 'the same, just after a VM had arrived'],
+  [4007, 'the halted older copy of a VM that had ended on its destination, which is left to a person, was called a fault'],
+  [4887, 'a VM that its destination had ended with its lease was resumed on its source with older memory'],
 ];
 
 describe('generated schedules', { timeout: wallMsMax }, () => {

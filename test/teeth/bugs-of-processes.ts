@@ -64,6 +64,15 @@ export const bugsOfProcesses: readonly PlantedBug[] = [
     schedule: 'scenario:unreachable-hosts-keep-no-channel',
   },
   {
+    name: 'ended-copy-forgotten',
+    what: 'an agent forgets that it has ended a VM that had come to its host, so that an older copy of it is resumed',
+    file: 'src/agent/lease.ts',
+    find: `        await this.#gate.noteEnd(vmId);`,
+    replace: `        limited.throwIfAborted();`,
+    caughtBy: ['stale-copy'],
+    schedule: 'scenario:restartable-vm-ended-after-the-switch',
+  },
+  {
     name: 'intent-not-journaled',
     what: 'the controller notes that it asks for a transfer after it has asked',
     file: 'src/controller/executor.ts',

@@ -79,6 +79,7 @@ const statusOfCode: Readonly<Record<RefusalCode, number>> = {
   'vm-not-running': 409,
   'vm-unknown': 404,
   'zero-copies': 409,
+  'ended-on-destination': 409,
 };
 
 /** Agents and stored records may have codes of other versions. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Ticket } from '#core/model/ticket.ts';
 import type { AgentMemoryState } from '#core/ports.ts';
-import { acceptTicket, checkControllerEpoch, checkVmEpoch, emptyMemory, mayHaveRun } from './ticket-gate.ts';
+import { acceptTicket, checkControllerEpoch, checkVmEpoch, emptyMemory, mayHaveRun, withEnded } from './ticket-gate.ts';
 
 const ticket: Ticket = {
   ticketId: 't1',
@@ -84,6 +84,14 @@ describe('a VM that was to come to a host', () => {
     expect([mayHaveRun('v1', 'boot 1', memory), mayHaveRun('v1', 'boot 2', memory)]).toEqual([false, true]);
     expect(mayHaveRun('v2', 'boot 2', memory)).toBe(false);
     expect(mayHaveRun('v1', 'boot 2', memoryOf(ticket, 'a'))).toBe(false);
+  });
+
+  it('may have run there once its agent has ended it, until it comes again', () => {
+    const ended = withEnded('v1', memoryOf(ticket, 'b'));
+    if (ended === null) throw new Error('nothing was remembered');
+    expect(mayHaveRun('v1', 'boot 1', ended)).toBe(true);
+    expect([withEnded('v1', ended), withEnded('v2', ended)]).toEqual([null, null]);
+    expect(mayHaveRun('v1', 'boot 1', memoryOf({ ...ticket, ticketId: 't2', vmEpoch: 4 }, 'b', ended))).toBe(false);
   });
 
   it('is its own again when it is sent on from there', () => {

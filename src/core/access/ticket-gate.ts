@@ -38,13 +38,22 @@ export function acceptTicket(ticket: Ticket, hostId: HostId, memory: AgentMemory
   return { ok: true, role, memory: { ...remember(ticket, memory, nowMs), arrivals } };
 }
 
+/** Of an arrival that has ended here: no boot of any machine. */
+const endedBoot = '';
+
 /**
- * Whether a VM was to come to this machine, and the machine was restarted since. If it is not here it may have run here all the same, and
- * have written to its disk: what is left of it elsewhere is older then.
+ * Whether a VM was to come to this machine, and the machine was restarted since, or has ended the VM itself. If it is not here it may have
+ * run here all the same, and have written to its disk: what is left of it elsewhere is older then.
  */
 export function mayHaveRun(vmId: VmId, bootId: string, { arrivals }: AgentMemoryState): boolean {
   const before = Object.hasOwn(arrivals, vmId) ? arrivals[vmId] : undefined;
   return before !== undefined && before !== bootId;
+}
+
+/** To be durable before a VM is ended here: it may have run. Null when it was not to come here, or that is known. */
+export function withEnded(vmId: VmId, memory: AgentMemoryState): AgentMemoryState | null {
+  const arrived = Object.hasOwn(memory.arrivals, vmId) && memory.arrivals[vmId] !== endedBoot;
+  return arrived ? { ...memory, arrivals: { ...memory.arrivals, [vmId]: endedBoot } } : null;
 }
 
 /** A controller with a lower epoch than one seen before has been replaced; its commands are refused. */

@@ -64,7 +64,7 @@ function lockNote({ resolution }: Migration): string | null {
 
 export function weighTruth(migration: Migration, truth: Truth, nowMs: number, limits: StepLimits): Step {
   if (isSendingImage(migration, truth.source)) return watchAgain(migration, truth, nowMs, limits);
-  const verdict = judgeTruth(truth.source, truth.destination);
+  const verdict = judgeTruth(truth.source, truth.destination, truth.isRestartable);
   const counted = countVerdict(withWork(migration, truth, nowMs), verdict, nowMs);
   const confirmations = counted.resolution?.confirmations ?? 0;
   switch (verdict.kind) {
@@ -80,6 +80,7 @@ export function weighTruth(migration: Migration, truth: Truth, nowMs: number, li
     case 'recover-post-copy':
     case 'resume-source':
     case 'destroy-source-copy':
+    case 'destroy-older-copy':
     case 'destroy-destination-copy':
     case 'destroy-abandoned-copy':
     case 'discard-destination-image':

@@ -39,7 +39,8 @@ export type MigrationEvent =
   /** Nobody can say how the transfer stands: its agent restarted, or the answer was lost. */
   | { readonly kind: 'transfer-lost'; readonly refusal: Refusal }
   | { readonly kind: 'abort-sent' }
-  | { readonly kind: 'truth'; readonly source: VmTruth; readonly destination: VmTruth }
+  /** `isRestartable`: the VM is started again by itself when it runs nowhere. */
+  | { readonly kind: 'truth'; readonly source: VmTruth; readonly destination: VmTruth; readonly isRestartable: boolean }
   | { readonly kind: 'corrected' }
   /** The source has taken a post-copy that failed up again: it wants to be watched as after its start. */
   | { readonly kind: 'recovered' }

@@ -94,6 +94,6 @@ export function refused(code: RefusalCode = 'no-memory', message = 'no'): EventO
   return { kind: 'refused', refusal: { code, message } };
 }
 
-export function truth(source: VmTruth, destination: VmTruth): EventOf<'truth'> {
-  return { kind: 'truth', source, destination };
+export function truth(source: VmTruth, destination: VmTruth, isRestartable = false): EventOf<'truth'> {
+  return { kind: 'truth', source, destination, isRestartable };
 }

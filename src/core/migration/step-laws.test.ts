@@ -96,6 +96,7 @@ describe('a migration in a world where anything dies and is cut off at any step'
   });
 });
 
+/** But for `destroy-older-copy`: nobody starts the VM of this world anew. Scenarios have it. */
 const corrections: readonly string[] = [
   'recover-post-copy',
   'resume-source',

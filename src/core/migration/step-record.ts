@@ -24,7 +24,9 @@ export function outcomeOf(migration: Migration): 'moved' | 'stayed' | 'unclear' 
 
 /** A person has to look where the VM is. */
 export function isUnclear(code: Refusal['code']): boolean {
-  return code === 'two-copies' || code === 'zero-copies' || code === 'memory-lost' || code === 'truth-unknown';
+  return (
+    code === 'two-copies' || code === 'zero-copies' || code === 'ended-on-destination' || code === 'memory-lost' || code === 'truth-unknown'
+  );
 }
 
 export function seconds(ms: number): number {

@@ -180,6 +180,7 @@ class Play {
         return this.#recover(fault);
       case 'resume-source':
       case 'destroy-source-copy':
+      case 'destroy-older-copy':
       case 'destroy-destination-copy':
       case 'destroy-abandoned-copy':
       case 'discard-destination-image':
@@ -364,6 +365,8 @@ class Play {
         must(runsThere && source.copy?.state !== 'running', 'the destination does not run all of it');
         if (isCarriedOut && source.silent === 0) source.copy = null;
         return;
+      case 'destroy-older-copy':
+        throw new Breach(`${kind}: nobody starts the VM of this world anew`);
       case 'destroy-destination-copy':
       case 'destroy-abandoned-copy':
         must(destination.copy?.state !== 'running' && destination.copy?.post !== 'failed', 'it runs, or is a half');

@@ -161,6 +161,26 @@ describe('where the VM is', () => {
     }
   });
 
+  it('destroys an older halted copy only of a VM that is started anew by itself, and only where it has run on the destination', () => {
+    expect(judgeTruth(present('paused'), present('crashed'), true)).toEqual({ kind: 'destroy-older-copy' });
+    for (const source of everything) {
+      for (const destination of everything) {
+        expect(judgeTruth(source, destination).kind).not.toBe('destroy-older-copy');
+        const verdict = judgeTruth(source, destination, true);
+        if (verdict.kind !== 'destroy-older-copy') continue;
+        expect([source, destination]).toEqual([present('paused'), present('crashed')]);
+      }
+    }
+  });
+
+  it('says that a VM that is started anew by itself has ended where it has run last, and not that it is nowhere', () => {
+    for (const source of [absent, present('shut-off')]) {
+      expect(judgeTruth(source, present('crashed'), true)).toMatchObject({ refusal: { code: 'ended-on-destination' } });
+      expect(judgeTruth(source, present('crashed'))).toMatchObject({ refusal: { code: 'zero-copies' } });
+      expect(judgeTruth(source, absent, true)).toMatchObject({ refusal: { code: 'zero-copies' } });
+    }
+  });
+
   it('never destroys a running copy, nor a half unless all of the VM runs on the destination', () => {
     const isHalf = (one: VmTruth) => one.kind === 'present' && one.postCopy !== null;
     for (const source of everything) {

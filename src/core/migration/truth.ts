@@ -10,6 +10,8 @@ export type Correction =
   | 'recover-post-copy'
   | 'resume-source'
   | 'destroy-source-copy'
+  /** One that is older than the VM's disk, of a VM that is started anew by itself. */
+  | 'destroy-older-copy'
   | 'destroy-destination-copy'
   /** One whose host calls its job at work. */
   | 'destroy-abandoned-copy'
@@ -84,7 +86,8 @@ function placeOf(truth: VmTruth): Place {
  * | image given          | take it back (*)| wait               | forget the image    | discard it (*)      |
  *
  * A VM that has crashed ("off" otherwise) has run. One that is not on a host which was restarted since it was to come there may have run
- * too, and is called crashed. Beside either on the destination a halted source is older, and a person decides.
+ * too, and is called crashed; so is one that its host has ended with its lease. Beside either on the destination a halted source is older,
+ * and a person decides; of a VM that is restartable that copy is destroyed, so that the VM can be started again.
  *
  * A post-copy that failed has left half of the VM's memory on each host ("half"): both halves are needed, so neither copy is touched,
  * and the migration is taken up again, also while the destination still waits for the rest and calls that fetching (libvirt 9.0 and QEMU 7.2
@@ -112,7 +115,7 @@ function placeOf(truth: VmTruth): Place {
  *
  * A revoked destination is not asked. With a VM that runs on its source, no job at work, that is the end of it all the same.
  */
-export function judgeTruth(source: VmTruth, destination: VmTruth): TruthVerdict {
+export function judgeTruth(source: VmTruth, destination: VmTruth, isRestartable = false): TruthVerdict {
   const from = placeOf(source);
   const to = placeOf(destination);
   if (from === 'running' && isArriving(destination)) return { kind: 'destroy-abandoned-copy' };
@@ -120,9 +123,11 @@ export function judgeTruth(source: VmTruth, destination: VmTruth): TruthVerdict 
   if (waiting !== null) return { kind: 'wait', why: waiting };
   if (from === 'half' || to === 'half') return withHalves(from, to);
   if (from === 'running') return withRunningSource(to);
-  if (from === 'halted') return withHaltedSource(to);
+  if (from === 'halted') return withHaltedSource(to, isRestartable);
   if (from === 'incoming') return withIncomingSource(to);
   if (from === 'given') return withGivenImage(to);
+  if (isRestartable && to === 'crashed' && (from === 'absent' || from === 'off'))
+    return unclear('ended-on-destination', 'the VM has run on the destination, or may have, and has ended there: it is started again');
   return from === 'fenced' || to === 'fenced' ? withFenced(from, to) : withoutSource(to);
 }
 
@@ -172,9 +177,10 @@ function withRunningSource(to: Place): TruthVerdict {
   return { kind: isImage(to) ? 'discard-destination-image' : 'destroy-destination-copy' };
 }
 
-function withHaltedSource(to: Place): TruthVerdict {
+function withHaltedSource(to: Place, isRestartable: boolean): TruthVerdict {
   if (to === 'absent' || to === 'off') return { kind: 'resume-source' };
   if (to === 'running') return { kind: 'destroy-source-copy' };
+  if (to === 'crashed' && isRestartable) return { kind: 'destroy-older-copy' };
   if (to === 'crashed')
     return unclear(
       'zero-copies',

@@ -81,7 +81,8 @@ export type RefusalCode =
   | 'vm-busy'
   | 'vm-not-running'
   | 'vm-unknown'
-  | 'zero-copies';
+  | 'zero-copies'
+  | 'ended-on-destination';
 
 /** The one error class at the edges: a stable code, a sentence for the operator, and the cause. */
 export class PlimsollError extends Error {

@@ -194,7 +194,7 @@ export class RestartWorld {
     if (!source.answers || !destination.answers) return;
     this.#flight = null;
     if (destination.runs) this.#step({ kind: 'seen', hostId: flight.to, bootId: null, standing: 'here', migrationOpen: false });
-    else if (!source.runs) this.#step({ kind: 'lost', hostIds: [flight.from, flight.to] });
+    else if (!source.runs) this.#step({ kind: 'lost', hostIds: [flight.from, flight.to], endedOn: null });
   }
 
   /** What the daemon was told it does, unless the machine stopped meanwhile; its agent ends it when the lease is over. */

@@ -134,7 +134,13 @@ describe('a migration as an image whose end nobody knows', () => {
 
 describe('a migration that ended without a winner', () => {
   const bothTold = { ...watched, toldHostIds: ['a', 'b'], coveredHostIds: ['a', 'b'] };
-  const missing = after(bothTold, { kind: 'lost', hostIds: ['a', 'b'] }).recovery;
+  it('is down at once where it is known to have ended on its destination, also if a person has removed what was left on its source', () => {
+    const { recovery } = after(bothTold, { kind: 'lost', hostIds: ['a', 'b'], endedOn: 'b' });
+    expect(recovery).toMatchObject({ phase: 'down', reason: expect.stringContaining('has ended there') });
+    expect(after(recovery, lookedAt({ a: 'stopped', b: 'absent' })).effect.kind).toBe('choose');
+  });
+
+  const missing = after(bothTold, { kind: 'lost', hostIds: ['a', 'b'], endedOn: null }).recovery;
 
   it('has the VM looked for, once it is not migrated any more', () => {
     expect(missing).toMatchObject({ phase: 'missing', reason: expect.stringContaining('a or b') });
@@ -170,7 +176,7 @@ describe('a migration that ended without a winner', () => {
 
   it('says nothing new of a VM that is not thought to run', () => {
     for (const phase of ['off', 'down', 'starting', 'given-up'] as const)
-      expect(after({ ...bothTold, phase }, { kind: 'lost', hostIds: ['a', 'b'] }).recovery.phase).toBe(phase);
+      expect(after({ ...bothTold, phase }, { kind: 'lost', hostIds: ['a', 'b'], endedOn: null }).recovery.phase).toBe(phase);
   });
 });
 

@@ -40,8 +40,8 @@ export type RecoveryEvent =
   | { readonly kind: 'looked'; readonly migrationOpen: boolean; readonly hosts: readonly HostLook[]; readonly hasText: boolean }
   /** A migration of it as an image has ended, and nobody knows where it is: one of these hosts may bring it back from that by itself. */
   | { readonly kind: 'image-left'; readonly hostIds: readonly HostId[] }
-  /** Any other migration of it has ended, and nobody knows where it is. */
-  | { readonly kind: 'lost'; readonly hostIds: readonly HostId[] }
+  /** Any other migration of it has ended, and nobody knows where it is; `endedOn`: unless that host is known to have run it, or to have been about to. */
+  | { readonly kind: 'lost'; readonly hostIds: readonly HostId[]; readonly endedOn: HostId | null }
   /** The host that it is to be started on: its lease is renewed, and binds the VM. */
   | { readonly kind: 'chosen'; readonly hostId: HostId; readonly bootId: string; readonly vmEpoch: number; readonly why: string }
   | { readonly kind: 'unfit'; readonly why: string }
@@ -138,7 +138,7 @@ export function step(recovery: Recovery, event: RecoveryEvent, nowMs: number, li
       return { recovery: enter(recovery, 'off', why, nowMs), effect: nothing };
     }
     case 'lost':
-      return { recovery: lost(recovery, event.hostIds, nowMs), effect: nothing };
+      return { recovery: lost(recovery, event, nowMs), effect: nothing };
     case 'chosen':
       return chosen(recovery, event, nowMs);
     case 'unfit':
@@ -217,8 +217,10 @@ function searched(recovery: Recovery, migrationOpen: boolean): RecoveryStep {
   return migrationOpen ? waits(recovery, 'a migration of it is not closed yet') : { recovery, effect: { kind: 'look' } };
 }
 
-function lost(recovery: Recovery, hostIds: readonly HostId[], nowMs: number): Recovery {
+function lost(recovery: Recovery, { hostIds, endedOn }: Extract<RecoveryEvent, { kind: 'lost' }>, nowMs: number): Recovery {
   if (recovery.phase !== 'watched') return recovery;
+  if (endedOn !== null)
+    return enter(recovery, 'down', `it has run on ${endedOn}, or may have, and has ended there around its migration`, nowMs);
   return enter(
     recovery,
     'missing',
