@@ -70,6 +70,7 @@ export class Actors {
   readonly #authority: SimAuthority;
   readonly #probes = new ProbeBoard();
   readonly #starts = new Map<string, number>();
+  readonly #ends: AbortController[] = [];
   #running: RunningController | null = null;
   /** Controllers that another one was started beside: paused, or gone on since. */
   #former: readonly RunningController[] = [];
@@ -136,6 +137,21 @@ export class Actors {
     if (this.#running !== null) this.#former = [...this.#former, this.#running];
     this.#running = null;
     void this.#startController().catch((error: unknown) => this.#startFailed(error));
+  }
+
+  /** Nothing goes on after this. What still waits is let go: signals that others were made of are kept for as long as somebody listens. */
+  end(): void {
+    for (const { process } of this.#controllers) process.kill();
+    for (const process of this.#agents.values()) process.kill();
+    for (const ended of this.#ends) ended.abort();
+    this.#ends.length = 0;
+  }
+
+  /** Of a process: nobody asks it to stop before the end of the simulation, it is killed. */
+  #signal(): AbortSignal {
+    const ended = new AbortController();
+    this.#ends.push(ended);
+    return ended.signal;
   }
 
   /** The newest. One that it was started beside has the address again, until somebody starts another. */
@@ -212,7 +228,7 @@ export class Actors {
       memoryCapacityBytes: null,
       version,
     };
-    runAgent(this.#agentParts(host, process), settings, new AbortController().signal).catch((error: unknown) =>
+    runAgent(this.#agentParts(host, process), settings, this.#signal()).catch((error: unknown) =>
       this.#parts.onCrash(process.name, error),
     );
   }
@@ -271,7 +287,7 @@ export class Actors {
       sha256,
       randomKey: (bytes: number) => encodeBase64(Uint8Array.from({ length: bytes }, () => Math.floor(random.fraction() * 256))),
     };
-    running.controller = await startController(parts, controllerSettings, tokenMaker(random, sha256), new AbortController().signal);
+    running.controller = await startController(parts, controllerSettings, tokenMaker(random, sha256), this.#signal());
     running.controller.stopped.catch((error: unknown) => this.#controllerEnded(running, error));
     return running.controller;
   }

@@ -36,10 +36,12 @@ export async function playScenario(scenario: Scenario, surroundings: Surrounding
     () => [],
     (error: unknown) => breachesOf(error),
   );
-  const { store, log, time } = cluster;
+  const { store, time } = cluster;
+  const log = [...cluster.log.lines];
+  cluster.actors.end();
   const open = store.allMigrations().filter(({ endedAtMs }) => endedAtMs === null);
   const outcomes = [...store.allLedger().map(({ outcome }) => outcome), ...open.map(() => 'open')];
-  return { virtualSeconds: time.elapsedMs / 1000, breaches, migrations: tallyOf(outcomes), log: log.lines };
+  return { virtualSeconds: time.elapsedMs / 1000, breaches, migrations: tallyOf(outcomes), log };
 }
 
 function breachesOf(error: unknown): readonly Breach[] {
