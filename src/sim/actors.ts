@@ -228,9 +228,7 @@ export class Actors {
       memoryCapacityBytes: null,
       version,
     };
-    runAgent(this.#agentParts(host, process), settings, this.#signal()).catch((error: unknown) =>
-      this.#parts.onCrash(process.name, error),
-    );
+    runAgent(this.#agentParts(host, process), settings, this.#signal()).catch((error: unknown) => this.#parts.onCrash(process.name, error));
   }
 
   /** The machine stops, with all that runs on it. */

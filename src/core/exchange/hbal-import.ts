@@ -14,7 +14,7 @@ export const mebibyte = 2 ** 20;
 const coresDigits = 9;
 
 /** `diskTemplateMovable` of Ganeti's `Types.hs`, for what does not need to be copied with its VM. */
-const sharedTemplates: readonly HbalTemplate[] = ['diskless', 'sharedfile', 'rbd', 'ext', 'gluster'];
+export const sharedTemplates: readonly HbalTemplate[] = ['diskless', 'sharedfile', 'rbd', 'ext', 'gluster'];
 const hostIdPattern = /^[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?$/;
 
 export interface ImportFacts {
