@@ -1,100 +1,54 @@
 /**
- * Plans for a hot cluster of 1,000 hosts and 10,000 VMs and prints the time as a ratio, in the same run, to
- * one plain pass that scores every VM of a hot host on every other host: the least that any planner has
- * to look at who judges each candidate once. Seeded; node bench/planner/main.ts --help
+ * The planner against Ganeti's hbal, by hbal's own score; and by itself, as clusters grow. Prints ratios and the figures that they come from.
+ * Seeded; node bench/planner/main.ts --help
  */
 import { optionsOf } from '#bench/options.ts';
-import { checkPlan } from '#core/checks/check-plan.ts';
-import { clusterOf, withoutVm } from '#core/planner/cluster.ts';
-import { loadWith } from '#core/planner/candidate.ts';
-import { exampleSnapshot } from '#core/planner/examples.ts';
-import { isAbove, loadOf, startLimit } from '#core/planner/line.ts';
-import { makePlan } from '#core/planner/make-plan.ts';
-import { addTotals, partOf, scoreOf, totalsOf } from '#core/planner/score.ts';
-import type { Snapshot } from '#core/model/snapshot.ts';
+import { compare, printPairs } from './against-hbal.ts';
+import { hasHbal } from './hbal.ts';
+import { comparePass } from './plain-pass.ts';
+import { measureScale } from './scale.ts';
 
-const repetitions = 5;
+/** At 100 hosts hbal takes hours to its end. */
+const clusters = [
+  { hosts: 20, hbalMovesMax: null },
+  { hosts: 50, hbalMovesMax: null },
+  { hosts: 100, hbalMovesMax: 3 },
+] as const;
+const parts = ['hbal', 'scale', 'pass'] as const;
 
-/** Numerical Recipes' 32-bit linear congruential generator: the same cluster in every run. */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
-
-/** Every fifth host is hot (95 % CPU on average), the others are at about 35 %. */
-function hotCluster(hosts: number, vmsPerHost: number): Snapshot {
-  const random = seeded(7);
-  const size = Array.from({ length: hosts }, (_, index) => {
-    const meanCores = (index % 5 === 0 ? 15.2 : 5.6) / vmsPerHost;
-    const vms = Array.from({ length: vmsPerHost }, (__, number) => ({
-      id: `vm-${index}-${number}`,
-      cores: meanCores * (0.5 + random()),
-      gib: 2 + Math.floor(random() * 6),
-    }));
-    return { id: `host-${String(index).padStart(5, '0')}`, cores: 16, gib: 256, vms };
-  });
-  return exampleSnapshot(size, { policy: { movesPerPlanMax: hosts * vmsPerHost } });
-}
-
-/** Scores each VM of each host over its line on each other host, once. Returns how many were scored. */
-function plainPass(snapshot: Snapshot): number {
-  const { policy } = snapshot;
-  const cluster = clusterOf(snapshot, new Map());
-  const totals = totalsOf(cluster.hosts, policy);
-  let scored = 0;
-  let lowest = Infinity;
-  for (const source of cluster.hosts.filter((host) => isAbove(loadOf(host), startLimit(policy)))) {
-    for (const vm of source.vms) {
-      const rest = addTotals(addTotals(totals, partOf(loadOf(source), policy), -1), partOf(loadOf(withoutVm(source, vm)), policy));
-      for (const target of cluster.hosts) {
-        if (target === source) continue;
-        const after = addTotals(addTotals(rest, partOf(loadOf(target), policy), -1), partOf(loadWith(target, vm), policy));
-        lowest = Math.min(lowest, scoreOf(after));
-        scored += 1;
-      }
-    }
-  }
-  if (!Number.isFinite(lowest)) throw new Error('the generated cluster has no host over its line');
-  return scored;
-}
-
-/** The median of some runs, in ms: the machine may be busy with something else. */
-function medianMs(work: () => unknown): number {
-  const times = Array.from({ length: repetitions }, () => {
-    const startedAtMs = performance.now();
-    work();
-    return performance.now() - startedAtMs;
-  });
-  return times.toSorted((a, b) => a - b)[Math.floor(repetitions / 2)] ?? Number.NaN;
-}
-
-function measure(hosts: number, vmsPerHost: number): void {
-  const snapshot = hotCluster(hosts, vmsPerHost);
-  const plan = makePlan(snapshot);
-  const scored = plainPass(snapshot);
-  const planMs = medianMs(() => makePlan(snapshot));
-  const passMs = medianMs(() => plainPass(snapshot));
-  const violations = checkPlan(snapshot, plan).length;
-
-  console.log(`cluster       ${hosts} hosts, ${snapshot.vms.length} VMs`);
-  console.log(`verdict       ${plan.verdict}: ${plan.summary}`);
-  console.log(`moves found   ${plan.moves.length}, linter violations ${violations}`);
-  console.log(`planning      ${planMs.toFixed(0)} ms (median of ${repetitions})`);
-  console.log(`plain pass    ${passMs.toFixed(0)} ms for ${scored} candidates scored once`);
-  console.log(`ratio         ${(planMs / passMs).toFixed(2)} (planning / plain pass)`);
-  if (violations > 0) process.exitCode = 1;
+function againstHbal(seeds: number, hostsMax: number): boolean {
+  if (!hasHbal()) throw new Error("hbal is not installed: run 'apt-get install ganeti-htools'");
+  return clusters
+    .filter(({ hosts }) => hosts <= hostsMax)
+    .map(({ hosts, hbalMovesMax }) => {
+      const pairs = Array.from({ length: seeds }, (_, index) => {
+        process.stderr.write(`${hosts} hosts, seed ${index + 1} of ${seeds}\n`);
+        return compare(hosts, index + 1, hbalMovesMax);
+      });
+      return printPairs(hosts, pairs, hbalMovesMax);
+    })
+    .every(Boolean);
 }
 
 const options = optionsOf({
   name: 'planner',
-  does: 'Plans for a hot cluster and prints the time as a ratio to one plain pass over all hosts and candidates.',
+  does: `Compares with hbal (scores, moves, CPU), measures how planning grows with the cluster, and compares it with one plain pass.`,
   options: {
-    hosts: { value: 'N', does: 'hosts of the cluster (default: 1000)', max: 100_000 },
-    vms: { value: 'N', does: 'VMs of each host (default: 10)', max: 1000 },
+    only: { value: 'PART', does: `one of ${parts.join(', ')} (default: all; hbal takes a quarter of an hour)` },
+    seeds: { value: 'N', does: 'clusters of each size for hbal (default: 5)', max: 100 },
+    'hosts-max': { value: 'N', does: 'no larger clusters for hbal (default: 100)', max: 100 },
   },
   needsLab: false,
 });
-if (options !== null) measure(Number(options['hosts'] ?? 1000), Number(options['vms'] ?? 10));
+if (options !== null) {
+  const { only, seeds = '5', 'hosts-max': hostsMax = '100' } = options;
+  if (only !== undefined && !parts.some((part) => part === only))
+    throw new RangeError(`--only takes one of ${parts.join(', ')}, not ${only}`);
+  const isWanted = (part: (typeof parts)[number]) => only === undefined || only === part;
+  const kept = [
+    !isWanted('pass') || comparePass(1000, 10),
+    !isWanted('scale') || measureScale(),
+    !isWanted('hbal') || againstHbal(Number(seeds), Number(hostsMax)),
+  ];
+  if (!kept.every(Boolean)) process.exitCode = 1;
+}

@@ -62,6 +62,19 @@ export function countArgument(text: string): number {
   return Number(text);
 }
 
+/** Argument parser of how many moves a plan may have. */
+export function movesArgument(text: string): number {
+  if (!/^[1-9]\d{0,6}$/.test(text)) throw new InvalidArgumentError('Write a whole number from 1.');
+  return Number(text);
+}
+
+/** Argument parser of how hard to search. */
+export function effortArgument(text: string): number {
+  if (!/^(?:0|[1-9]\d{0,5})$/.test(text))
+    throw new InvalidArgumentError('Write a whole number from 0 to 999999; 10 is quick, 5000 takes its time.');
+  return Number(text);
+}
+
 /** The API gives no more at once. */
 const limitMax = 1000;
 

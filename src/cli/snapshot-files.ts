@@ -3,6 +3,7 @@
  * knowledge, so this file reaches beyond the wire; everything behind it is imported only when it is asked for.
  */
 import { readFile, stat, writeFile } from 'node:fs/promises';
+import type { HbalCluster, HbalUse } from '#core/exchange/hbal-cluster.ts';
 import type { Loss } from '#core/exchange/loss.ts';
 import type { TextFault } from '#core/exchange/text-row.ts';
 import type { SnapshotFile } from '#wire/snapshot-file.ts';
@@ -45,7 +46,7 @@ const utilEnding = '.util';
  */
 export async function readClusterFile(path: string, utilPath: string | null): Promise<ClusterFile> {
   const text = await readText(path);
-  if (/^\s*\{/.test(text)) {
+  if (isSnapshot(text)) {
     if (utilPath !== null) throw new CliError('usage', `${path} is a snapshot, which needs no utilisation file: leave out --util`);
     const { parseSnapshotFile } = await import('#wire/snapshot-file.ts');
     return clusterFile(path, 'snapshot', parseSnapshotFile(jsonOf(text, path), path), []);
@@ -76,16 +77,42 @@ export async function writeNew(path: string, text: string, isForced: boolean): P
   }
 }
 
-async function readHbal(path: string, text: string, utilPath: string | null): Promise<ClusterFile> {
+/** A cluster as hbal has it, out of a file of either kind. `uses` is null where nothing says what instances use. */
+export interface HbalInput {
+  readonly cluster: HbalCluster;
+  readonly uses: readonly HbalUse[] | null;
+  readonly lost: readonly string[];
+}
+
+/** As `readClusterFile`, for whoever works with what hbal knows. */
+export async function readHbalInput(path: string, utilPath: string | null): Promise<HbalInput> {
+  const text = await readText(path);
+  if (!isSnapshot(text)) return { ...(await hbalIn(path, text, utilPath ?? (await utilBeside(path)))), lost: [] };
+  const { snapshot } = await readClusterFile(path, utilPath);
+  const { hbalOfSnapshot } = await import('#core/exchange/hbal-export.ts');
+  const { cluster, uses, lost } = hbalOfSnapshot(snapshot);
+  return { cluster, uses, lost: sentencesOf(lost) };
+}
+
+function isSnapshot(text: string): boolean {
+  return /^\s*\{/.test(text);
+}
+
+async function hbalIn(path: string, text: string, utilPath: string | null): Promise<Pick<HbalInput, 'cluster' | 'uses'>> {
   const { readHbalCluster, readHbalUtilisation } = await import('#core/exchange/hbal-reader.ts');
-  const { snapshotOfHbal } = await import('#core/exchange/hbal-import.ts');
-  const { snapshotFileOf } = await import('#wire/snapshot-file.ts');
   const cluster = readHbalCluster(text);
   if (!cluster.ok) throw unreadable(path, cluster.faults);
   const uses = utilPath === null ? null : readHbalUtilisation(await readText(utilPath));
   if (uses?.ok === false) throw unreadable(utilPath ?? path, uses.faults);
+  return { cluster: cluster.cluster, uses: uses?.uses ?? null };
+}
+
+async function readHbal(path: string, text: string, utilPath: string | null): Promise<ClusterFile> {
+  const { snapshotOfHbal } = await import('#core/exchange/hbal-import.ts');
+  const { snapshotFileOf } = await import('#wire/snapshot-file.ts');
+  const { cluster, uses } = await hbalIn(path, text, utilPath);
   const { mtimeMs } = await stat(path);
-  const result = snapshotOfHbal(cluster.cluster, uses?.uses ?? null, { takenAtMs: Math.max(0, Math.floor(mtimeMs)) });
+  const result = snapshotOfHbal(cluster, uses, { takenAtMs: Math.max(0, Math.floor(mtimeMs)) });
   if (!result.ok) throw new CliError('input-invalid', `${path}: ${result.message}`);
   return clusterFile(path, 'hbal', snapshotFileOf(result.snapshot, null), sentencesOf(result.lost));
 }

@@ -3,7 +3,7 @@ import { exampleOptions } from '#core/migration/forecast-examples.ts';
 import type { Surroundings } from './cluster.ts';
 import { defaultOffer } from './definitions.ts';
 import type { HostSpec } from './host.ts';
-import { hash } from './random.ts';
+import { hash } from '#core/seeded.ts';
 import { type Scenario, scenarioOf } from './scenario.ts';
 import type { StoreWatcher } from './store.ts';
 

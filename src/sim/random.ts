@@ -1,5 +1,6 @@
 /** Seeded randomness with one stream per entity: what one host draws changes nothing for another. */
 import type { Random } from '#core/ports.ts';
+import { seededRandom } from '#core/seeded.ts';
 
 const alphabet = 'abcdefghijklmnopqrstuvwxyz0123456789';
 const idLength = 16;
@@ -13,34 +14,8 @@ export class Streams {
 
   /** The stream of one entity, always from its beginning. */
   stream(entity: string): Random {
-    const next = sfc32(`${this.#seed}/${entity}`);
+    const { fraction: next } = seededRandom(`${this.#seed}/${entity}`);
     const letter = () => alphabet.charAt(Math.floor(next() * alphabet.length));
     return { fraction: next, id: () => Array.from({ length: idLength }, letter).join('') };
   }
-}
-
-/** SFC32 ("small fast counting", of PractRand, by Chris Doty-Humphrey): 128 bits of state, uniform in [0, 1). */
-function sfc32(seed: string): () => number {
-  let a = hash(seed, 0x9e37_79b9);
-  let b = hash(seed, 0x243f_6a88);
-  let c = hash(seed, 0xb7e1_5162);
-  let counter = 1;
-  const next = () => {
-    const sum = (((a + b) | 0) + counter) | 0;
-    counter = (counter + 1) | 0;
-    a = b ^ (b >>> 9);
-    b = (c + (c << 3)) | 0;
-    c = (((c << 21) | (c >>> 11)) + sum) | 0;
-    return (sum >>> 0) / 4_294_967_296;
-  };
-  // Similar seeds give similar first numbers; twelve rounds mix them, as its author recommends.
-  for (let round = 0; round < 12; round += 1) next();
-  return next;
-}
-
-/** FNV-1a over UTF-16 code units, 32 bits, from a given basis. */
-export function hash(text: string, basis: number): number {
-  let value = basis;
-  for (let index = 0; index < text.length; index += 1) value = Math.imul(value ^ text.charCodeAt(index), 0x0100_0193);
-  return value >>> 0;
 }

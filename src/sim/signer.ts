@@ -1,5 +1,5 @@
 import type { Signer, Verifier } from '#core/ports.ts';
-import { hash } from './random.ts';
+import { hash } from '#core/seeded.ts';
 
 /** Signs nothing: a keyed checksum that anybody who reads this can make. For simulations only. */
 export function simulatedKey(name: string): Signer & Verifier {

@@ -12,7 +12,8 @@ import { SimDisk } from './disk.ts';
 import { Network } from './network.ts';
 import { NodeClock } from './node-clock.ts';
 import { PacketSizes, type PathSpec } from './packet-sizes.ts';
-import { hash, Streams } from './random.ts';
+import { hash } from '#core/seeded.ts';
+import { Streams } from './random.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
 /** How a stretch of a migration stream fared. */

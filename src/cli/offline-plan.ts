@@ -1,0 +1,111 @@
+/** Plans for a cluster in a file, without a controller. What the files mean is imported only when it is asked for. */
+import type { OutputForm } from './output.ts';
+import { readClusterFile, readHbalInput, writeNew } from './snapshot-files.ts';
+import { CliError } from './errors.ts';
+
+export const objectives = ['plimsoll', 'hbal'] as const;
+export type Objective = (typeof objectives)[number];
+
+/** As the command line has it. */
+export interface OfflineOptions {
+  readonly textData: string;
+  readonly util?: string;
+  readonly saveCluster?: string;
+  readonly force: boolean;
+  readonly objective: Objective;
+  readonly maxMoves?: number;
+  readonly effort: number;
+  readonly output: OutputForm;
+}
+
+export interface OfflineStep {
+  readonly vm: string;
+  readonly from: string;
+  readonly to: string;
+  /** The cluster's score after it. */
+  readonly score: number;
+  /** Null where the objective has no other reason than its score. */
+  readonly reason: string | null;
+}
+
+export interface OfflinePlan {
+  readonly objective: Objective;
+  readonly hosts: number;
+  readonly vms: number;
+  readonly scoreBefore: number;
+  readonly scoreAfter: number;
+  readonly steps: readonly OfflineStep[];
+  /** Of the planning alone, without reading and writing files. */
+  readonly cpuSeconds: number;
+  /** One sentence; null where there is none but the figures. */
+  readonly summary: string | null;
+  readonly skipped: readonly { readonly hostId: string; readonly vmName: string | null; readonly code: string; readonly reason: string }[];
+  /** Where the cluster after the last step was written to. */
+  readonly savedTo: string | null;
+  /** What of the file this objective does not know. */
+  readonly lost: readonly string[];
+}
+
+/** Throws what reading and writing throw, and `usage` for what the objective does not have. */
+export async function planOffline(options: OfflineOptions): Promise<OfflinePlan> {
+  return options.objective === 'hbal' ? planByHbal(options) : planByPolicy(options);
+}
+
+async function planByHbal({ textData, util, saveCluster, force, maxMoves, effort }: OfflineOptions): Promise<OfflinePlan> {
+  const { cluster, uses, lost } = await readHbalInput(textData, util ?? null);
+  const { planHbal } = await import('#core/exchange/hbal-plan.ts');
+  const [plan, cpuSeconds] = timed(() => planHbal(cluster, uses ?? [], { movesMax: maxMoves ?? null, effort }));
+  if (saveCluster !== undefined) {
+    const { writeHbalCluster } = await import('#core/exchange/hbal-writer.ts');
+    await writeNew(saveCluster, writeHbalCluster(plan.cluster), force);
+  }
+  return {
+    objective: 'hbal',
+    hosts: cluster.nodes.length,
+    vms: cluster.instances.length,
+    scoreBefore: plan.scoreBefore,
+    scoreAfter: plan.scoreAfter,
+    steps: plan.steps.map(({ instance, from, to, score }) => ({ vm: instance, from, to, score, reason: null })),
+    cpuSeconds,
+    summary: null,
+    skipped: [],
+    savedTo: saveCluster ?? null,
+    lost: uses === null ? [...lost, 'no utilisation was given: every instance counts as one whole unit of each load, as for hbal'] : lost,
+  };
+}
+
+/** One plan of all moves that the policy wants, however many may run at a time. */
+async function planByPolicy({ textData, util, saveCluster, maxMoves }: OfflineOptions): Promise<OfflinePlan> {
+  if (saveCluster !== undefined)
+    throw new CliError('usage', "--save-cluster writes hbal's format: add --objective hbal, or use 'plimsoll snapshot export'");
+  const { snapshot, lost } = await readClusterFile(textData, util ?? null);
+  const { makePlan } = await import('#core/planner/make-plan.ts');
+  const movesPerPlanMax = maxMoves ?? Math.max(1, snapshot.vms.length);
+  const [plan, cpuSeconds] = timed(() => makePlan({ ...snapshot, policy: { ...snapshot.policy, movesPerPlanMax } }));
+  return {
+    objective: 'plimsoll',
+    hosts: snapshot.hosts.length,
+    vms: snapshot.vms.length,
+    scoreBefore: plan.scoreBefore,
+    scoreAfter: plan.scoreAfter,
+    steps: plan.moves.map((move) => ({
+      vm: move.vmName,
+      from: move.fromHostId,
+      to: move.toHostId,
+      score: move.scoreAfter,
+      reason: move.reason,
+    })),
+    cpuSeconds,
+    summary: plan.summary,
+    skipped: plan.skipped,
+    savedTo: null,
+    lost,
+  };
+}
+
+function timed<Value>(work: () => Value): readonly [value: Value, cpuSeconds: number] {
+  const before = process.cpuUsage();
+  const value = work();
+  const { user, system } = process.cpuUsage(before);
+  return [value, (user + system) / 1e6];
+}

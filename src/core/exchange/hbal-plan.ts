@@ -1,0 +1,51 @@
+/** Plans for a cluster of hbal by hbal's own score. */
+import { improve } from '#core/placement/improve.ts';
+import { seededRandom } from '#core/seeded.ts';
+import type { HbalCluster, HbalUse } from './hbal-cluster.ts';
+import { hbalOfPlacement, placementSpecOfHbal } from './hbal-placement.ts';
+
+export interface HbalStep {
+  readonly instance: string;
+  readonly from: string;
+  readonly to: string;
+  /** After it. */
+  readonly score: number;
+}
+
+export interface HbalPlan {
+  readonly scoreBefore: number;
+  readonly scoreAfter: number;
+  readonly steps: readonly HbalStep[];
+  /** As the steps leave it. */
+  readonly cluster: HbalCluster;
+}
+
+export interface HbalPlanOptions {
+  /** Exactly as many as help are made, up to this; null: as long as each is worth it. */
+  readonly movesMax: number | null;
+  /** Changes tried for each instance once the steps are found, to make better use of them; 0 for none. */
+  readonly effort: number;
+}
+
+/** Without a limit, a step that lowers the score by less than this share of what a host added to it at first is not worth its migration. */
+const gainShareMin = 0.008;
+const leastGain = 1e-9;
+
+/** Scores and rooms are those of hbal 3.0, see `placementSpecOfHbal`. The same input gives the same plan. */
+export function planHbal(cluster: HbalCluster, uses: readonly HbalUse[], { movesMax, effort }: HbalPlanOptions): HbalPlan {
+  const spec = placementSpecOfHbal(cluster, uses);
+  const found = improve(spec, {
+    movesMax: movesMax ?? Number.POSITIVE_INFINITY,
+    gainMin: movesMax === null ? gainShareMin / Math.max(1, spec.hosts) : leastGain,
+    effort,
+    spend: movesMax !== null,
+    random: seededRandom('hbal'),
+  });
+  const steps = found.steps.map(({ vm, from, to, score }) => ({
+    instance: cluster.instances[vm]?.name ?? '',
+    from: cluster.nodes[from]?.name ?? '',
+    to: cluster.nodes[to]?.name ?? '',
+    score,
+  }));
+  return { scoreBefore: found.scoreBefore, scoreAfter: found.scoreAfter, steps, cluster: hbalOfPlacement(cluster, found.placement) };
+}

@@ -1,0 +1,124 @@
+/* oxlint-disable typescript/no-non-null-assertion -- every index is within its array by construction; `?? 0` would hide one that is not */
+import type { Placement } from './placement.ts';
+
+/** One step: which VM goes to which host, by their places in the placement. */
+export interface Step {
+  readonly vm: number;
+  readonly from: number;
+  readonly to: number;
+  /** After it. */
+  readonly score: number;
+}
+
+export interface DescentOptions {
+  readonly movesMax: number;
+  /** A step that lowers the score by less than this is not made. */
+  readonly gainMin: number;
+  /** What rules say of a VM on a host, besides room. */
+  readonly mayBe?: (vm: number, host: number) => boolean;
+}
+
+/** In each round, of this share of the hosts, the fullest, one VM each may go. */
+const donorShare = 0.02;
+/** To one of so many hosts, the emptiest; a later donor of the same round looks a little further up. */
+const receiversMax = 20;
+const donorsPerReceiver = 2;
+/** In a cluster of so many hosts, a round is short again as soon as one of the others has had its turn. */
+const smallHosts = 200;
+
+/**
+ * Steepest descent: round after round, of the hosts that add most to the score by being full, the VM whose leaving lowers it most goes to the
+ * best of the hosts that add most by being empty. When they find no step any more, further hosts are asked, in the end all of them. Stops
+ * when no VM's step gains enough, or at `movesMax`. The placement is left as the steps make it.
+ */
+export function descend(placement: Placement, { movesMax, gainMin, mayBe = () => true }: DescentOptions): readonly Step[] {
+  const { hosts } = placement.spec;
+  const steps: Step[] = [];
+  const ranking = new Ranking(placement);
+  const donorsAtFirst = Math.max(1, Math.floor(hosts * donorShare));
+  let donors = donorsAtFirst;
+  while (steps.length < movesMax) {
+    const before = steps.length;
+    let score = placement.score();
+    ranking.renew();
+    for (let place = 0; place < donors && steps.length < movesMax; place += 1) {
+      const step = bestStep(placement, ranking.donor(place), ranking.receivers(place), score - gainMin, mayBe);
+      if (step === null) continue;
+      placement.move(step.vm, step.to);
+      score = step.score;
+      steps.push(step);
+    }
+    if (steps.length === before && donors === hosts) break;
+    if (steps.length === before) donors = Math.min(hosts, donors * 2);
+    else if (hosts <= smallHosts) donors = donorsAtFirst;
+  }
+  return steps;
+}
+
+function bestStep(
+  placement: Placement,
+  donor: number,
+  receivers: readonly number[],
+  below: number,
+  mayBe: (vm: number, host: number) => boolean,
+): Step | null {
+  const { movable } = placement.spec;
+  let bestVm = -1;
+  let bestTo = -1;
+  let best = below;
+  for (const vm of placement.vmsOf(donor)) {
+    if (movable[vm] !== 1) continue;
+    for (const to of receivers) {
+      if (to === donor || !placement.fits(vm, to)) continue;
+      const score = placement.scoreAfter(vm, to);
+      if (score >= best || !mayBe(vm, to)) continue;
+      bestVm = vm;
+      bestTo = to;
+      best = score;
+    }
+  }
+  return bestVm === -1 ? null : { vm: bestVm, from: donor, to: bestTo, score: best };
+}
+
+/** Which hosts add most to the score by being full, and which by being empty. */
+class Ranking {
+  readonly #placement: Placement;
+  readonly #slopes: Float64Array;
+  readonly #fullness: Float64Array;
+  /** The fullest first. */
+  readonly #order: number[];
+  /** The emptiest first. */
+  #open: readonly number[] = [];
+
+  constructor(placement: Placement) {
+    this.#placement = placement;
+    this.#slopes = new Float64Array(placement.spec.columns);
+    this.#fullness = new Float64Array(placement.spec.hosts);
+    this.#order = Array.from({ length: placement.spec.hosts }, (_, host) => host);
+  }
+
+  renew(): void {
+    const { hosts, columns, open, perVm } = this.#placement.spec;
+    this.#placement.slopesInto(this.#slopes);
+    for (let host = 0; host < hosts; host += 1) {
+      // A host whose VMs cost by being there comes before all that are only full.
+      let fullness = perVm[host]! * 1e6;
+      for (let column = 0; column < columns; column += 1) {
+        const load = this.#placement.loads[host * columns + column]!;
+        fullness += this.#slopes[column]! * load * Math.abs(load);
+      }
+      this.#fullness[host] = fullness;
+    }
+    this.#order.sort((a, b) => this.#fullness[b]! - this.#fullness[a]! || a - b);
+    this.#open = this.#order.filter((host) => open[host] === 1).toReversed();
+  }
+
+  donor(place: number): number {
+    return this.#order[place]!;
+  }
+
+  receivers(place: number): readonly number[] {
+    const first = Math.min(Math.floor(place / donorsPerReceiver), Math.max(0, this.#open.length - receiversMax));
+    return this.#open.slice(first, first + receiversMax);
+  }
+}
