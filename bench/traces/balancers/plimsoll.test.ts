@@ -1,0 +1,31 @@
+import { expect, test } from 'vitest';
+import { exampleView, firstSteps } from '#bench/traces/examples.ts';
+import { Plimsoll } from './plimsoll.ts';
+
+const hot = ['a: x=8 y=4 z=3', 'b: w=4', 'c: v=2'];
+
+test('the product relieves the host over its line, and nobody else', () => {
+  const first = firstSteps(new Plimsoll(), hot);
+  expect(first?.steps.length).toBeGreaterThan(0);
+  for (const step of first?.steps ?? []) expect(step).toContain(': a -> ');
+});
+
+test('the product plans each minute, on samples that come more often', () => {
+  expect((firstSteps(new Plimsoll(), hot)?.atSeconds ?? 1) % 60).toBe(0);
+});
+
+test('the product leaves an even cluster alone', () => {
+  expect(firstSteps(new Plimsoll(), ['a: x=6 y=3', 'b: w=8', 'c: v=9'])).toBeNull();
+});
+
+test('what is under way is not asked for again, and what has moved rests', () => {
+  const balancer = new Plimsoll();
+  const first = firstSteps(balancer, hot);
+  const vmId = first?.steps[0]?.split(':')[0] ?? '';
+  const underWay = [{ vmId, fromHostId: 'a', toHostId: 'c', startedAtSeconds: 0 }];
+  const ended = [{ vmId, fromHostId: 'a', toHostId: 'c', startedAtSeconds: 0, endedAtSeconds: 60, outcome: 'moved' as const }];
+  const atSeconds = (first?.atSeconds ?? 0) + 60;
+  const moved = (more: object) => balancer.plan(exampleView(hot, { atSeconds, ...more })).map((step) => step.vmId);
+  expect(moved({ underWay })).not.toContain(vmId);
+  expect(moved({ atSeconds: atSeconds + 60, ended })).not.toContain(vmId);
+});

@@ -1,0 +1,39 @@
+import type { Entrant } from './balancer.ts';
+import { cloudStack } from './balancers/cloudstack.ts';
+import { incus } from './balancers/incus.ts';
+import { none } from './balancers/none.ts';
+import { Plimsoll } from './balancers/plimsoll.ts';
+import { proxLb } from './balancers/proxlb.ts';
+import { proxmox } from './balancers/proxmox.ts';
+import { thresholdRule } from './balancers/threshold-rule.ts';
+import { stabilization } from './balancers/watcher-stabilization.ts';
+import { workloadBalance } from './balancers/watcher-workload-balance.ts';
+import { xenOrchestra } from './balancers/xen-orchestra.ts';
+import { peerOf } from './grid.ts';
+
+export const noneName = 'none';
+export const plimsollName = 'plimsoll';
+
+export const peers = [
+  peerOf(xenOrchestra),
+  peerOf(proxmox),
+  peerOf(proxLb),
+  peerOf(incus),
+  peerOf(workloadBalance),
+  peerOf(stabilization),
+  peerOf(cloudStack),
+  peerOf(thresholdRule),
+];
+
+const own: readonly Entrant[] = [
+  { name: noneName, create: () => none },
+  { name: plimsollName, create: () => new Plimsoll() },
+];
+
+/** All of the table, or those whose names begin with one of these. Throws RangeError for one that nobody has. */
+export function entrantsNamed(names: readonly string[] | null): readonly Entrant[] {
+  const all = [...own, ...peers.flatMap(({ entrants }) => entrants)];
+  const unknown = names?.find((name) => !all.some((entrant) => entrant.name.startsWith(name)));
+  if (unknown !== undefined) throw new RangeError(`no balancer is called ${unknown}: there are ${all.map(({ name }) => name).join(', ')}`);
+  return all.filter((entrant) => names === null || names.some((name) => entrant.name.startsWith(name)));
+}
