@@ -1,5 +1,15 @@
 import type { HostResource, TokenResource } from '#wire/api.ts';
-import { formatAge, formatBytes, formatCores, formatDuration, formatPercent, formatTime, printable, unknown } from './format.ts';
+import {
+  formatAge,
+  formatBytes,
+  formatCores,
+  formatDuration,
+  formatPercent,
+  formatRate,
+  formatTime,
+  printable,
+  unknown,
+} from './format.ts';
 import { type Column, fields, table } from './table.ts';
 
 /** All hosts, one line each. */
@@ -31,6 +41,7 @@ export function printHost(host: HostResource, nowMs: number): string {
     ['CPU', `${formatPercent(host.cpuPercent)} (${coresOf(host)} cores)`],
     ['memory', `${formatPercent(host.memoryPercent)} (${memoryOf(host)})`],
     ['pressure', pressureOf(host)],
+    ...ratesOf(host),
     ['VMs', String(host.vms)],
     ['underlay address', host.addresses?.underlay ?? unknown],
     ['protected address', host.addresses?.protected ?? unknown],
@@ -92,6 +103,17 @@ function coresOf(host: HostResource): string {
 
 function memoryOf(host: HostResource): string {
   return host.capacity === null ? unknown : `${formatBytes(host.memoryUsedBytes)} of ${formatBytes(host.capacity.memoryBytes)}`;
+}
+
+/** What the agent does not measure is left out. */
+function ratesOf({ rates }: HostResource): readonly (readonly [string, string])[] {
+  if (rates === null) return [];
+  const { cpuStealCores, netReceivedBytesPerSecond, netSentBytesPerSecond, diskReadBytesPerSecond, diskWrittenBytesPerSecond } = rates;
+  return [
+    ['stolen CPU', cpuStealCores === null ? unknown : `${formatCores(cpuStealCores)} cores`],
+    ['network', `${formatRate(netReceivedBytesPerSecond)} in, ${formatRate(netSentBytesPerSecond)} out`],
+    ['disks', `${formatRate(diskReadBytesPerSecond)} read, ${formatRate(diskWrittenBytesPerSecond)} written`],
+  ];
 }
 
 function pressureOf(host: HostResource): string {

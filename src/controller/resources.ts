@@ -28,6 +28,7 @@ export function hostResource(
     memoryUsedBytes: seen?.memoryUsedBytes ?? null,
     memoryPercent: seen && percentOf(seen.memoryUsedBytes, seen.capacity.memoryBytes),
     pressure: load?.pressure ?? null,
+    rates: load?.rates ?? null,
     overLine: view.overLine(host, nowMs),
     roundsOverLine: host.roundsOverLine,
     vms: vms.filter((vm) => vm.hostId === host.hostId).length,

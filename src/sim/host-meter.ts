@@ -4,6 +4,13 @@ import type { HostMeter } from '#core/ports.ts';
 import type { SimHost } from './host.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
+const unmeasured = {
+  netReceivedBytesPerSecond: null,
+  netSentBytesPerSecond: null,
+  diskReadBytesPerSecond: null,
+  diskWrittenBytesPerSecond: null,
+};
+
 /** One agent's reading of its host's own load. */
 export class SimHostMeter implements HostMeter {
   readonly #time: VirtualTime;
@@ -26,6 +33,8 @@ export class SimHostMeter implements HostMeter {
       memoryUsedBytes: bytes(this.#host.memoryUsedBytes),
       capacity: { cpuCores: cores(spec.cpuCores), memoryBytes: bytes(spec.memoryBytes) },
       pressure: { cpuSomePercent: this.#host.cpuPressurePercent, memorySomePercent: 0, ioSomePercent: 0 },
+      // A simulated machine has nobody below it; its cards and disks carry migrations only, which are not counted here.
+      rates: { ...unmeasured, cpuStealCores: previous && seconds > 0 ? cores(0) : null },
     };
     return Promise.resolve(this.#host.lies.ofHost(reading));
   }

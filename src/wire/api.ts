@@ -13,6 +13,7 @@ import {
   CoresSchema,
   CountSchema,
   HostIdSchema,
+  HostRatesSchema,
   IdSchema,
   NameSchema,
   orNull,
@@ -50,6 +51,8 @@ export const HostSchema = Type.Object(
     memoryUsedBytes: orNull(BytesSchema),
     memoryPercent: orNull(PercentSchema),
     pressure: orNull(PressureSchema),
+    /** Of the newest sample; null where the host's agent does not measure them. */
+    rates: orNull(HostRatesSchema),
     overLine: Type.Boolean(),
     roundsOverLine: CountSchema,
     vms: CountSchema,

@@ -79,6 +79,17 @@ export const VmSampleSchema = Type.Object(
   strict,
 );
 
+export const HostRatesSchema = Type.Object(
+  {
+    cpuStealCores: orNull(CoresSchema),
+    netReceivedBytesPerSecond: orNull(RateSchema),
+    netSentBytesPerSecond: orNull(RateSchema),
+    diskReadBytesPerSecond: orNull(RateSchema),
+    diskWrittenBytesPerSecond: orNull(RateSchema),
+  },
+  strict,
+);
+
 export const SampleSchema = Type.Object(
   {
     hostId: HostIdSchema,
@@ -91,6 +102,7 @@ export const SampleSchema = Type.Object(
         memoryUsedBytes: BytesSchema,
         capacity: CapacitySchema,
         pressure: orNull(PressureSchema),
+        rates: Type.Optional(HostRatesSchema),
       },
       strict,
     ),

@@ -1,5 +1,5 @@
 import type { HostCapacity, HostId, HostStatus } from '#core/model/host.ts';
-import type { Pressure, Sample } from '#core/model/sample.ts';
+import type { HostRates, Pressure, Sample } from '#core/model/sample.ts';
 import type { Relief, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
 import { bytes, cores } from '#core/model/units.ts';
 import type { Cores } from '#core/model/units.ts';
@@ -23,6 +23,8 @@ export interface HostLoad {
   readonly mark: SampleMark;
   readonly capacity: HostCapacity;
   readonly pressure: Pressure | null;
+  /** Of the newest sample, not smoothed; null where its agent does not measure them. */
+  readonly rates: HostRates | null;
   /** Cores that no VM accounts for; may be slightly negative, as counters of two sources do not line up. */
   readonly cpuOtherCores: Smoothed | null;
   /** Memory in use that no VM accounts for, in bytes. */
@@ -55,6 +57,7 @@ export function nextHostLoad(
     mark: { hostId: sample.hostId, bootId: sample.bootId, sequence: sample.sequence, takenAtMs },
     capacity: host.capacity,
     pressure: host.pressure,
+    rates: host.rates ?? null,
     cpuOtherCores: host.cpuUsedCores === null ? cpuOther : smooth(cpuOther, host.cpuUsedCores - vmCores, takenAtMs, halfLifeMs),
     memoryOtherBytes: smooth(previous?.memoryOtherBytes ?? null, host.memoryUsedBytes - vmBytes, takenAtMs, halfLifeMs),
     vms,

@@ -9,12 +9,27 @@ export interface Pressure {
   readonly ioSomePercent: number;
 }
 
+/**
+ * What a host does beside computing, as means since the previous reading; null where it is not known, and on the first reading. Only what
+ * goes through its own cards and disks: traffic between two VMs of the host does not.
+ */
+export interface HostRates {
+  /** CPU that the host wanted and a hypervisor below it gave to others; null for a host that has a part of a machine. */
+  readonly cpuStealCores: Cores | null;
+  readonly netReceivedBytesPerSecond: number | null;
+  readonly netSentBytesPerSecond: number | null;
+  readonly diskReadBytesPerSecond: number | null;
+  readonly diskWrittenBytesPerSecond: number | null;
+}
+
 /** One reading of a host itself; null CPU on the first reading, null pressure where the kernel has none. */
 export interface HostReading {
   readonly cpuUsedCores: Cores | null;
   readonly memoryUsedBytes: Bytes;
   readonly capacity: HostCapacity;
   readonly pressure: Pressure | null;
+  /** Left out by agents that do not measure them. */
+  readonly rates?: HostRates;
 }
 
 /** One reading of a host and its VMs at one time. */

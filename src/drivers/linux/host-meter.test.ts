@@ -8,6 +8,17 @@ const signal = new AbortController().signal;
 const pressureOf = (percent: number): string => `some avg10=${percent.toFixed(2)} avg60=0.00 avg300=0.00 total=1\nfull avg10=0.00\n`;
 const statOf = (busy: number, idle: number): string => `cpu  ${busy} 0 0 ${idle} 0 0 0 0 0 0\ncpu0 0 0 0 0\ncpu1 0 0 0 0\n`;
 
+const noRates = {
+  cpuStealCores: null,
+  netReceivedBytesPerSecond: null,
+  netSentBytesPerSecond: null,
+  diskReadBytesPerSecond: null,
+  diskWrittenBytesPerSecond: null,
+};
+const networkOf = (...lines: readonly string[]): string => `heading\nheading\n${lines.join('\n')}\n`;
+const interfaceOf = (name: string, inBytes: number, outBytes: number): string =>
+  `${name}: ${inBytes} 0 0 0 0 0 0 0 ${outBytes} 0 0 0 0 0 0 0`;
+
 describe('LinuxHostMeter', () => {
   let root: string;
   let timeMs: number;
@@ -16,10 +27,11 @@ describe('LinuxHostMeter', () => {
     await mkdir(dirname(join(root, name)), { recursive: true });
     await writeFile(join(root, name), text);
   };
-  const whole = (): LinuxHostMeter => new LinuxHostMeter({ procDirectory: join(root, 'proc'), clock });
+  const whole = (): LinuxHostMeter => new LinuxHostMeter({ procDirectory: join(root, 'proc'), sysDirectory: join(root, 'sys'), clock });
   const confined = (): LinuxHostMeter =>
     new LinuxHostMeter({
       procDirectory: join(root, 'proc'),
+      sysDirectory: join(root, 'sys'),
       clock,
       cgroup: { cpuDirectory: join(root, 'cpu'), pressureDirectory: join(root, 'unified') },
       memoryCapacityBytes: 1_000_000,
@@ -55,6 +67,7 @@ describe('LinuxHostMeter', () => {
       memoryUsedBytes: 1000 * 1024,
       capacity: { cpuCores: 2, memoryBytes: 4000 * 1024 },
       pressure: { cpuSomePercent: 1, memorySomePercent: 2, ioSomePercent: 3 },
+      rates: noRates,
     });
     await put('proc/stat', statOf(1150, 1050));
     expect((await meter.read(signal)).cpuUsedCores).toBe(1.5);
@@ -85,6 +98,7 @@ describe('LinuxHostMeter', () => {
       memoryUsedBytes: 150 * 1024,
       capacity: { cpuCores: 0.5, memoryBytes: 1_000_000 },
       pressure: { cpuSomePercent: 10, memorySomePercent: 20, ioSomePercent: 30 },
+      rates: noRates,
     });
   });
 
@@ -103,6 +117,38 @@ describe('LinuxHostMeter', () => {
     timeMs += 1000;
     await put('cpu/cpu.stat', 'usage_usec 5750000\n');
     expect(await unified.read(signal)).toMatchObject({ cpuUsedCores: 0.75, capacity: { cpuCores: 2 } });
+  });
+
+  it('tells what a hypervisor below took from it', async () => {
+    const meter = whole();
+    await meter.read(signal);
+    await put('proc/stat', `cpu  1100 0 0 1050 0 0 0 50 0 0\ncpu0 0 0 0 0\ncpu1 0 0 0 0\n`);
+    expect(await meter.read(signal)).toMatchObject({ cpuUsedCores: 1, rates: { cpuStealCores: 0.5 } });
+  });
+
+  it('tells what goes through its cards and disks, and nothing of what is stacked on them', async () => {
+    await mkdir(join(root, 'sys/class/net/eth0/device'), { recursive: true });
+    await mkdir(join(root, 'sys/block/cciss!c0d0/device'), { recursive: true });
+    await put('proc/net/dev', networkOf(interfaceOf('eth0', 1000, 0), interfaceOf('vnet0', 1000, 0)));
+    await put('proc/diskstats', '104 0 cciss/c0d0 0 0 0 0 0 0 10 0\n253 0 dm-0 0 0 0 0 0 0 10 0\n');
+    const [meter, part] = [whole(), confined()];
+    for (const one of [meter, part]) expect((await one.read(signal)).rates).toEqual(noRates);
+    timeMs += 2000;
+    await put('proc/net/dev', networkOf(interfaceOf('eth0', 5000, 6000), interfaceOf('vnet0', 9000, 9000)));
+    await put('proc/diskstats', '104 0 cciss/c0d0 0 0 4 0 0 0 14 0\n253 0 dm-0 0 0 4 0 0 0 14 0\n');
+    const network = { netReceivedBytesPerSecond: 2000, netSentBytesPerSecond: 3000 };
+    expect((await meter.read(signal)).rates).toMatchObject({ ...network, diskReadBytesPerSecond: 1024, diskWrittenBytesPerSecond: 1024 });
+    expect((await part.read(signal)).rates).toEqual({ ...noRates, ...network });
+  });
+
+  it('does not take a card that was put in anew for a flood', async () => {
+    await mkdir(join(root, 'sys/class/net/eth0/device'), { recursive: true });
+    await put('proc/net/dev', networkOf(interfaceOf('eth0', 9000, 9000)));
+    const meter = whole();
+    await meter.read(signal);
+    timeMs += 1000;
+    await put('proc/net/dev', networkOf(interfaceOf('eth0', 10, 10)));
+    expect((await meter.read(signal)).rates).toEqual(noRates);
   });
 
   it('has no pressure where the kernel has none', async () => {

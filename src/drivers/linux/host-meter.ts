@@ -1,15 +1,19 @@
 /** The host's own load, from /proc, or from the cgroup that the host is confined to. */
 import { join } from 'node:path';
 import { PlimsollError } from '#core/model/result.ts';
-import type { HostReading, Pressure } from '#core/model/sample.ts';
+import type { HostRates, HostReading, Pressure } from '#core/model/sample.ts';
 import { bytes, cores } from '#core/model/units.ts';
 import type { Clock, HostMeter } from '#core/ports.ts';
+import { DeviceMeter } from './device-rates.ts';
 import {
+  type DeviceBytes,
   parseCfsQuota,
   parseCpuacctUsage,
   parseCpuMax,
   parseCpuStat,
+  parseDiskstats,
   parseMeminfo,
+  parseNetDevices,
   parsePressure,
   parseProcessIds,
   parseProcStat,
@@ -33,11 +37,15 @@ export interface LinuxHostMeterOptions {
   readonly clock?: Pick<Clock, 'monotonicMs'>;
   /** Where proc is mounted; tests give a directory of sample files. */
   readonly procDirectory?: string;
+  /** The same for sysfs. */
+  readonly sysDirectory?: string;
 }
 
 /** CPU time at work so far, on a scale (`elapsed`) of the same unit, and the cores there are. */
 interface CpuReading {
   readonly used: number;
+  /** On the same scale; null where it is not told apart. */
+  readonly stolen: number | null;
   readonly elapsed: number;
   /** How many cores one unit of `used` per unit of `elapsed` is. */
   readonly coresPerUnit: number;
@@ -49,17 +57,28 @@ export class LinuxHostMeter implements HostMeter {
   readonly #options: LinuxHostMeterOptions;
   readonly #proc: string;
   readonly #clock: Pick<Clock, 'monotonicMs'>;
+  readonly #network: DeviceMeter;
+  readonly #disks: DeviceMeter;
   #previous: CpuReading | null = null;
 
   constructor(options: LinuxHostMeterOptions = {}) {
     this.#options = options;
     this.#proc = options.procDirectory ?? '/proc';
     this.#clock = options.clock ?? new SystemClock();
+    const sys = options.sysDirectory ?? '/sys';
+    this.#network = new DeviceMeter(join(sys, 'class/net'));
+    this.#disks = new DeviceMeter(join(sys, 'block'));
   }
 
   async read(signal: AbortSignal): Promise<HostReading> {
-    const [cpu, memory, pressure] = await Promise.all([this.#readCpu(signal), this.#readMemory(signal), this.#readPressure(signal)]);
-    const cpuUsedCores = this.#usedSince(this.#previous, cpu);
+    const [cpu, memory, pressure, devices] = await Promise.all([
+      this.#readCpu(signal),
+      this.#readMemory(signal),
+      this.#readPressure(signal),
+      this.#readDevices(signal),
+    ]);
+    const cpuUsedCores = coresBetween(this.#previous, cpu, 'used');
+    const cpuStealCores = coresBetween(this.#previous, cpu, 'stolen');
     // Two readings within one tick have no rate; the older one stays the base.
     if (this.#previous === null || cpu.elapsed > this.#previous.elapsed) this.#previous = cpu;
     return {
@@ -67,27 +86,22 @@ export class LinuxHostMeter implements HostMeter {
       memoryUsedBytes: bytes(memory.usedBytes),
       capacity: { cpuCores: cores(cpu.capacityCores), memoryBytes: bytes(memory.totalBytes) },
       pressure,
+      rates: { cpuStealCores: cpuStealCores === null ? null : cores(cpuStealCores), ...devices },
     };
-  }
-
-  #usedSince(previous: CpuReading | null, now: CpuReading): number | null {
-    if (previous === null || now.elapsed <= previous.elapsed) return null;
-    // The kernel's counters may step back by a tick when CPUs go on- or offline.
-    return (Math.max(0, now.used - previous.used) / (now.elapsed - previous.elapsed)) * now.coresPerUnit;
   }
 
   async #readCpu(signal: AbortSignal): Promise<CpuReading> {
     const machine = parseProcStat(await needed(join(this.#proc, 'stat'), signal));
     const { cgroup } = this.#options;
     if (!cgroup) {
-      const { busyTicks: used, totalTicks: elapsed, onlineCpus } = machine;
+      const { busyTicks: used, stealTicks: stolen, totalTicks: elapsed, onlineCpus } = machine;
       // Ticks of all CPUs: a whole tick at work per tick is all of them.
-      return { used, elapsed, coresPerUnit: onlineCpus, capacityCores: onlineCpus };
+      return { used, stolen, elapsed, coresPerUnit: onlineCpus, capacityCores: onlineCpus };
     }
     const quota = await readQuota(cgroup.cpuDirectory, signal);
     const used = await readUsageMs(cgroup.cpuDirectory, cgroup.pressureDirectory, signal);
     const capacityCores = Math.min(quota ?? machine.onlineCpus, machine.onlineCpus);
-    return { used, elapsed: this.#clock.monotonicMs(), coresPerUnit: 1, capacityCores };
+    return { used, stolen: null, elapsed: this.#clock.monotonicMs(), coresPerUnit: 1, capacityCores };
   }
 
   async #readMemory(signal: AbortSignal): Promise<{ readonly totalBytes: number; readonly usedBytes: number }> {
@@ -97,6 +111,30 @@ export class LinuxHostMeter implements HostMeter {
     if (memoryUsedBytes) return { totalBytes, usedBytes: memoryUsedBytes() };
     if (cgroup && memoryCapacityBytes) return { totalBytes, usedBytes: await this.#residentBytes(cgroup.pressureDirectory, signal) };
     return { totalBytes, usedBytes: machine.usedBytes };
+  }
+
+  /** Disks belong to the whole machine: a host that has a part of it does not say what they do. */
+  async #readDevices(signal: AbortSignal): Promise<Omit<HostRates, 'cpuStealCores'>> {
+    const network = await this.#network.rates(await this.#listed('net/dev', parseNetDevices, signal), this.#clock.monotonicMs());
+    const listed = this.#options.cgroup ? [] : await this.#listed('diskstats', parseDiskstats, signal);
+    const disks = await this.#disks.rates(listed, this.#clock.monotonicMs());
+    return {
+      netReceivedBytesPerSecond: network.inBytesPerSecond,
+      netSentBytesPerSecond: network.outBytesPerSecond,
+      diskReadBytesPerSecond: disks.inBytesPerSecond,
+      diskWrittenBytesPerSecond: disks.outBytesPerSecond,
+    };
+  }
+
+  /** Nothing where this kernel has no such file. */
+  async #listed(
+    name: string,
+    devicesIn: (text: string, file: string) => readonly DeviceBytes[],
+    signal: AbortSignal,
+  ): Promise<readonly DeviceBytes[]> {
+    const path = join(this.#proc, name);
+    const text = await readTextFile(path, signal);
+    return text === null ? [] : devicesIn(text, path);
   }
 
   /** Of all processes in a v2 group; what they share is counted for each. */
@@ -125,6 +163,15 @@ export class LinuxHostMeter implements HostMeter {
     if (cpuSomePercent === null || memorySomePercent === null || ioSomePercent === null) return null;
     return { cpuSomePercent, memorySomePercent, ioSomePercent };
   }
+}
+
+/** Null on the first reading, within one tick, and where it is not told. */
+function coresBetween(previous: CpuReading | null, now: CpuReading, figure: 'used' | 'stolen'): number | null {
+  if (previous === null || now.elapsed <= previous.elapsed) return null;
+  const [before, after] = [previous[figure], now[figure]];
+  if (before === null || after === null) return null;
+  // The kernel's counters may step back by a tick when CPUs go on- or offline.
+  return (Math.max(0, after - before) / (now.elapsed - previous.elapsed)) * now.coresPerUnit;
 }
 
 async function needed(path: string, signal: AbortSignal): Promise<string> {

@@ -5,7 +5,9 @@ import {
   parseCpuacctUsage,
   parseCpuMax,
   parseCpuStat,
+  parseDiskstats,
   parseMeminfo,
+  parseNetDevices,
   parsePressure,
   parseProcessIds,
   parseProcStat,
@@ -29,6 +31,16 @@ MemAvailable:    7012340 kB
 Buffers:           60392 kB
 `;
 
+const netDevices = `Inter-|   Receive                                                |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
+    lo: 2776770   11307    0    0    0     0          0         0  2776770   11307    0    0    0     0       0          0
+  eth0:1215645    2751    0    0    0     0          0         0  1782404    4324    0    0    0   427       0          0
+`;
+
+const diskstats = `   8       0 sda 120 4 2048 77 340 12 4096 95 0 120 172 0 0 0 0
+ 259       1 nvme0n1p1 0 0 0 0 1 0 8 0 0 0 0 0 0 0 0 0 0
+`;
+
 const pressure = `some avg10=12.07 avg60=0.51 avg300=0.71 total=12086097
 full avg10=0.00 avg60=0.00 avg300=0.00 total=0
 `;
@@ -47,7 +59,19 @@ function codeAndText(parse: () => unknown): readonly [unknown, string] {
 describe("the kernel's files about load", () => {
   it('counts work without idle, I/O wait and stolen time, and does not count guest time twice', () => {
     const busyTicks = 8902 + 10 + 2827 + 5 + 232;
-    expect(parseProcStat(procStat)).toEqual({ busyTicks, totalTicks: busyTicks + 176014 + 770 + 6038, onlineCpus: 2 });
+    expect(parseProcStat(procStat)).toEqual({ busyTicks, stealTicks: 6038, totalTicks: busyTicks + 176014 + 770 + 6038, onlineCpus: 2 });
+  });
+
+  it('reads what went through each network interface and each disk, a sector being 512 bytes', () => {
+    expect(parseNetDevices(netDevices)).toEqual([
+      { name: 'lo', inBytes: 2776770, outBytes: 2776770 },
+      { name: 'eth0', inBytes: 1215645, outBytes: 1782404 },
+    ]);
+    expect(parseDiskstats(diskstats)).toEqual([
+      { name: 'sda', inBytes: 2048 * 512, outBytes: 4096 * 512 },
+      { name: 'nvme0n1p1', inBytes: 0, outBytes: 8 * 512 },
+    ]);
+    expect(parseDiskstats('')).toEqual([]);
   });
 
   it('takes as used memory what is not available', () => {
@@ -85,6 +109,9 @@ describe("the kernel's files about load", () => {
     ['/proc/stat', 'cpu  1 2 3 4 5 6 7 8 9 0\n', parseProcStat],
     ['/proc/meminfo', 'MemTotal: 12 kB\n', parseMeminfo],
     ['io.pressure', 'some avg10=-1.00 avg60=0\n', (text) => parsePressure(text, 'io.pressure')],
+    ['/proc/net/dev', 'a\nb\neth0 1 2\n', parseNetDevices],
+    ['/proc/net/dev', 'a\nb\neth0: 1 2\n', parseNetDevices],
+    ['/proc/diskstats', '8 0\n', parseDiskstats],
     ['io.pressure', '', (text) => parsePressure(text, 'io.pressure')],
     ['cpu.max', 'max\n', (text) => parseCpuMax(text, 'cpu.max')],
     ['cpu.max', '1 0\n', (text) => parseCpuMax(text, 'cpu.max')],

@@ -7,6 +7,8 @@ import { PlimsollError } from '#core/model/result.ts';
 export interface CpuTicks {
   /** Time at work, in ticks: all but idle, waiting for I/O, and stolen by a hypervisor below. */
   readonly busyTicks: number;
+  /** Time that the hypervisor below gave to others while this machine had work; 0 on bare metal. */
+  readonly stealTicks: number;
   readonly totalTicks: number;
   readonly onlineCpus: number;
 }
@@ -35,7 +37,7 @@ export function parseProcStat(text: string, file = '/proc/stat'): CpuTicks {
     numberIn(file, text, word),
   );
   const busyTicks = user + nice + system + irq + softIrq;
-  return { busyTicks, totalTicks: busyTicks + idle + ioWait + steal, onlineCpus };
+  return { busyTicks, stealTicks: steal, totalTicks: busyTicks + idle + ioWait + steal, onlineCpus };
 }
 
 /** /proc/meminfo: memory in use is what is not available to new programs without swapping. */
@@ -84,6 +86,43 @@ export function parseCpuacctUsage(text: string, file: string): number {
 export function parseProcessIds(text: string, file: string): readonly number[] {
   const words = text.split('\n').filter((line) => line !== '');
   return words.map((word) => numberIn(file, text, word)).filter((pid) => pid > 0);
+}
+
+/** Bytes in and out of one device since it came up. */
+export interface DeviceBytes {
+  readonly name: string;
+  readonly inBytes: number;
+  readonly outBytes: number;
+}
+
+/** /proc/net/dev: two lines of headings, then `name: ` with 8 figures of receiving and 8 of sending, bytes first (proc(5)). */
+export function parseNetDevices(text: string, file = '/proc/net/dev'): readonly DeviceBytes[] {
+  const lines = text.split('\n').slice(2);
+  return lines
+    .filter((line) => line.trim() !== '')
+    .map((line) => {
+      const colon = line.lastIndexOf(':');
+      const words = line
+        .slice(colon + 1)
+        .trim()
+        .split(/\s+/);
+      if (colon < 1) throw malformed(file, text);
+      return { name: line.slice(0, colon).trim(), inBytes: numberIn(file, text, words[0]), outBytes: numberIn(file, text, words[8]) };
+    });
+}
+
+/** A sector of /proc/diskstats, whatever the disk's own is (Documentation/admin-guide/iostats.rst). */
+const sectorBytes = 512;
+
+/** /proc/diskstats: `major minor name`, then reads, merged, sectors read, ms, writes, merged, sectors written, and more. */
+export function parseDiskstats(text: string, file = '/proc/diskstats'): readonly DeviceBytes[] {
+  const lines = text.split('\n').filter((line) => line.trim() !== '');
+  return lines.map((line) => {
+    const words = line.trim().split(/\s+/);
+    const [name, read, written] = [words[2], words[5], words[9]];
+    if (name === undefined) throw malformed(file, text);
+    return { name, inBytes: numberIn(file, text, read) * sectorBytes, outBytes: numberIn(file, text, written) * sectorBytes };
+  });
 }
 
 /** Resident memory in /proc/PID/status; 0 for a process without memory of its own (kernel thread, zombie). */
