@@ -16,7 +16,7 @@ import { type Column, fields, table } from './table.ts';
 export function printHosts(hosts: readonly HostResource[], nowMs: number, width?: number): string {
   const columns: readonly Column<HostResource>[] = [
     { title: 'HOST', value: (host) => host.hostId },
-    { title: 'STATUS', value: (host) => host.status },
+    { title: 'STATUS', value: statusOf },
     { title: 'CPU', align: 'right', value: (host) => formatPercent(host.cpuPercent) },
     { title: 'CORES', align: 'right', value: coresOf, rank: 4 },
     { title: 'MEMORY', align: 'right', value: (host) => formatPercent(host.memoryPercent) },
@@ -36,7 +36,8 @@ export function printHost(host: HostResource, nowMs: number): string {
     ['host', host.hostId],
     ['status', host.status],
     ['joined', formatTime(host.joinedAtMs)],
-    ['last sample', `${formatAge(host.lastSampleAtMs, nowMs)} (${host.samplesAccepted} accepted, ${host.samplesRejected} rejected)`],
+    ['last sample', `${formatAge(host.lastSampleAtMs, nowMs)} (${host.samplesAccepted} accepted, ${rejectedOf(host)})`],
+    ...quarantineOf(host, nowMs),
     ['load line', lineOf(host)],
     ['CPU', `${formatPercent(host.cpuPercent)} (${coresOf(host)} cores)`],
     ['memory', `${formatPercent(host.memoryPercent)} (${memoryOf(host)})`],
@@ -71,6 +72,11 @@ export function printToken(token: TokenResource): string {
     `  plimsoll host join --token-file - --ca-fingerprint ${printable(token.caFingerprint)}`,
     'and give it the token when it waits for it (a token on a command line can be seen by everybody on that host).',
   ].join('\n');
+}
+
+/** A host that is up and not believed is of no use to the planner. */
+function statusOf({ status, quarantine }: HostResource): string {
+  return status === 'up' && quarantine !== null ? 'quarantined' : status;
 }
 
 /** How long the certificate in use goes on; it is renewed with a third of its life left. */
@@ -114,6 +120,17 @@ function ratesOf({ rates }: HostResource): readonly (readonly [string, string])[
     ['network', `${formatRate(netReceivedBytesPerSecond)} in, ${formatRate(netSentBytesPerSecond)} out`],
     ['disks', `${formatRate(diskReadBytesPerSecond)} read, ${formatRate(diskWrittenBytesPerSecond)} written`],
   ];
+}
+
+function rejectedOf({ samplesRejected, samplesRejectedBy }: HostResource): string {
+  const reasons = Object.entries(samplesRejectedBy).map(([reason, amount]) => `${amount} ${reason}`);
+  return `${samplesRejected} rejected${reasons.length === 0 ? '' : `: ${reasons.join(', ')}`}`;
+}
+
+function quarantineOf({ quarantine }: HostResource, nowMs: number): readonly (readonly [string, string])[] {
+  if (quarantine === null) return [];
+  const { message, sinceMs, cleanSamplesLeft } = quarantine;
+  return [['not believed', `since ${formatAge(sinceMs, nowMs)}: ${message}; again after ${cleanSamplesLeft} clean samples in a row`]];
 }
 
 function pressureOf(host: HostResource): string {

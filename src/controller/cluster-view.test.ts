@@ -40,7 +40,7 @@ describe('what the controller believes of its hosts', () => {
     view.ingest(sampleOf('a', 5, [vmSample()]), Date.now());
     const verdict = view.ingest(sampleOf('a', sequence, [], Date.now() + shiftMs), Date.now());
     expect(verdict).toEqual({ ok: false, reason: expect.stringContaining(reason) });
-    expect(view.host('a')).toMatchObject({ samplesAccepted: 1, samplesRejected: 1 });
+    expect(view.host('a')).toMatchObject({ samplesAccepted: 1, trust: { rejected: { [reason]: 1 }, quarantine: null } });
     expect(view.vms()).toHaveLength(1);
   });
 
@@ -105,5 +105,52 @@ describe('where the controller believes a VM to be', () => {
     expect(view.vms()).toMatchObject([{ hostId: 'b' }]);
     view.ingest(sampleOf('a', 2, [vmSample()], Date.now() + 1), Date.now() + 1);
     expect(view.vms()).toMatchObject([{ hostId: 'a' }]);
+  });
+});
+
+describe('a host that is not believed', () => {
+  const clock = { now: 1_000_000 };
+  const say = (view: ClusterView, hostId: string, sequence: number, vms = [vmSample()]) => {
+    clock.now += 1000;
+    return view.ingest(sampleOf(hostId, sequence, vms, clock.now), clock.now);
+  };
+  const isQuarantined = (view: ClusterView, hostId: string) => view.host(hostId)?.trust.quarantine !== null;
+
+  it('is told to the planner, counts no round over the line, and is believed again after clean samples', () => {
+    const view = newView('a');
+    say(view, 'a', 1, [vmSample({ cpuUsedCores: cores(3.9) })]);
+    expect(say(view, 'a', 2, [vmSample({ cpuUsedCores: cores(400) })])).toMatchObject({ ok: false });
+    expect(view.nextRound(clock.now).hosts).toMatchObject([{ roundsOverLine: 0, quarantine: { code: 'implausible' } }]);
+    for (let sequence = 3; sequence < 8; sequence += 1) say(view, 'a', sequence, [vmSample({ cpuUsedCores: cores(3.9) })]);
+    expect(view.nextRound(clock.now).hosts).toMatchObject([{ roundsOverLine: 1, quarantine: null }]);
+    expect(view.rejected()).toEqual({ implausible: 1 });
+  });
+
+  it('is each of two that run the same VM, as soon as both have said it again', () => {
+    const view = newView('a', 'b');
+    expect([say(view, 'a', 1), say(view, 'b', 1)]).toEqual([{ ok: true }, { ok: true }]);
+    expect(say(view, 'a', 2)).toMatchObject({ ok: false, reason: expect.stringContaining('vm-on-two-hosts') as string });
+    expect(['a', 'b'].map((hostId) => isQuarantined(view, hostId))).toEqual([true, true]);
+  });
+
+  it('is none that has got a VM from the other, whoever moved it', () => {
+    const view = newView('a', 'b');
+    for (const [hostId, sequence, vms] of [
+      ['a', 1, [vmSample()]],
+      ['b', 1, [vmSample()]],
+      ['a', 2, []],
+      ['b', 2, [vmSample()]],
+    ] as const)
+      expect(say(view, hostId, sequence, [...vms])).toEqual({ ok: true });
+  });
+
+  it('is none whose VM is being migrated', () => {
+    const view = newView('a', 'b');
+    const moving = new ClusterView(policy, (moved) => moved === vmId);
+    for (const record of ['a', 'b'])
+      moving.adopt({ hostId: record, joinedAtMs: 1, addresses: null, lastSeenAtMs: null, revokedAtMs: null });
+    const told = (one: ClusterView) => [say(one, 'a', 1), say(one, 'b', 1), say(one, 'a', 2)].map(({ ok }) => ok);
+    expect(told(moving)).toEqual([true, true, true]);
+    expect(told(view)).toEqual([true, true, false]);
   });
 });

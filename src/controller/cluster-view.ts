@@ -1,5 +1,7 @@
 import { acceptSample } from '#core/load/accept-sample.ts';
+import { afterClean, afterDoubt, afterRejection, type HostTrust, newTrust } from '#core/load/host-trust.ts';
 import { cpuUsedCores, type HostLoad, nextHostLoad, snapshotHostOf, snapshotVmsOf, vmCpuCores } from '#core/load/host-load.ts';
+import type { RejectionCounts, SampleRejection } from '#core/load/rejection.ts';
 import type { HostAddresses, HostId, HostStatus } from '#core/model/host.ts';
 import type { Policy } from '#core/model/policy.ts';
 import type { Sample } from '#core/model/sample.ts';
@@ -10,6 +12,7 @@ import { compareText } from '#core/planner/cool-down.ts';
 import { isAbove, loadOf, nextRelief, nextRoundsOverLine, noRelief, startLimit } from '#core/planner/line.ts';
 import type { HostRecord } from '#core/store.ts';
 import type { AgentFacts } from './agent-lines.ts';
+import { VmClaims } from './vm-claims.ts';
 
 /** What the controller knows of one host at this moment. */
 export interface HostView {
@@ -22,7 +25,9 @@ export interface HostView {
   readonly roundsOverLine: number;
   readonly relieving: Relief;
   readonly samplesAccepted: number;
-  readonly samplesRejected: number;
+  /** When the newest of them came; 0 before the first. */
+  readonly heardAtMs: number;
+  readonly trust: HostTrust;
 }
 
 export type Ingest = { readonly ok: true } | { readonly ok: false; readonly reason: string };
@@ -33,9 +38,12 @@ export class ClusterView {
   readonly #hosts = new Map<HostId, HostView>();
   /** Where VMs have been seen to run after a migration or a start, until the samples say the same. */
   readonly #placed = new Map<VmId, { readonly hostId: HostId; readonly atMs: number }>();
+  readonly #claims: VmClaims;
 
-  constructor(policy: Policy) {
+  /** `isMoving`: a migration of this VM is under way. */
+  constructor(policy: Policy, isMoving: (vmId: VmId) => boolean = () => false) {
     this.#policy = policy;
+    this.#claims = new VmClaims(isMoving);
   }
 
   adopt(record: HostRecord): void {
@@ -48,7 +56,8 @@ export class ClusterView {
         roundsOverLine: 0,
         relieving: noRelief,
         samplesAccepted: 0,
-        samplesRejected: 0,
+        heardAtMs: 0,
+        trust: newTrust(),
       }),
       hostId: record.hostId,
       joinedAtMs: record.joinedAtMs,
@@ -68,14 +77,28 @@ export class ClusterView {
   ingest(sample: Sample, nowMs: number): Ingest {
     const host = this.#hosts.get(sample.hostId);
     if (!host) return { ok: false, reason: 'host has not joined' };
-    const verdict = acceptSample(host.load?.mark ?? null, sample, nowMs);
-    if (!verdict.ok) {
-      this.#hosts.set(host.hostId, { ...host, samplesRejected: host.samplesRejected + 1 });
-      return { ok: false, reason: `${verdict.reason}: ${verdict.message}` };
+    const verdict = acceptSample(host.load?.mark ?? null, sample, nowMs, host.trust.said);
+    if (!verdict.ok) return this.#reject(host, sample, verdict, nowMs);
+    const rival = this.#rivalOf(host, sample);
+    if (rival !== null) {
+      // Which of the two is right cannot be told from here.
+      this.#change(rival.hostId, (other) => ({ ...other, trust: afterDoubt(other.trust, rival.rejection, nowMs) }));
+      return this.#reject(host, sample, rival.rejection, nowMs);
     }
+    this.#claims.note(sample, nowMs);
     const load = nextHostLoad(host.load, sample, this.#policy.smoothingHalfLifeMs, this.#carried(sample));
-    this.#hosts.set(host.hostId, { ...host, load, samplesAccepted: host.samplesAccepted + 1 });
+    const trust = afterClean(host.trust, sample);
+    this.#hosts.set(host.hostId, { ...host, load, trust, samplesAccepted: host.samplesAccepted + 1, heardAtMs: nowMs });
     return { ok: true };
+  }
+
+  /** How many samples of all hosts were not taken, by reason. */
+  rejected(): RejectionCounts {
+    const sums: Record<string, number> = {};
+    for (const { trust } of this.#hosts.values()) {
+      for (const [reason, amount] of Object.entries(trust.rejected)) sums[reason] = (sums[reason] ?? 0) + amount;
+    }
+    return sums;
   }
 
   /** It runs here since a migration or a start: known at once, though the next samples are seconds away. */
@@ -85,6 +108,7 @@ export class ClusterView {
 
   /** One planning round: counts the rounds over the line and returns the planner's hosts and VMs. */
   nextRound(nowMs: number): { readonly hosts: readonly SnapshotHost[]; readonly vms: readonly SnapshotVm[] } {
+    this.#claims.forgetBefore(nowMs - this.#policy.sampleAgeMsMax);
     for (const host of this.#hosts.values()) {
       const seen = this.#snapshotHost(host, nowMs);
       const roundsOverLine = seen === null ? 0 : nextRoundsOverLine(host.roundsOverLine, seen, this.#policy);
@@ -152,10 +176,18 @@ export class ClusterView {
   }
 
   #snapshotHost(host: HostView, nowMs: number): SnapshotHost | null {
-    return (
-      host.load &&
-      snapshotHostOf(host.load, { status: this.status(host, nowMs), roundsOverLine: host.roundsOverLine, relieving: host.relieving })
-    );
+    return host.load && snapshotHostOf(host.load, { ...host, status: this.status(host, nowMs), quarantine: host.trust.quarantine });
+  }
+
+  #reject(host: HostView, sample: Sample, rejection: SampleRejection, nowMs: number): Ingest {
+    this.#hosts.set(host.hostId, { ...host, trust: afterRejection(host.trust, sample, rejection, nowMs) });
+    return { ok: false, reason: `${rejection.reason}: ${rejection.message}` };
+  }
+
+  #rivalOf({ load, heardAtMs }: HostView, sample: Sample): ReturnType<VmClaims['rival']> {
+    if (load === null) return null;
+    const before = { takenAtMs: load.mark.takenAtMs, heardAtMs };
+    return this.#claims.rival(sample, before, (vmId) => load.vms.get(vmId)?.sample.state === 'running');
   }
 
   /** The smoothed CPU of the sample's VMs that another host knows better. */

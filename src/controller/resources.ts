@@ -1,4 +1,5 @@
 /** The controller's state as REST resources. */
+import { rejectedTotal } from '#core/load/host-trust.ts';
 import { percentOf } from '#core/model/units.ts';
 import type { SnapshotVm } from '#core/model/snapshot.ts';
 import type { HostResource, VmResource } from '#wire/api.ts';
@@ -33,7 +34,9 @@ export function hostResource(
     roundsOverLine: host.roundsOverLine,
     vms: vms.filter((vm) => vm.hostId === host.hostId).length,
     samplesAccepted: host.samplesAccepted,
-    samplesRejected: host.samplesRejected,
+    samplesRejected: rejectedTotal(host.trust),
+    samplesRejectedBy: host.trust.rejected,
+    quarantine: host.trust.quarantine,
     lastSampleAtMs: load?.mark.takenAtMs ?? null,
     joinedAtMs: host.joinedAtMs,
     ...security,

@@ -73,7 +73,7 @@ export async function openRooms(
   const mode = (await store.mode()) ?? settings.mode;
   const latestPlan = await store.latestPlan();
   const membership = await Membership.load(store);
-  const view = new ClusterView(policy);
+  const view = new ClusterView(policy, (vmId) => executor.migrationOf(vmId) !== null);
   for (const host of membership.records) view.adopt(host);
   const history = new History(parts, settings.historyMs);
   const skews = new ClockSkews();

@@ -123,6 +123,7 @@ export class FaultHappenings {
     const isOn = becomes === 'on';
     const { lies } = this.#world.host(hostId);
     if (about === 'load') lies.aboutLoad = isOn;
+    else if (about === 'room') lies.aboutRoom = isOn;
     else if (about === 'outcome') lies.aboutOutcome = isOn;
     else lies.presence = isOn ? this.#falsePresence(hostId) : null;
     const { presence } = lies;

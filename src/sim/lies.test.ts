@@ -22,6 +22,14 @@ describe('a host that lies about its load', () => {
     expect(judged()).toMatchObject({ ok: true });
   });
 
+  test('to be given VMs says that it is empty, which its own VMs contradict', () => {
+    const lies = new Lies(new VirtualTime());
+    lies.aboutRoom = true;
+    expect(acceptSample(null, said(lies), 1_000_000)).toMatchObject({ ok: false, reason: 'cpu-contradicts' });
+    lies.aboutRoom = false;
+    expect(acceptSample(null, said(lies), 1_000_000)).toMatchObject({ ok: true });
+  });
+
   test('says nothing at all after a while, and then too much again', async () => {
     const time = new VirtualTime();
     const lies = new Lies(time);

@@ -13,11 +13,14 @@ export interface FalsePresence {
 
 /** Too much is said for so long, then nothing for as long, and so on. */
 const phaseMs = 30_000;
+const emptyBytes = 256 * 2 ** 20;
 const tooMuch = { cpuFactor: 4, memoryFactor: 2 };
 
 export class Lies {
   readonly #time: VirtualTime;
   #loadSinceMs: number | null = null;
+  /** It says of itself that it is all but empty. */
+  aboutRoom = false;
   /** Its hypervisor says of each transfer that it has completed, and the VM stays. */
   aboutOutcome = false;
   presence: FalsePresence | null = null;
@@ -32,6 +35,7 @@ export class Lies {
 
   ofHost(reading: HostReading): HostReading {
     const { cpuCores, memoryBytes } = reading.capacity;
+    if (this.aboutRoom) return { ...reading, cpuUsedCores: cores(0), memoryUsedBytes: bytes(emptyBytes), pressure: null };
     switch (this.#phase) {
       case null:
         return reading;

@@ -121,10 +121,11 @@ export const eventSchemas = {
   /** All clocks of one node go faster (or slower) from now on, by parts per million. */
   drift: event('drift', { of: HostIdSchema, ppm: Type.Number({ minimum: -100_000, maximum: 100_000 }) }),
   /**
-   * What a host says is wrong. `load`: more CPU than it has cores and more memory than it has, then nothing at all. `outcome`: a transfer
+   * What a host says is wrong. `load`: more CPU than it has cores and more memory than it has, then nothing at all. `room`: it says that it
+   * is all but empty, to be given VMs, and tells the truth of those it has. `outcome`: a transfer
    * is said to have completed, and the VM stays where it was. `presence`: by the seed, it hides a VM that runs there or claims one of another host.
    */
-  lie: event('lie', { host: HostIdSchema, about: oneOf(['load', 'outcome', 'presence']), becomes: oneOf(['on', 'off']) }),
+  lie: event('lie', { host: HostIdSchema, about: oneOf(['load', 'room', 'outcome', 'presence']), becomes: oneOf(['on', 'off']) }),
 } as const;
 
 export type EventName = keyof typeof eventSchemas;

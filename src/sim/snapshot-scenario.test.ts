@@ -21,6 +21,7 @@ function host(hostId: string, change: Partial<SnapshotHost> = {}): SnapshotHost 
     sampledAtMs: 1000,
     roundsOverLine: 0,
     relieving: noRelief,
+    quarantine: null,
     ...change,
   };
 }

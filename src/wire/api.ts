@@ -21,7 +21,9 @@ import {
   PressureSchema,
   ProfileNameSchema,
   ProgressSchema,
+  QuarantineSchema,
   RefusalSchema,
+  RejectionCountsSchema,
   strict,
   TextSchema,
   TimeSchema,
@@ -58,6 +60,10 @@ export const HostSchema = Type.Object(
     vms: CountSchema,
     samplesAccepted: CountSchema,
     samplesRejected: CountSchema,
+    /** By reason; one that is not there never came. */
+    samplesRejectedBy: RejectionCountsSchema,
+    /** Why the host is not believed; null while it is. */
+    quarantine: orNull(QuarantineSchema),
     lastSampleAtMs: orNull(TimeSchema),
     joinedAtMs: TimeSchema,
     /** The certificate that the host's agent uses, as it said when it dialled in. */

@@ -1,4 +1,5 @@
 /** Schemas of the core model's values as they travel: in agent messages, the REST API and snapshot files. */
+import { type RejectionCounts, sampleRejectionCodes } from '#core/load/rejection.ts';
 import type { SaCounters } from '#core/model/channel.ts';
 import type { RefusalCode } from '#core/model/result.ts';
 import type { Bytes, Cores } from '#core/model/units.ts';
@@ -87,6 +88,15 @@ export const HostRatesSchema = Type.Object(
     diskReadBytesPerSecond: orNull(RateSchema),
     diskWrittenBytesPerSecond: orNull(RateSchema),
   },
+  strict,
+);
+
+export const RejectionCountsSchema = Type.Unsafe<RejectionCounts>(
+  Type.Object(Object.fromEntries(sampleRejectionCodes.map((code) => [code, Type.Optional(CountSchema)])), strict),
+);
+
+export const QuarantineSchema = Type.Object(
+  { code: IdSchema, message: TextSchema, sinceMs: TimeSchema, cleanSamplesLeft: CountSchema },
   strict,
 );
 

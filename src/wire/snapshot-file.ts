@@ -18,6 +18,7 @@ import {
   orNull,
   PercentSchema,
   PressureSchema,
+  QuarantineSchema,
   RefusalCodeSchema,
   strict,
   TimeSchema,
@@ -45,6 +46,7 @@ const HostSchema = Type.Object(
     sampledAtMs: TimeSchema,
     roundsOverLine: CountSchema,
     relieving: Type.Object({ cpu: Type.Boolean(), memory: Type.Boolean() }, strict),
+    quarantine: Type.Optional(orNull(QuarantineSchema)),
   },
   strict,
 );
@@ -149,7 +151,12 @@ export function parseSnapshotFile(value: unknown, what: string): SnapshotFile {
       `${what} is a snapshot of version ${String(version)}, this plimsoll reads version ${snapshotVersion}: use the plimsoll that wrote it`,
     );
   }
-  return parse(SnapshotFileSchema, value, what, 'input-invalid');
+  return withLaterParts(parse(SnapshotFileSchema, value, what, 'input-invalid'));
+}
+
+/** Parts that files of this version have had since later: what is not in one is not known. */
+function withLaterParts(file: SnapshotFile): SnapshotFile {
+  return { ...file, hosts: file.hosts.map((host) => ({ ...host, quarantine: host.quarantine ?? null })) };
 }
 
 /** What in it cannot be true, such as a VM on a host that is not there. A live cluster can look like that for a moment. */

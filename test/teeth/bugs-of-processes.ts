@@ -113,8 +113,8 @@ export const bugsOfProcesses: readonly PlantedBug[] = [
     name: 'planned-on-stale-samples',
     what: 'the load of a host counts as fresh as long as its line is up',
     file: 'src/controller/cluster-view.ts',
-    find: `      snapshotHostOf(host.load, { status: this.status(host, nowMs), roundsOverLine: host.roundsOverLine, relieving: host.relieving })`,
-    replace: `      [snapshotHostOf(host.load, { ...host, status: host.connected ? 'up' : 'silent' })].map(
+    find: `snapshotHostOf(host.load, { ...host, status: this.status(host, nowMs), quarantine: host.trust.quarantine })`,
+    replace: `[snapshotHostOf(host.load, { ...host, status: host.connected ? 'up' : 'silent', quarantine: null })].map(
         (seen) => seen && { ...seen, sampledAtMs: nowMs },
       )[0]`,
     caughtBy: ['plan-unlawful'],

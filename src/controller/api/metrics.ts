@@ -4,6 +4,7 @@ import { AlarmSchema, HostSchema, type PredictionErrorsResource, type StatusReso
 import { Gauge, Registry } from 'prom-client';
 import { figuresOf, NewlyEnded } from './migration-figures.ts';
 import { MigrationMetrics } from './migration-metrics.ts';
+import { SampleMetrics } from './sample-metrics.ts';
 
 /** The service gives no more at once. Were more to end between two looks, the oldest would be missed, and the log says so. */
 const endedMax = 1000;
@@ -24,6 +25,7 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #cluster = new ClusterMetrics(this.#registry);
   readonly #migrations = new MigrationMetrics(this.#registry);
+  readonly #samples = new SampleMetrics(this.#registry);
   #ended: NewlyEnded | null = null;
   /** One look at a time: an older answer that comes after a newer one would have migrations counted twice. */
   #tail: Promise<unknown> = Promise.resolve();
@@ -50,6 +52,7 @@ export class Metrics {
     const errors = await this.#service.predictionErrors();
     await this.#countEnded(status.startedAtMs);
     this.#cluster.set(status, errors, (wanted) => hosts.filter((host) => host.status === wanted).length);
+    this.#samples.set(hosts);
     return this.#registry.metrics();
   }
 

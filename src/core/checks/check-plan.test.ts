@@ -61,6 +61,22 @@ describe('the linter of plans', () => {
     expect(checkPlan(snapshot(), draft([]))).toEqual([]);
   });
 
+  it('finds a host in use that is not believed, and one that is not named as such', () => {
+    const quarantine = { code: 'implausible', message: '16 cores used of 8', sinceMs: 1, cleanSamplesLeft: 5 };
+    const of = (hostId: string) => ({
+      ...snapshot(),
+      hosts: snapshot().hosts.map((host) => (host.hostId === hostId ? { ...host, quarantine } : host)),
+    });
+    const named = (hostId: string) => ({
+      skipped: [{ hostId, vmId: null, vmName: null, code: 'quarantined' as const, reason: 'not believed' }],
+    });
+    expect(codes(draft([sound], named('hot')), of('hot'))).toEqual(['host-quarantined']);
+    expect(codes(draft([sound], named('cool')), of('cool'))).toEqual(['host-quarantined']);
+    expect(codes(draft([sound], named('tiny')), of('tiny'))).toEqual([]);
+    expect(codes(draft([sound]), of('tiny'))).toEqual(['host-quarantined']);
+    expect(codes(draft([sound], named('tiny')))).toEqual(['host-quarantined']);
+  });
+
   it.each<[string, Partial<Move>]>([
     ['same-host', { toHostId: 'hot' }],
     ['host-unknown', { toHostId: 'nowhere' }],

@@ -13,6 +13,7 @@ export type PlanViolationCode =
   | 'vm-twice'
   | 'same-host'
   | 'host-stale'
+  | 'host-quarantined'
   | 'host-settling'
   | 'source-not-over-line'
   | 'source-not-sustained'
@@ -40,6 +41,7 @@ export function checkPlan(snapshot: Snapshot, plan: PlanDraft): readonly PlanVio
     ...repeatedVms(plan.moves).map((move) => violation('vm-twice', `${move.vmName} is moved twice`, move)),
     ...replay(snapshot, plan.moves),
     ...checkVerdict(plan),
+    ...checkQuarantined(snapshot, plan),
   ];
 }
 
@@ -111,6 +113,21 @@ function coolUntilMs({ ledger, policy }: Snapshot, vmId: string): number {
   return untilMs;
 }
 
+/** A host that is not believed is named, with that reason. */
+function checkQuarantined({ hosts }: Snapshot, { skipped }: PlanDraft): readonly PlanViolation[] {
+  const named = new Set(skipped.filter(({ vmId, code }) => vmId === null && code === 'quarantined').map(({ hostId }) => hostId));
+  return hosts
+    .filter(({ hostId, quarantine }) => (quarantine !== null) !== named.has(hostId))
+    .map(({ hostId, quarantine }) =>
+      violation(
+        'host-quarantined',
+        `${hostId} is ${quarantine === null ? 'believed, and' : 'quarantined, and not'} named as quarantined`,
+        undefined,
+        hostId,
+      ),
+    );
+}
+
 function checkFresh(snapshot: Snapshot, move: Move, hostId: string): readonly PlanViolation[] {
   const listed = snapshot.hosts.filter((candidate) => candidate.hostId === hostId);
   const [host] = listed;
@@ -122,6 +139,8 @@ function checkFresh(snapshot: Snapshot, move: Move, hostId: string): readonly Pl
   if (host.status !== 'up' || !(ageMs <= policy.sampleAgeMsMax)) {
     found.push(violation('host-stale', `${hostId} is ${host.status}, its newest sample is ${ageMs} ms old`, move, hostId));
   }
+  if (host.quarantine !== null)
+    found.push(violation('host-quarantined', `${hostId} is not believed: ${host.quarantine.message}`, move, hostId));
   const tookPart = snapshot.ledger.filter((entry) => entry.outcome !== 'stayed' && [entry.fromHostId, entry.toHostId].includes(hostId));
   if (tookPart.some((entry) => host.sampledAtMs - entry.endedAtMs < policy.smoothingHalfLifeMs)) {
     found.push(violation('host-settling', `the load of ${hostId} does not show its last move yet`, move, hostId));

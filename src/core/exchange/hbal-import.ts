@@ -110,6 +110,7 @@ function hostOf(
     sampledAtMs: takenAtMs,
     roundsOverLine: isAbove(loadOf(figures), startLimit(policy)) ? policy.sustainedRounds : 0,
     relieving: noRelief,
+    quarantine: null,
   };
 }
 

@@ -150,6 +150,7 @@ describe('law: what was written is read again', () => {
           sampledAtMs: exampleNowMs,
           roundsOverLine: 0,
           relieving: { cpu: false, memory: false },
+          quarantine: null,
         };
       });
       return { ...exampleSnapshot([]), hosts, vms };

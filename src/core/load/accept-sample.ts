@@ -1,6 +1,9 @@
+import type { HostCapacity } from '#core/model/host.ts';
 import type { Result } from '#core/model/result.ts';
 import type { Sample } from '#core/model/sample.ts';
 import type { VmSample } from '#core/model/vm.ts';
+import { capacityChange, contradictionIn } from './contradiction.ts';
+import type { SampleRejection } from './rejection.ts';
 
 /** What has to be remembered of the newest accepted sample of a host; a Sample is one. */
 export type SampleMark = Pick<Sample, 'hostId' | 'bootId' | 'sequence' | 'takenAtMs'>;
@@ -24,27 +27,33 @@ export const defaultSampleLimits: SampleLimits = {
   vmCpuOverVcpusCores: 1,
 };
 
-export type SampleRejectionCode = 'wrong-host' | 'sequence-back' | 'older-than-previous' | 'too-old' | 'in-future' | 'implausible';
-
-export interface SampleRejection {
-  readonly reason: SampleRejectionCode;
-  readonly message: string;
-}
-
 /** `restarted`: another agent process than before (its sequence starts anew). */
 export type SampleVerdict = Result<{ readonly sample: Sample; readonly restarted: boolean }, SampleRejection>;
 
+/** What the newest sample of a host said, taken or not. */
+export interface SaidBefore {
+  readonly bootId: string;
+  readonly capacity: HostCapacity;
+}
+
 /**
  * Accepts a sample as the next one of its host, or says why not. A rejected sample changes nothing: the
- * host goes on with what was accepted before, and freezes when that gets too old.
+ * host goes on with what was accepted before, and freezes when that gets too old, or at once when its figures
+ * cannot be true (see host-trust.ts).
  */
 export function acceptSample(
   previous: SampleMark | null,
   sample: Sample,
   nowMs: number,
+  said: SaidBefore | null = null,
   limits: SampleLimits = defaultSampleLimits,
 ): SampleVerdict {
-  const rejection = orderFault(previous, sample) ?? timeFault(sample, nowMs, limits) ?? figureFault(sample, limits);
+  const rejection =
+    orderFault(previous, sample) ??
+    timeFault(sample, nowMs, limits) ??
+    figureFault(sample, limits) ??
+    capacityChange(said?.bootId === sample.bootId ? said.capacity : null, sample.host) ??
+    contradictionIn(sample);
   if (rejection !== null) return { ok: false, ...rejection };
   return { ok: true, sample, restarted: previous !== null && previous.bootId !== sample.bootId };
 }
@@ -85,6 +94,8 @@ function figureFault(sample: Sample, limits: SampleLimits): SampleRejection | nu
     return implausible(`${host.memoryUsedBytes} bytes of memory used of ${memoryBytes}`);
   }
   if (host.pressure !== null && !Object.values(host.pressure).every(isPercent)) return implausible('pressure is not a percentage');
+  if (host.rates !== undefined && !Object.values(host.rates).every(isAmountOrNull))
+    return implausible('a rate is negative or not a number');
   return vmsFault(vms, coresMax, limits);
 }
 
@@ -108,7 +119,10 @@ function vmFault(vm: VmSample, limits: SampleLimits): string | null {
     return `a figure of ${vm.name} is negative or not a number`;
   }
   const most = vm.vcpus * limits.vmCpuOverVcpusFactor + limits.vmCpuOverVcpusCores;
-  return (vm.cpuUsedCores ?? 0) > most ? `${vm.name} uses ${vm.cpuUsedCores} cores with ${vm.vcpus} virtual CPUs` : null;
+  if ((vm.cpuUsedCores ?? 0) > most) return `${vm.name} uses ${vm.cpuUsedCores} cores with ${vm.vcpus} virtual CPUs`;
+  // A virtual CPU that waits does not run.
+  const wanted = (vm.cpuUsedCores ?? 0) + (vm.cpuDelayCores ?? 0);
+  return wanted > most ? `${vm.name} uses or waits for ${wanted} cores with ${vm.vcpus} virtual CPUs` : null;
 }
 
 function implausible(message: string): SampleRejection {

@@ -72,7 +72,9 @@ describe('load of a host', () => {
   it('is not known before the first rate, which is not the same as idle', () => {
     const load = fed([{ cpu: null }]);
     expect(cpuUsedCores(load)).toBeNull();
-    expect(snapshotHostOf(load, { status: 'up', roundsOverLine: 0, relieving: { cpu: false, memory: false } })).toBeNull();
+    expect(
+      snapshotHostOf(load, { status: 'up', roundsOverLine: 0, relieving: { cpu: false, memory: false }, quarantine: null }),
+    ).toBeNull();
   });
 
   it('is kept when the agent restarts and has no rates in its first sample', () => {
@@ -105,7 +107,9 @@ describe('load of a host', () => {
       exampleSample({ vms: [exampleVmSample('vm', 1.5)] }, { cpuUsedCores: 2 as Cores, memoryUsedBytes: (10 * gibibyte) as Bytes }),
       halfLifeMs,
     );
-    expect(snapshotHostOf(load, { status: 'up', roundsOverLine: 2, relieving: { cpu: true, memory: false } })).toMatchObject({
+    expect(
+      snapshotHostOf(load, { status: 'up', roundsOverLine: 2, relieving: { cpu: true, memory: false }, quarantine: null }),
+    ).toMatchObject({
       hostId: 'host-a',
       cpuUsedCores: 2,
       memoryUsedBytes: 10 * gibibyte,

@@ -1,6 +1,6 @@
 import type { HostCapacity, HostId, HostStatus } from '#core/model/host.ts';
 import type { HostRates, Pressure, Sample } from '#core/model/sample.ts';
-import type { Relief, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
+import type { Quarantine, Relief, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
 import { bytes, cores } from '#core/model/units.ts';
 import type { Cores } from '#core/model/units.ts';
 import type { VmId, VmSample } from '#core/model/vm.ts';
@@ -93,7 +93,12 @@ export function vmCpuCores(load: HostLoad): ReadonlyMap<VmId, Cores> {
 /** The host as the planner sees it; null while its CPU is not known. */
 export function snapshotHostOf(
   load: HostLoad,
-  facts: { readonly status: HostStatus; readonly roundsOverLine: number; readonly relieving: Relief },
+  facts: {
+    readonly status: HostStatus;
+    readonly roundsOverLine: number;
+    readonly relieving: Relief;
+    readonly quarantine: Quarantine | null;
+  },
 ): SnapshotHost | null {
   const cpu = cpuUsedCores(load);
   if (cpu === null) return null;
@@ -109,6 +114,7 @@ export function snapshotHostOf(
     sampledAtMs: load.mark.takenAtMs,
     roundsOverLine: facts.roundsOverLine,
     relieving: facts.relieving,
+    quarantine: facts.quarantine,
   };
 }
 

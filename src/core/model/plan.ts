@@ -33,6 +33,7 @@ export type SkipCode =
   | 'no-target-fresh'
   | 'gain-too-small'
   | 'stale-sample'
+  | 'quarantined'
   | 'not-sustained'
   | 'only-vm'
   | 'limit-reached';

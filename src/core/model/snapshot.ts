@@ -10,6 +10,16 @@ export interface Relief {
   readonly memory: boolean;
 }
 
+/** A host that is not believed, and why. */
+export interface Quarantine {
+  /** Why the newest of its samples that gave cause for it was not taken. Stable. */
+  readonly code: string;
+  readonly message: string;
+  readonly sinceMs: number;
+  /** Samples in a row that have to be clean until it is believed again. */
+  readonly cleanSamplesLeft: number;
+}
+
 export interface SnapshotHost {
   readonly hostId: HostId;
   readonly status: HostStatus;
@@ -24,6 +34,8 @@ export interface SnapshotHost {
   readonly roundsOverLine: number;
   /** Relief has begun for this resource: it lasts until its stop line. */
   readonly relieving: Relief;
+  /** Null while it is believed. */
+  readonly quarantine: Quarantine | null;
 }
 
 export interface SnapshotVm {

@@ -76,7 +76,7 @@ export function withVm(host: ClusterHost, vm: ClusterVm): ClusterHost {
  * counted nor moved. Migrations under way are applied, so that a destination's room is taken and a source
  * is not relieved twice of the same load.
  */
-export function clusterOf(snapshot: Snapshot, frozen: ReadonlyMap<HostId, string>): Cluster {
+export function clusterOf(snapshot: Snapshot, frozen: ReadonlyMap<HostId, unknown>): Cluster {
   const vmsByHost = new Map<HostId, SnapshotVm[]>();
   for (const vm of snapshot.vms) {
     if (!hasUsableFigures(vm) || !occupiesMemory(vm.state)) continue;

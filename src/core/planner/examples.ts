@@ -17,7 +17,7 @@ export interface ExampleVm extends Partial<Pick<SnapshotVm, 'state' | 'vcpus'>> 
   readonly gib?: number;
 }
 
-export interface ExampleHost extends Partial<Pick<SnapshotHost, 'status' | 'sampledAtMs' | 'roundsOverLine' | 'relieving'>> {
+export interface ExampleHost extends Partial<Pick<SnapshotHost, 'status' | 'sampledAtMs' | 'roundsOverLine' | 'relieving' | 'quarantine'>> {
   readonly id: HostId;
   readonly cores?: number;
   readonly gib?: number;
@@ -60,6 +60,7 @@ function exampleHost(host: ExampleHost, policy: Policy): SnapshotHost {
     sampledAtMs: host.sampledAtMs ?? exampleNowMs - 1_000,
     roundsOverLine: host.roundsOverLine ?? (isAbove(loadOf(figures), startLimit(policy)) ? policy.sustainedRounds : 0),
     relieving: host.relieving ?? noRelief,
+    quarantine: host.quarantine ?? null,
   };
 }
 

@@ -1,24 +1,36 @@
 import type { HostId } from '#core/model/host.ts';
 import type { LedgerEntry } from '#core/model/ledger.ts';
 import type { Snapshot, SnapshotHost } from '#core/model/snapshot.ts';
-import { seconds } from './words.ts';
+import type { Stay } from './stay.ts';
+import { count, seconds } from './words.ts';
+
+/** Why the load of a host is not known well enough: `reason` goes on from "it is left alone". */
+export type Freeze = Stay & { readonly code: 'stale-sample' | 'quarantined' };
 
 /**
  * Hosts whose load is not known well enough to plan on, each with the reason; neither source nor target.
- * Besides hosts that are down, late or report unusable figures, these are hosts that have just given or
+ * Besides hosts that are down, late, not believed or report unusable figures, these are hosts that have just given or
  * taken a VM: for one half-life after the move the smoothed load still shows the old placement, and
  * planning on it would move a second VM for the same overload.
  */
-export function frozenHosts(snapshot: Snapshot): ReadonlyMap<HostId, string> {
+export function frozenHosts(snapshot: Snapshot): ReadonlyMap<HostId, Freeze> {
   const seen = new Set<HostId>();
-  const frozen = new Map<HostId, string>();
+  const frozen = new Map<HostId, Freeze>();
   const settling = lastMoves(snapshot.ledger);
   for (const host of snapshot.hosts) {
     const reason = seen.has(host.hostId) ? 'the snapshot lists it twice' : freezeReason(host, settling.get(host.hostId), snapshot);
     seen.add(host.hostId);
-    if (reason !== null) frozen.set(host.hostId, reason);
+    const freeze = quarantineOf(host) ?? (reason === null ? null : ({ code: 'stale-sample', reason } as const));
+    if (freeze !== null) frozen.set(host.hostId, freeze);
   }
   return frozen;
+}
+
+/** Said also of one that is silent: what it said last was not believed. */
+function quarantineOf({ quarantine }: SnapshotHost): Freeze | null {
+  if (quarantine === null) return null;
+  const left = count(quarantine.cleanSamplesLeft, 'clean sample');
+  return { code: 'quarantined', reason: `its samples cannot be true (${quarantine.message}), it is believed again after ${left} in a row` };
 }
 
 function freezeReason(host: SnapshotHost, last: LedgerEntry | undefined, snapshot: Snapshot): string | null {

@@ -37,6 +37,7 @@ function snapshots(coresMax = 2.5): Arbitrary<Snapshot> {
     ageMs: integer({ min: 0, max: 16_000 }),
     roundsOverLine: integer({ min: 0, max: 5 }),
     relieving: record({ cpu: boolean(), memory: boolean() }),
+    quarantine: constantFrom(null, null, null, null, { code: 'implausible', message: 'no', sinceMs: 1, cleanSamplesLeft: 5 }),
     vms: array(vm, { maxLength: 7 }),
   });
   const facts = record({

@@ -77,10 +77,10 @@ export function reliefGoal(host: Pick<SnapshotHost, 'capacity' | 'cpuUsedCores' 
  */
 export function nextRelief(
   previous: Relief,
-  host: Pick<SnapshotHost, 'status' | 'capacity' | 'cpuUsedCores' | 'memoryUsedBytes' | 'roundsOverLine'>,
+  host: Pick<SnapshotHost, 'status' | 'capacity' | 'cpuUsedCores' | 'memoryUsedBytes' | 'roundsOverLine' | 'quarantine'>,
   policy: Policy,
 ): Relief {
-  if (host.status !== 'up') return noRelief;
+  if (host.status !== 'up' || host.quarantine !== null) return noRelief;
   const { cpuPercent, memoryPercent } = loadOf(host);
   const sustained = host.roundsOverLine >= policy.sustainedRounds;
   const goesOn = (was: boolean, percent: number, line: LinePair) =>
@@ -93,13 +93,13 @@ export function nextRelief(
 
 /**
  * `roundsOverLine` of a host for this planning round: one more while it is over a start line, else 0.
- * A host that is not up counts as not over: only evidence in a row may start a move.
+ * A host that is not up, or not believed, counts as not over: only evidence in a row may start a move.
  */
 export function nextRoundsOverLine(
   previous: number,
-  host: Pick<SnapshotHost, 'status' | 'capacity' | 'cpuUsedCores' | 'memoryUsedBytes'>,
+  host: Pick<SnapshotHost, 'status' | 'capacity' | 'cpuUsedCores' | 'memoryUsedBytes' | 'quarantine'>,
   policy: Policy,
 ): number {
-  if (host.status !== 'up') return 0;
+  if (host.status !== 'up' || host.quarantine !== null) return 0;
   return isAbove(loadOf(host), startLimit(policy)) ? previous + 1 : 0;
 }

@@ -170,6 +170,19 @@ describe('what stays', () => {
     expect(plan([hot, cool, idle], { ledger: failed }).verdict).toBe('moves');
   });
 
+  it('leaves a host alone that is not believed, as source and as target, and says until when', () => {
+    const quarantine = { code: 'cpu-contradicts', message: 'its VMs use 4 cores, the host says 0', sinceMs: 1, cleanSamplesLeft: 2 };
+    const trusting = plan([hot, { ...idle, id: 'liar' }]);
+    expect(steps(trusting)).toEqual(['db hot > liar']);
+    const made = plan([hot, { ...idle, id: 'liar', quarantine }]);
+    expect(made).toMatchObject({ moves: [], verdict: 'frozen' });
+    expect(made.skipped[0]).toMatchObject({ hostId: 'liar', vmId: null, code: 'quarantined' });
+    expect(made.skipped[0]?.reason).toBe(
+      'liar is left alone: its samples cannot be true (its VMs use 4 cores, the host says 0), it is believed again after 2 clean samples in a row',
+    );
+    expect(plan([{ ...hot, quarantine }, idle])).toMatchObject({ moves: [], verdict: 'frozen' });
+  });
+
   it('says why every VM of a host that cannot be relieved stays', () => {
     const made = plan([hot, { id: 'small', gib: 2 }, { id: 'silent', status: 'silent' }]);
     expect(codes(made)).toEqual(['silent: stale-sample', 'db: no-target-memory', 'mail: no-target-memory', 'web: no-target-memory']);

@@ -6,7 +6,7 @@ import { clusterOf, findHost } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
 import { compareText } from './cool-down.ts';
 import { describePlan } from './describe.ts';
-import { frozenHosts } from './freeze.ts';
+import { type Freeze, frozenHosts } from './freeze.ts';
 import { isAbove, loadOf, needsRelief, reliefGoal, startLimit } from './line.ts';
 import { migrationsByHost } from './migration-limits.ts';
 import { relieve } from './relief.ts';
@@ -130,13 +130,13 @@ function vmsToMove(
   return { mayMove, stayed };
 }
 
-function skipFrozen(hostId: HostId, reason: string | undefined): readonly Skip[] {
-  return reason === undefined ? [] : [skipHost(hostId, { code: 'stale-sample', reason: `${hostId} is left alone: ${reason}` })];
+function skipFrozen(hostId: HostId, freeze: Freeze | undefined): readonly Skip[] {
+  return freeze === undefined ? [] : [skipHost(hostId, { code: freeze.code, reason: `${hostId} is left alone: ${freeze.reason}` })];
 }
 
 function verdictWithoutMoves(
   snapshot: Snapshot,
-  frozen: ReadonlyMap<HostId, string>,
+  frozen: ReadonlyMap<HostId, Freeze>,
   over: readonly SnapshotHost[],
   skipped: readonly Skip[],
 ): Verdict {

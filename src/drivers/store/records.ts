@@ -191,6 +191,7 @@ const skipCode = Type.Enum([
   'no-target-fresh',
   'gain-too-small',
   'stale-sample',
+  'quarantined',
   'not-sustained',
   'only-vm',
   'limit-reached',

@@ -223,6 +223,19 @@ describe('what is so now', () => {
     expect(valueOf(families, 'alarms', { code: 'guard-missing', severity: 'critical' })).toBe(0);
   });
 
+  test('samples that were not taken, by reason, and hosts that are not believed', async () => {
+    const quarantine = { code: 'implausible', message: '16 cores used of 4', sinceMs: nowMs, cleanSamplesLeft: 3 };
+    const doubted = { ...hostA, quarantine, samplesRejected: 3, samplesRejectedBy: { 'too-old': 1, implausible: 2 } };
+    const metrics = new Metrics(createFakeService({ hosts: () => Promise.resolve([hostA, doubted]) }), quiet);
+    await metrics.text();
+    const families = await read(metrics);
+    expect(valueOf(families, 'samples_accepted_total')).toBe(240);
+    expect(valueOf(families, 'samples_rejected_total', { reason: 'too-old' })).toBe(2);
+    expect(valueOf(families, 'samples_rejected_total', { reason: 'implausible' })).toBe(2);
+    expect(valueOf(families, 'samples_rejected_total', { reason: 'vm-on-two-hosts' })).toBe(0);
+    expect(valueOf(families, 'hosts_quarantined')).toBe(1);
+  });
+
   test('an alarm and a host that are gone are 0 again', async () => {
     let quietNow = false;
     const metrics = new Metrics(

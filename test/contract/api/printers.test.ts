@@ -46,7 +46,7 @@ test('one host', () => {
     'host:              host-a',
     'status:            up',
     'joined:            2026-01-31 13:05:09Z',
-    'last sample:       2.4 s ago (120 accepted, 1 rejected)',
+    'last sample:       2.4 s ago (120 accepted, 1 rejected: 1 too-old)',
     'load line:         over for 3 rounds',
     'CPU:               95 % (1.90 of 2.00 cores)',
     'memory:            38 % (1.50 GiB of 4.00 GiB)',
@@ -65,6 +65,17 @@ test('one host', () => {
     "clock:             12 ms behind the controller's",
     'guard:             installed',
   ]);
+  const quarantine = {
+    code: 'cpu-contradicts',
+    message: 'its VMs use 2 cores, the host says 0',
+    sinceMs: nowMs - 61_000,
+    cleanSamplesLeft: 4,
+  };
+  const doubted = { ...hostA, quarantine };
+  expect(printHost(doubted, nowMs)).toContain(
+    'not believed:      since 1 min 1 s ago: its VMs use 2 cores, the host says 0; again after 4 clean samples in a row',
+  );
+  expect(printHosts([doubted], nowMs)).toContain('quarantined');
   const revoked = printHost({ ...hostA, status: 'revoked', revokedAtMs: nowMs, guardInstalled: false }, nowMs);
   expect(revoked).toContain('revoked:           2026-01-31 14:05:09Z');
   expect(revoked).toContain('NOT INSTALLED');
