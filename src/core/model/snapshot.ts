@@ -38,6 +38,17 @@ export interface SnapshotHost {
   readonly quarantine: Quarantine | null;
 }
 
+/** What a VM is expected to use from now on until the horizon. Earned: each forecast is scored when its horizon has passed. */
+export interface VmForecast {
+  /** Mean over the horizon. */
+  readonly meanCores: Cores;
+  /** Nine of ten means of five minutes within the horizon are expected not to be above it. */
+  readonly highCores: Cores;
+  readonly horizonMs: number;
+  /** 0: no better than that the VM goes on as it is. 100: far better, or the VM does not change, and the high figure was kept. */
+  readonly confidencePercent: number;
+}
+
 export interface SnapshotVm {
   readonly vmId: VmId;
   readonly name: string;
