@@ -15,6 +15,7 @@ import {
   type VmSettingsBody,
   VmSettingsSchema,
 } from '#wire/api.ts';
+import { BalanceSchema } from '#wire/balance-api.ts';
 import { ChannelSchema, type ProveBody, ProveSchema, ResetSchema, type TuneBody, TuneSchema } from '#wire/channel-api.ts';
 import { AuditEntrySchema, CertificateSchema, type GrantBody, GrantSchema, RenewalSchema, RevocationSchema } from '#wire/security-api.ts';
 import { SnapshotFileSchema } from '#wire/snapshot-file.ts';
@@ -103,6 +104,10 @@ export class ControllerClient {
 
   snapshot() {
     return this.#get('/v1/snapshot', SnapshotFileSchema);
+  }
+
+  balance() {
+    return this.#get('/v1/balance', BalanceSchema);
   }
 
   latestPlan() {

@@ -1,6 +1,7 @@
 import { Command, type OutputConfiguration } from 'commander';
 import { readFileSync } from 'node:fs';
 import { findPackageJSON } from 'node:module';
+import { addBalanceCommands } from './balance-commands.ts';
 import { addChannelCommands } from './channel-commands.ts';
 import { addAuditCommands, addGrantCommands } from './grant-commands.ts';
 import { fold } from './fold.ts';
@@ -21,6 +22,7 @@ const examples = `
 Examples:
   plimsoll host list --watch               load of every host, live
   plimsoll plan                            what the planner would move, and why
+  plimsoll balance status                  how balancing stands, and what the forecasts were worth
   plimsoll vm check web1                   where can it go, and why not there?
   plimsoll migrate web1 host2 --dry-run    how would it be moved, and what would that cost?
   plimsoll channel prove host1 host2       is the way between them protected?
@@ -44,6 +46,7 @@ export function createProgram(output: OutputConfiguration = {}): Command {
   addHostCommands(program);
   addVmCommands(program);
   addPlanCommands(program);
+  addBalanceCommands(program);
   addMigrateCommand(program);
   addMigrationCommands(program);
   addHistoryCommand(program);

@@ -4,7 +4,7 @@ import { fields } from './table.ts';
 
 type Alarm = StatusResource['alarms'][number];
 
-const meanings = {
+export const modeMeanings = {
   observe: 'plans, moves nothing',
   approve: 'plans, a person applies',
   automatic: 'plans and moves',
@@ -27,7 +27,7 @@ function alarmLines(alarms: readonly Alarm[], nowMs: number): readonly string[] 
 function statusFields(status: StatusResource, nowMs: number): string {
   return fields([
     ['version', status.version],
-    ['mode', `${status.mode} (${meanings[status.mode]})`],
+    ['mode', `${status.mode} (${modeMeanings[status.mode]})`],
     ['started', `${formatAge(status.startedAtMs, nowMs)}, epoch ${status.controllerEpoch}`],
     ['hosts', `${status.hostsUp} up of ${status.hostsTotal}`],
     ['VMs', String(status.vms)],
@@ -38,5 +38,5 @@ function statusFields(status: StatusResource, nowMs: number): string {
 }
 
 export function printMode(status: StatusResource): string {
-  return `${status.mode}: ${meanings[status.mode]}`;
+  return `${status.mode}: ${modeMeanings[status.mode]}`;
 }

@@ -1,5 +1,5 @@
 import type { VmResource, VmSettingsResource } from '#wire/api.ts';
-import { formatBytes, formatCores, unknown } from './format.ts';
+import { formatBytes, formatCores, formatDuration, formatPercent, unknown } from './format.ts';
 import { type Column, fields, table } from './table.ts';
 
 const columns: readonly Column<VmResource>[] = [
@@ -32,10 +32,18 @@ export function printVm(vm: VmWithSettings): string {
     ['state', vm.state],
     ['virtual CPUs', String(vm.vcpus)],
     ['cores used', formatCores(vm.cpuUsedCores)],
+    ['forecast', forecastOf(vm)],
     ['memory', formatBytes(vm.memoryBytes)],
     ['migration', vm.migrationId ?? 'none under way'],
     ...settingsFields(vm.settings),
   ]);
+}
+
+function forecastOf({ forecast }: VmResource): string {
+  if (forecast === null) return 'none yet';
+  const { meanCores, highCores, horizonMs, confidencePercent } = forecast;
+  const ahead = `in the next ${formatDuration(horizonMs)}`;
+  return `${formatCores(meanCores)} cores ${ahead}, nine times in ten at most ${formatCores(highCores)} (confidence ${formatPercent(confidencePercent)})`;
 }
 
 /** What operators want for one VM. */

@@ -108,6 +108,34 @@ describe('where the controller believes a VM to be', () => {
   });
 });
 
+describe('what the controller expects of VMs', () => {
+  it('is learnt from the mean of each planning round, and is as long as the policy looks ahead', () => {
+    const view = new ClusterView({ ...policy, forecast: { horizonMs: 600_000 } });
+    view.adopt({ hostId: 'a', joinedAtMs: 1, addresses: null, lastSeenAtMs: null, revokedAtMs: null });
+    let atMs = 1_000_000;
+    const round = () => {
+      for (const used of [0.5, 1.5]) view.ingest(sampleOf('a', (atMs += 30_000), [vmSample({ cpuUsedCores: cores(used) })], atMs), atMs);
+      return view.nextRound(atMs).vms[0]?.forecast;
+    };
+    expect(round()).toBeNull();
+    for (let count = 0; count < 120; count += 1) round();
+    expect(round()).toEqual({ meanCores: 1, highCores: 1, horizonMs: 600_000, confidencePercent: 100 });
+    expect(view.forecasts()).toMatchObject({ horizonMs: 600_000, vms: 1, confidentVms: 1, seasonalVms: 0, hitPercent: 100 });
+  });
+
+  it('is forgotten of VMs that nobody has reported for a day', () => {
+    const view = newView('a');
+    for (let count = 0; count < 60; count += 1) {
+      const atMs = 1_000_000 + count * 60_000;
+      view.ingest(sampleOf('a', count, [vmSample()], atMs), atMs);
+      view.nextRound(atMs);
+    }
+    expect(view.forecasts()).toMatchObject({ vms: 1 });
+    view.nextRound(1_000_000 + 26 * 3_600_000);
+    expect(view.forecasts()).toMatchObject({ vms: 0, hitPercent: null, errorOfNaivePercent: null });
+  });
+});
+
 describe('a host that is not believed', () => {
   const clock = { now: 1_000_000 };
   const say = (view: ClusterView, hostId: string, sequence: number, vms = [vmSample()]) => {

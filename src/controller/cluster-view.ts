@@ -12,6 +12,7 @@ import { compareText } from '#core/planner/cool-down.ts';
 import { isAbove, loadOf, nextRelief, nextRoundsOverLine, noRelief, startLimit } from '#core/planner/line.ts';
 import type { HostRecord } from '#core/store.ts';
 import type { AgentFacts } from './agent-lines.ts';
+import { type ForecastSummary, VmForecasts } from './vm-forecasts.ts';
 import { VmClaims } from './vm-claims.ts';
 
 /** What the controller knows of one host at this moment. */
@@ -39,11 +40,13 @@ export class ClusterView {
   /** Where VMs have been seen to run after a migration or a start, until the samples say the same. */
   readonly #placed = new Map<VmId, { readonly hostId: HostId; readonly atMs: number }>();
   readonly #claims: VmClaims;
+  readonly #forecasts: VmForecasts;
 
   /** `isMoving`: a migration of this VM is under way. */
   constructor(policy: Policy, isMoving: (vmId: VmId) => boolean = () => false) {
     this.#policy = policy;
     this.#claims = new VmClaims(isMoving);
+    this.#forecasts = new VmForecasts(policy.forecast.horizonMs);
   }
 
   adopt(record: HostRecord): void {
@@ -86,6 +89,7 @@ export class ClusterView {
       return this.#reject(host, sample, rival.rejection, nowMs);
     }
     this.#claims.note(sample, nowMs);
+    this.#forecasts.note(sample, nowMs);
     const load = nextHostLoad(host.load, sample, this.#policy.smoothingHalfLifeMs, this.#carried(sample));
     const trust = afterClean(host.trust, sample);
     this.#hosts.set(host.hostId, { ...host, load, trust, samplesAccepted: host.samplesAccepted + 1, heardAtMs: nowMs });
@@ -106,8 +110,9 @@ export class ClusterView {
     this.#placed.set(vmId, { hostId, atMs });
   }
 
-  /** One planning round: counts the rounds over the line and returns the planner's hosts and VMs. */
+  /** One planning round: counts the rounds over the line, forecasts, and returns the planner's hosts and VMs. */
   nextRound(nowMs: number): { readonly hosts: readonly SnapshotHost[]; readonly vms: readonly SnapshotVm[] } {
+    this.#forecasts.nextRound(nowMs);
     this.#claims.forgetBefore(nowMs - this.#policy.sampleAgeMsMax);
     for (const host of this.#hosts.values()) {
       const seen = this.#snapshotHost(host, nowMs);
@@ -162,8 +167,18 @@ export class ClusterView {
         if (!other || isBetterWord(vm, sampledAtMs, other.vm, other.sampledAtMs)) best.set(vm.vmId, { vm, sampledAtMs });
       }
     }
-    const vms = [...best.values()].map(({ vm, sampledAtMs }) => this.#whereItIs(vm, sampledAtMs));
+    const vms = [...best.values()].map(({ vm, sampledAtMs }) => this.#forecast(this.#whereItIs(vm, sampledAtMs)));
     return vms.toSorted((a, b) => compareText(a.name, b.name) || compareText(a.vmId, b.vmId));
+  }
+
+  /** How the forecasts came out so far. */
+  forecasts(): ForecastSummary {
+    return this.#forecasts.summary();
+  }
+
+  #forecast(vm: SnapshotVm): SnapshotVm {
+    const forecast = this.#forecasts.of(vm.vmId, vm.vcpus);
+    return forecast === null ? vm : { ...vm, forecast };
   }
 
   #whereItIs(vm: SnapshotVm, sampledAtMs: number): SnapshotVm {

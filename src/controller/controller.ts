@@ -22,6 +22,7 @@ import type {
   VmCheckResource,
   VmResource,
 } from '#wire/api.ts';
+import type { BalanceResource } from '#wire/balance-api.ts';
 import type { ChannelResource, ProveBody, ProveResource, ResetResource, TuneBody, TuneResource } from '#wire/channel-api.ts';
 import type {
   AuditResource,
@@ -32,6 +33,7 @@ import type {
   RevocationResource,
 } from '#wire/security-api.ts';
 import { type SnapshotFile, snapshotFileOf } from '#wire/snapshot-file.ts';
+import { balanceResource } from './balance.ts';
 import { pastTransfersOf } from './choosing.ts';
 import type { HostView } from './cluster-view.ts';
 import type { MigrationWish } from './executor.ts';
@@ -156,6 +158,11 @@ export class Controller implements ControllerService {
   async snapshot(): Promise<SnapshotFile> {
     const { planning } = this.#rooms;
     return snapshotFileOf(await planning.snapshotNow(), planning.mode);
+  }
+
+  async balance(): Promise<BalanceResource> {
+    const { view, planning, settings } = this.#rooms;
+    return balanceResource(view, planning, settings.planIntervalMs, this.#nowMs());
   }
 
   async latestPlan(): Promise<PlanResource | null> {

@@ -44,6 +44,6 @@ export function hostResource(
 }
 
 export function vmResource(vm: SnapshotVm, migrationId: string | null): VmResource {
-  const { vmId, name, hostId, state, vcpus, memoryBytes, cpuUsedCores } = vm;
-  return { vmId, name, hostId, state, vcpus, memoryBytes, cpuUsedCores, migrationId };
+  const { vmId, name, hostId, state, vcpus, memoryBytes, cpuUsedCores, forecast } = vm;
+  return { vmId, name, hostId, state, vcpus, memoryBytes, cpuUsedCores, forecast, migrationId };
 }

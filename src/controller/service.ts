@@ -14,6 +14,7 @@ import type {
   VmCheckResource,
   VmResource,
 } from '#wire/api.ts';
+import type { BalanceResource } from '#wire/balance-api.ts';
 import type { ChannelResource, ProveBody, ProveResource, ResetResource, TuneBody, TuneResource } from '#wire/channel-api.ts';
 import type {
   AuditResource,
@@ -54,6 +55,8 @@ export interface ControllerService {
   setVm(reference: string, change: VmChange, askedBy: string): Promise<VmSettings>;
   /** The cluster as the planner would see it now; counts no planning round. */
   snapshot(): Promise<SnapshotFile>;
+  /** How balancing stands; changes nothing. */
+  balance(): Promise<BalanceResource>;
   /** The newest plan; null before the first planning round. */
   latestPlan(): Promise<PlanResource | null>;
   /** `plan-unknown` */

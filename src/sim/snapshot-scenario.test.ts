@@ -35,6 +35,7 @@ function vm(number: number, change: Partial<SnapshotVm> = {}): SnapshotVm {
     vcpus: 2,
     cpuUsedCores: cores(1.5),
     memoryBytes: bytes(gibibyte),
+    forecast: null,
     ...change,
   };
 }

@@ -36,7 +36,7 @@ export function scenarioOfSnapshot({ hosts, vms, policy, inFlight, ledger }: Sna
     countedLoss('in-flight', inFlight.length, ['migration', 'migrations'], 'under way, left out: the VM is where it was'),
     countedLoss('ledger', ledger.length, ['past migration', 'past migrations'], 'left out: cool-downs begin anew'),
   ];
-  const { migration: _, channel: _channel, ...limits } = policy;
+  const { migration: _, channel: _channel, forecast: _forecast, ...limits } = policy;
   const cluster = {
     ...wish,
     policy: limits,
@@ -54,7 +54,7 @@ export function scenarioOfSnapshot({ hosts, vms, policy, inFlight, ledger }: Sna
     scenario: scenarioOf(cluster, []),
     assumed: [
       'every VM goes on asking for the CPU that it used, and writes 4 MiB/s into 128 MiB of its memory',
-      'a channel carries 50 MiB/s; how VMs are moved is as in the default policy',
+      'a channel carries 50 MiB/s; how VMs are moved and forecast is as in the default policy',
       ...left.flat().map(({ message }) => message),
     ],
   };

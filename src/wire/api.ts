@@ -28,6 +28,8 @@ import {
   TextSchema,
   TimeSchema,
   TuningRecordSchema,
+  VerdictSchema,
+  VmForecastSchema,
   VmIdSchema,
   VmStateSchema,
 } from './resources.ts';
@@ -86,6 +88,8 @@ export const VmSchema = Type.Object(
     vcpus: CountSchema,
     memoryBytes: BytesSchema,
     cpuUsedCores: CoresSchema,
+    /** Null where nothing is known yet. */
+    forecast: orNull(VmForecastSchema),
     migrationId: orNull(IdSchema),
   },
   strict,
@@ -154,7 +158,7 @@ export const PlanSchema = Type.Object(
     parentPlanId: orNull(IdSchema),
     createdAtMs: TimeSchema,
     expiresAtMs: TimeSchema,
-    verdict: Type.Union([Type.Literal('moves'), Type.Literal('balanced'), Type.Literal('no-beneficial-move'), Type.Literal('frozen')]),
+    verdict: VerdictSchema,
     summary: TextSchema,
     scoreBefore: Type.Number(),
     scoreAfter: Type.Number(),

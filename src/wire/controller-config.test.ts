@@ -12,6 +12,18 @@ function channel(section: NonNullable<ControllerConfigFile['channel']>) {
   return controllerConfigOf({ ...least, channel: section }).policy.channel;
 }
 
+describe('the forecast section of controller.yaml', () => {
+  it('says how far ahead is looked, half an hour when it does not', () => {
+    expect(controllerConfigOf(least).policy.forecast).toEqual({ horizonMs: 1_800_000 });
+    expect(controllerConfigOf({ ...least, forecast: {} }).policy.forecast).toEqual({ horizonMs: 1_800_000 });
+    expect(controllerConfigOf({ ...least, forecast: { horizonSeconds: 600 } }).policy.forecast).toEqual({ horizonMs: 600_000 });
+  });
+
+  it.each([{ horizonSeconds: 299 }, { horizonSeconds: 7201 }, { horizonSeconds: 600.5 }, { horizon: 600 }])('refuses %j', (forecast) => {
+    expect(violations(ControllerConfigSchema, { ...least, forecast })).not.toEqual([]);
+  });
+});
+
 describe('the channel section of controller.yaml', () => {
   it('is the default policy when it is not given, and certificates live for a day', () => {
     const { policy, certificates } = controllerConfigOf(least);

@@ -1,7 +1,15 @@
 import { judgeProfile, type SuiteName, suites } from '#core/channel/algorithms.ts';
 import { memoryFault } from '#core/channel/profiles.ts';
 import type { Rung } from '#core/model/method.ts';
-import { type ChannelPolicy, defaultPolicy, type MigrationPolicy, type Mode, pilotPolicyOf, type Policy } from '#core/model/policy.ts';
+import {
+  type ChannelPolicy,
+  defaultPolicy,
+  type ForecastPolicy,
+  type MigrationPolicy,
+  type Mode,
+  pilotPolicyOf,
+  type Policy,
+} from '#core/model/policy.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import { type Static, Type } from 'typebox';
 import { AddressSchema, AuthenticationSchema, ProfileNameSchema, strict } from './resources.ts';
@@ -85,6 +93,9 @@ export const MigrationSectionSchema = Type.Object(
   strict,
 );
 
+/** How far ahead is looked. The buckets that a forecast is made of are of five minutes. */
+export const ForecastSectionSchema = Type.Object({ horizonSeconds: Type.Optional(Type.Integer({ minimum: 300, maximum: 7200 })) }, strict);
+
 const leafLifetimeMsMin = 5000;
 
 const CertificatesSectionSchema = Type.Object(
@@ -117,6 +128,7 @@ export const ControllerConfigSchema = Type.Object(
     ),
     channel: Type.Optional(ChannelSectionSchema),
     migration: Type.Optional(MigrationSectionSchema),
+    forecast: Type.Optional(ForecastSectionSchema),
     certificates: Type.Optional(CertificatesSectionSchema),
   },
   strict,
@@ -160,6 +172,7 @@ function policyOf(file: ControllerConfigFile): Policy {
     ...given,
     cpuLine: { ...defaultPolicy.cpuLine, ...given.cpuLine },
     memoryLine: { ...defaultPolicy.memoryLine, ...given.memoryLine },
+    forecast: forecastPolicyOf(file.forecast ?? {}),
     channel: channelPolicyOf(file.channel ?? {}),
     migration: migrationPolicyOf(file.migration ?? {}, given.downtimeMsMax ?? defaultPolicy.downtimeMsMax),
   };
@@ -186,6 +199,10 @@ function policyOf(file: ControllerConfigFile): Policy {
     );
   }
   return policy;
+}
+
+function forecastPolicyOf({ horizonSeconds }: Static<typeof ForecastSectionSchema>): ForecastPolicy {
+  return horizonSeconds === undefined ? defaultPolicy.forecast : { horizonMs: horizonSeconds * 1000 };
 }
 
 /**

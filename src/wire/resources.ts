@@ -95,6 +95,18 @@ export const RejectionCountsSchema = Type.Unsafe<RejectionCounts>(
   Type.Object(Object.fromEntries(sampleRejectionCodes.map((code) => [code, Type.Optional(CountSchema)])), strict),
 );
 
+export const VmForecastSchema = Type.Object(
+  { meanCores: CoresSchema, highCores: CoresSchema, horizonMs: CountSchema, confidencePercent: Type.Number({ minimum: 0, maximum: 100 }) },
+  strict,
+);
+
+export const VerdictSchema = Type.Union([
+  Type.Literal('moves'),
+  Type.Literal('balanced'),
+  Type.Literal('no-beneficial-move'),
+  Type.Literal('frozen'),
+]);
+
 export const QuarantineSchema = Type.Object(
   { code: IdSchema, message: TextSchema, sinceMs: TimeSchema, cleanSamplesLeft: CountSchema },
   strict,

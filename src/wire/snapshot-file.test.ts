@@ -1,3 +1,4 @@
+import { cores } from '#core/model/units.ts';
 import { exampleEntry, exampleSnapshot } from '#core/planner/examples.ts';
 import { describe, expect, test } from 'vitest';
 import { parseSnapshotFile, snapshotFileOf, snapshotOf, unsoundIn } from './snapshot-file.ts';
@@ -16,6 +17,21 @@ describe('a snapshot file', () => {
     expect(snapshotOf(file)).toEqual(snapshot);
     expect(file.mode).toBe('automatic');
     expect(unsoundIn(file)).toEqual([]);
+  });
+
+  test('of before there were forecasts and quarantines says that neither is known', () => {
+    const { forecast: _forecast, ...policy } = snapshot.policy;
+    const hosts = snapshot.hosts.map(({ quarantine: _quarantine, ...host }) => host);
+    const vms = snapshot.vms.map(({ forecast: _vmForecast, ...vm }) => vm);
+    const file = parseSnapshotFile(throughText({ ...snapshotFileOf(snapshot, 'automatic'), policy, hosts, vms }), 's.json');
+    expect(snapshotOf(file)).toEqual(snapshot);
+  });
+
+  test('holds what is known of a host that is not believed, and of what a VM will use', () => {
+    const quarantine = { code: 'implausible', message: '16 cores used of 8', sinceMs: 5, cleanSamplesLeft: 3 };
+    const forecast = { meanCores: cores(1.5), highCores: cores(3), horizonMs: 1_800_000, confidencePercent: 72 };
+    const known = exampleSnapshot([{ id: 'h1', quarantine, vms: [{ id, cores: 2, forecast }] }]);
+    expect(snapshotOf(parseSnapshotFile(throughText(snapshotFileOf(known, null)), 's.json'))).toEqual(known);
   });
 
   test.each<readonly [string, unknown, string]>([

@@ -1,7 +1,7 @@
 /** A snapshot as a file and as the answer of the REST API: one schema. Times are milliseconds since the Unix epoch. */
 import { checkSnapshot, type SnapshotViolation } from '#core/checks/check-snapshot.ts';
 import type { LedgerEntry } from '#core/model/ledger.ts';
-import type { Mode, Policy } from '#core/model/policy.ts';
+import { defaultPolicy, type Mode, type Policy } from '#core/model/policy.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import type { InFlight, Snapshot, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
 import { type Static, Type } from 'typebox';
@@ -22,6 +22,7 @@ import {
   RefusalCodeSchema,
   strict,
   TimeSchema,
+  VmForecastSchema,
   VmIdSchema,
   VmStateSchema,
 } from './resources.ts';
@@ -60,6 +61,7 @@ const VmSchema = Type.Object(
     vcpus: CountSchema,
     cpuUsedCores: CoresSchema,
     memoryBytes: BytesSchema,
+    forecast: Type.Optional(orNull(VmForecastSchema)),
   },
   strict,
 );
@@ -85,6 +87,7 @@ const LedgerEntrySchema = Type.Object(
 const WholePolicySchema = Type.Object(
   {
     ...PolicySchema.properties,
+    forecast: Type.Optional(Type.Object({ horizonMs: CountSchema }, strict)),
     migration: Type.Object(
       {
         pilot: PilotPolicySchema,
@@ -156,7 +159,13 @@ export function parseSnapshotFile(value: unknown, what: string): SnapshotFile {
 
 /** Parts that files of this version have had since later: what is not in one is not known. */
 function withLaterParts(file: SnapshotFile): SnapshotFile {
-  return { ...file, hosts: file.hosts.map((host) => ({ ...host, quarantine: host.quarantine ?? null })) };
+  const { policy, hosts, vms } = file;
+  return {
+    ...file,
+    policy: { ...policy, forecast: policy.forecast ?? defaultPolicy.forecast },
+    hosts: hosts.map((host) => ({ ...host, quarantine: host.quarantine ?? null })),
+    vms: vms.map((vm) => ({ ...vm, forecast: vm.forecast ?? null })),
+  };
 }
 
 /** What in it cannot be true, such as a VM on a host that is not there. A live cluster can look like that for a moment. */

@@ -2,9 +2,9 @@ import type { ControllerService } from '#controller/service.ts';
 import type { Log } from '#core/ports.ts';
 import { AlarmSchema, HostSchema, type PredictionErrorsResource, type StatusResource } from '#wire/api.ts';
 import { Gauge, Registry } from 'prom-client';
+import { BalanceMetrics } from './balance-metrics.ts';
 import { figuresOf, NewlyEnded } from './migration-figures.ts';
 import { MigrationMetrics } from './migration-metrics.ts';
-import { SampleMetrics } from './sample-metrics.ts';
 
 /** The service gives no more at once. Were more to end between two looks, the oldest would be missed, and the log says so. */
 const endedMax = 1000;
@@ -13,7 +13,7 @@ const hostStatuses = HostSchema.properties.status.anyOf.map((status) => status.c
 const alarmCodes = AlarmSchema.properties.code.anyOf.map((code) => code.const);
 const alarmSeverities = AlarmSchema.properties.severity.anyOf.map((severity) => severity.const);
 
-export type MetricsService = Pick<ControllerService, 'hosts' | 'migrations' | 'predictionErrors' | 'status'>;
+export type MetricsService = Pick<ControllerService, 'balance' | 'hosts' | 'migrations' | 'predictionErrors' | 'status'>;
 
 /**
  * What a monitoring system wants to know of the controller, in Prometheus' text format 0.0.4. Label values come from fixed lists: no name or
@@ -25,7 +25,7 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #cluster = new ClusterMetrics(this.#registry);
   readonly #migrations = new MigrationMetrics(this.#registry);
-  readonly #samples = new SampleMetrics(this.#registry);
+  readonly #balance = new BalanceMetrics(this.#registry);
   #ended: NewlyEnded | null = null;
   /** One look at a time: an older answer that comes after a newer one would have migrations counted twice. */
   #tail: Promise<unknown> = Promise.resolve();
@@ -52,7 +52,7 @@ export class Metrics {
     const errors = await this.#service.predictionErrors();
     await this.#countEnded(status.startedAtMs);
     this.#cluster.set(status, errors, (wanted) => hosts.filter((host) => host.status === wanted).length);
-    this.#samples.set(hosts);
+    this.#balance.set(await this.#service.balance());
     return this.#registry.metrics();
   }
 

@@ -2,12 +2,24 @@ import type { ControllerService } from '#controller/service.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import { MigrationSchema, PlanSchema } from '#wire/api.ts';
 import { SnapshotFileSchema } from '#wire/snapshot-file.ts';
+import { BalanceSchema } from '#wire/balance-api.ts';
 import { Type } from 'typebox';
 import type { ApiServer } from './api.ts';
 import { answers, askedBy, AskerHeadersSchema, NoQuerySchema, PlanPathSchema } from './route-schemas.ts';
 
-/** `/v1/snapshot`, `/v1/plan` and `/v1/plans`. */
+/** `/v1/balance`, `/v1/snapshot`, `/v1/plan` and `/v1/plans`. */
 export function addPlanRoutes(server: ApiServer, service: ControllerService): void {
+  server.get(
+    '/v1/balance',
+    {
+      schema: {
+        summary: 'How balancing stands: plan, hosts that are not believed, what the forecasts were worth',
+        querystring: NoQuerySchema,
+        response: answers({ 200: BalanceSchema }),
+      },
+    },
+    () => service.balance(),
+  );
   server.get(
     '/v1/snapshot',
     {

@@ -87,6 +87,7 @@ function vmOf(instance: HbalInstance, cpuCores: number): SnapshotVm {
     vcpus: instance.vcpus,
     cpuUsedCores: cores(rounded(cpuCores)),
     memoryBytes: bytes(instance.memoryMib * mebibyte),
+    forecast: null,
   };
 }
 

@@ -135,6 +135,7 @@ describe('law: what was written is read again', () => {
         vcpus: one.vcpus,
         cpuUsedCores: cores(one.cpu),
         memoryBytes: bytes(one.mib * mebibyte),
+        forecast: null,
       }));
       const hosts = made.hosts.map((host, index) => {
         const own = vms.filter(({ hostId }) => hostId === `host-${index}`);

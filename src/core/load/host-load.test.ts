@@ -117,7 +117,16 @@ describe('load of a host', () => {
       roundsOverLine: 2,
     });
     expect(snapshotVmsOf(load)).toEqual([
-      { vmId: 'vm', name: 'vm', hostId: 'host-a', state: 'running', vcpus: 2, cpuUsedCores: 1.5, memoryBytes: 4 * gibibyte },
+      {
+        vmId: 'vm',
+        name: 'vm',
+        hostId: 'host-a',
+        state: 'running',
+        vcpus: 2,
+        cpuUsedCores: 1.5,
+        memoryBytes: 4 * gibibyte,
+        forecast: null,
+      },
     ]);
   });
 });

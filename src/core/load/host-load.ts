@@ -118,7 +118,7 @@ export function snapshotHostOf(
   };
 }
 
-/** The host's VMs as the planner sees them. One whose CPU is not known yet counts as idle: its load is still in the host's own part. */
+/** The host's VMs as the planner sees them, without a forecast. One whose CPU is not known yet counts as idle: its load is still in the host's own part. */
 export function snapshotVmsOf(load: HostLoad): readonly SnapshotVm[] {
   return [...load.vms.values()].map(({ sample, cpuCores }) => snapshotVmOf(load.mark.hostId, sample, cpuCores));
 }
@@ -132,5 +132,6 @@ function snapshotVmOf(hostId: HostId, vm: VmSample, cpu: Smoothed | null): Snaps
     vcpus: vm.vcpus,
     cpuUsedCores: cores(Math.max(0, cpu?.value ?? 0)),
     memoryBytes: vm.memoryBytes,
+    forecast: null,
   };
 }

@@ -9,7 +9,7 @@
  */
 import type { VmForecast } from '#core/model/snapshot.ts';
 import { type Cores, cores } from '#core/model/units.ts';
-import { type DayProfile, emptyProfile, withReading } from './day-profile.ts';
+import { type DayProfile, emptyProfile, usualShare, withReading } from './day-profile.ts';
 import {
   blended,
   faded,
@@ -137,6 +137,11 @@ export function vmForecastOf({ model: { newest, record } }: VmForecastState, vcp
     horizonMs,
     confidencePercent: confidencePercentOf(record),
   };
+}
+
+/** Whether this time of day is known to it from earlier days. */
+export function hasHabit({ startMs, model }: VmForecastState): boolean {
+  return usualShare(model.profile, startMs) !== null;
 }
 
 const emptyModel: VmModel = {

@@ -31,6 +31,11 @@ export interface MigrationPolicy {
   readonly predictionMarginPercent: number;
 }
 
+export interface ForecastPolicy {
+  /** How far ahead the CPU of VMs is forecast. */
+  readonly horizonMs: number;
+}
+
 /** The operator's wishes. Percentages are of the host's capacity. */
 export interface Policy {
   readonly cpuLine: LinePair;
@@ -55,6 +60,7 @@ export interface Policy {
   readonly downtimeMsMax: number;
   /** A migration without progress for this long is aborted. */
   readonly noProgressMsMax: number;
+  readonly forecast: ForecastPolicy;
   readonly migration: MigrationPolicy;
   readonly channel: ChannelPolicy;
 }
@@ -113,6 +119,7 @@ export const defaultPolicy: Policy = {
   migrationBandwidthBytesPerSecond: 0,
   downtimeMsMax: 300,
   noProgressMsMax: 150_000,
+  forecast: { horizonMs: 30 * 60_000 },
   migration: { pilot: pilotPolicyOf('balanced'), streams: 1, compression: 'none', predictionMarginPercent: 10 },
   channel: {
     profile: defaultProfile,

@@ -58,6 +58,8 @@ export interface SnapshotVm {
   /** Smoothed. */
   readonly cpuUsedCores: Cores;
   readonly memoryBytes: Bytes;
+  /** Null where nothing is known yet. */
+  readonly forecast: VmForecast | null;
 }
 
 /** A migration that is under way: its VM may not be planned again and its destination's room is taken. */

@@ -11,7 +11,7 @@ export const gibibyte = 2 ** 30;
 export const exampleNowMs = 1_800_000_000_000;
 
 /** A VM by its cores in use and its memory in GiB. Figures are not checked, so that broken ones can be built. */
-export interface ExampleVm extends Partial<Pick<SnapshotVm, 'state' | 'vcpus'>> {
+export interface ExampleVm extends Partial<Pick<SnapshotVm, 'state' | 'vcpus' | 'forecast'>> {
   readonly id: string;
   readonly cores: number;
   readonly gib?: number;
@@ -73,6 +73,7 @@ function exampleVm(hostId: HostId, vm: ExampleVm): SnapshotVm {
     vcpus: vm.vcpus ?? 8,
     cpuUsedCores: vm.cores as Cores,
     memoryBytes: ((vm.gib ?? 4) * gibibyte) as Bytes,
+    forecast: vm.forecast ?? null,
   };
 }
 

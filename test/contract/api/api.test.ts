@@ -10,6 +10,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createFakeService, type FakeService } from './fake-service.ts';
 import {
   auditEntry,
+  balance,
   certificate,
   channel,
   check,
@@ -83,6 +84,7 @@ describe('each resource is served as the service gives it', () => {
     ['/v1/vms', [vmWeb, vmDatabase]],
     ['/v1/vms/web1', vmWeb],
     [`/v1/vms/${vmWeb.vmId}`, vmWeb],
+    ['/v1/balance', balance],
     ['/v1/plan', plan],
     ['/v1/plans/p-2', plan],
     ['/v1/migrations', [copying]],
@@ -294,6 +296,7 @@ test('the OpenAPI document describes every route', async () => {
   expect(routes.toSorted((a, b) => a.localeCompare(b))).toEqual([
     'get /metrics',
     'get /v1/audit',
+    'get /v1/balance',
     'get /v1/channels',
     'get /v1/channels/{hostA}/{hostB}',
     'get /v1/grants',
@@ -369,9 +372,8 @@ describe('the socket', () => {
   });
 
   test('a path that the kernel would cut is refused', async () => {
-    await expect((await open(createFakeService())).listen({ path: join(folder, 'x'.repeat(120)) })).rejects.toMatchObject({
-      code: 'config-invalid',
-    });
+    const path = join(folder, 'x'.repeat(120));
+    await expect((await open(createFakeService())).listen({ path })).rejects.toMatchObject({ code: 'config-invalid' });
   });
 });
 

@@ -31,6 +31,7 @@ describe('commands that succeed', () => {
     ['grant list', 'charon crashes'],
     ['audit list', 'host.revoke'],
     ['receipt schema', '"$id": "urn:plimsoll:receipt:3"'],
+    ['balance status', 'cpu-contradicts'],
     ['plan', '1. web1: host-a -> host-b   score 12.40 -> 3.10'],
     ['plan apply p-2', 'm-1'],
     ['migrate db host-b', 'plimsoll migration abort m-1'],

@@ -5,6 +5,7 @@ import type { MigrationResource, VmCheckResource } from '#wire/api.ts';
 import { snapshotFileOf } from '#wire/snapshot-file.ts';
 import {
   auditEntry,
+  balance,
   certificate,
   channel,
   check,
@@ -61,6 +62,7 @@ export function createFakeService(replaced: Partial<ControllerService> = {}): Fa
     setVm: (reference, change, askedBy) =>
       answer(named(reference, { ...vmSettings, ...change, updatedAtMs: nowMs }), 'setVm', reference, change, askedBy),
     snapshot: () => answer(snapshotFileOf(exampleSnapshot([]), 'observe'), 'snapshot'),
+    balance: () => answer(balance, 'balance'),
     latestPlan: () => answer(plan, 'latestPlan'),
     plan: (planId) =>
       answer(

@@ -74,6 +74,7 @@ export const vmWeb: VmResource = {
   vcpus: 2,
   memoryBytes: bytes(0.5 * gib),
   cpuUsedCores: cores(1.25),
+  forecast: { meanCores: cores(1.1), highCores: cores(1.8), horizonMs: 1_800_000, confidencePercent: 84 },
   migrationId: null,
 };
 
@@ -82,5 +83,6 @@ export const vmDatabase: VmResource = {
   vmId: '99999999-2222-4333-8444-555555555555',
   name: 'db',
   cpuUsedCores: cores(0.65),
+  forecast: null,
   migrationId: 'm-1',
 };

@@ -6,7 +6,7 @@ import type { MigrationResource } from '#wire/api.ts';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type Family, readExposition } from './exposition.ts';
 import { createFakeService } from './fake-service.ts';
-import { done, failed, hostA, nowMs, status } from './resources.ts';
+import { balance, done, failed, hostA, nowMs, status } from './resources.ts';
 import { measured, predictionErrors } from './transfer-resources.ts';
 
 const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -223,17 +223,20 @@ describe('what is so now', () => {
     expect(valueOf(families, 'alarms', { code: 'guard-missing', severity: 'critical' })).toBe(0);
   });
 
-  test('samples that were not taken, by reason, and hosts that are not believed', async () => {
-    const quarantine = { code: 'implausible', message: '16 cores used of 4', sinceMs: nowMs, cleanSamplesLeft: 3 };
-    const doubted = { ...hostA, quarantine, samplesRejected: 3, samplesRejectedBy: { 'too-old': 1, implausible: 2 } };
-    const metrics = new Metrics(createFakeService({ hosts: () => Promise.resolve([hostA, doubted]) }), quiet);
+  test('samples that were not taken, by reason, hosts that are not believed, and what forecasts were worth', async () => {
+    let now = balance;
+    const metrics = new Metrics(createFakeService({ balance: () => Promise.resolve(now) }), quiet);
     await metrics.text();
     const families = await read(metrics);
     expect(valueOf(families, 'samples_accepted_total')).toBe(240);
-    expect(valueOf(families, 'samples_rejected_total', { reason: 'too-old' })).toBe(2);
-    expect(valueOf(families, 'samples_rejected_total', { reason: 'implausible' })).toBe(2);
+    expect(valueOf(families, 'samples_rejected_total', { reason: 'cpu-contradicts' })).toBe(2);
     expect(valueOf(families, 'samples_rejected_total', { reason: 'vm-on-two-hosts' })).toBe(0);
     expect(valueOf(families, 'hosts_quarantined')).toBe(1);
+    expect(valueOf(families, 'vms_forecast')).toBe(10);
+    expect(valueOf(families, 'forecast_hit_ratio')).toBeCloseTo(0.914);
+    expect(valueOf(families, 'forecast_error_ratio')).toBeCloseTo(0.482);
+    now = { ...balance, forecast: { ...balance.forecast, hitPercent: null, errorOfNaivePercent: null } };
+    expect(await metrics.text()).not.toMatch(/^plimsoll_forecast_(hit|error)_ratio /m);
   });
 
   test('an alarm and a host that are gone are 0 again', async () => {

@@ -1,3 +1,4 @@
+import { printBalance } from '#cli/balance-printer.ts';
 import { printChannel, printChannels, printProve, printTune } from '#cli/channel-printer.ts';
 import { printCheck } from '#cli/check-printer.ts';
 import { printHost, printHosts, printToken } from '#cli/host-printer.ts';
@@ -10,6 +11,7 @@ import { printVm, printVms } from '#cli/vm-printer.ts';
 import { expect, test } from 'vitest';
 import {
   auditEntry,
+  balance,
   certificate,
   channel,
   check,
@@ -97,6 +99,33 @@ test('VMs, and one VM', () => {
   expect(printVm({ ...vmWeb, settings: { ...vmSettings, address: null } })).toMatch(
     /\nmigration: {4}none under way\naddress: {6}not set: .+\nrestartable: {2}no$/,
   );
+});
+
+test('a VM with a forecast, and one without', () => {
+  expect(printVm({ ...vmWeb, settings: vmSettings })).toContain(
+    'forecast:     1.10 cores in the next 30 min, nine times in ten at most 1.80 (confidence 84 %)',
+  );
+  expect(printVm({ ...vmDatabase, settings: vmSettings })).toContain('forecast:     none yet');
+});
+
+test('how balancing stands', () => {
+  expect(printBalance(balance, nowMs).split('\n')).toEqual([
+    'mode:          observe (plans, moves nothing)',
+    'plan:          p-2, 12.0 s ago: moves, 1 move. host-a is over its CPU line.',
+    'over the line: 1 of 3 hosts: host-a (3 rounds)',
+    'quarantined:   1',
+    'samples:       240 accepted, 3 rejected: 1 too-old, 2 cpu-contradicts',
+    'forecast:      10 of 12 VMs, 30 min ahead; 7 with a confidence of 50 % or more, 2 with a known day',
+    'hit rate:      91 % below the high figure, 90 % promised',
+    'error:         48 % of that of "it stays as it is"',
+    '',
+    'Not believed, neither source nor target:',
+    '  host-c: its VMs use 2 cores, the host says 0 (cpu-contradicts, since 1 min 1 s ago; again after 4 clean samples in a row)',
+  ]);
+  const forecast = { ...balance.forecast, vms: 0, confidentVms: 0, seasonalVms: 0, hitPercent: null, errorOfNaivePercent: null };
+  const young = printBalance({ ...balance, plan: null, overLine: [], quarantined: [], forecast }, nowMs);
+  expect(young).toContain('plan:          none yet, one each 10.0 s\nover the line: none of 3 hosts\nquarantined:   none\n');
+  expect(young).toMatch(/hit rate: {6}not known yet\nerror: {9}not known yet$/);
 });
 
 test('a VM whose name holds escape codes cannot command the terminal', () => {

@@ -5,6 +5,7 @@ import type { ChannelResource, ProveResource, ResetResource, TuneResource } from
 import type { AuditResource, CertificateResource, GrantResource, RevocationResource } from '#wire/security-api.ts';
 import { nowMs, vmDatabase, vmWeb } from './inventory-resources.ts';
 
+export { balance } from './balance-resources.ts';
 export { hostA, hostB, nowMs, vmDatabase, vmWeb } from './inventory-resources.ts';
 
 const gib = 1024 ** 3;
