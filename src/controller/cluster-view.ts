@@ -31,11 +31,17 @@ export interface HostView {
   readonly trust: HostTrust;
 }
 
+/** What an operator and the watch over certificates, clocks and guards say of a host. */
+export type Standing = Pick<SnapshotHost, 'cordoned' | 'unfit'>;
+
+const inGoodStanding: Standing = { cordoned: false, unfit: null };
+
 export type Ingest = { readonly ok: true } | { readonly ok: false; readonly reason: string };
 
 /** The cluster in memory: the newest accepted samples, smoothed, and which hosts are connected. */
 export class ClusterView {
   readonly #policy: Policy;
+  readonly #standingOf: (hostId: HostId) => Standing;
   readonly #hosts = new Map<HostId, HostView>();
   /** Where VMs have been seen to run after a migration or a start, until the samples say the same. */
   readonly #placed = new Map<VmId, { readonly hostId: HostId; readonly atMs: number }>();
@@ -43,10 +49,15 @@ export class ClusterView {
   readonly #forecasts: VmForecasts;
 
   /** `isMoving`: a migration of this VM is under way. */
-  constructor(policy: Policy, isMoving: (vmId: VmId) => boolean = () => false) {
+  constructor(
+    policy: Policy,
+    isMoving: (vmId: VmId) => boolean = () => false,
+    standingOf: (hostId: HostId) => Standing = () => inGoodStanding,
+  ) {
     this.#policy = policy;
     this.#claims = new VmClaims(isMoving);
     this.#forecasts = new VmForecasts(policy.forecast.horizonMs);
+    this.#standingOf = standingOf;
   }
 
   adopt(record: HostRecord): void {
@@ -191,7 +202,15 @@ export class ClusterView {
   }
 
   #snapshotHost(host: HostView, nowMs: number): SnapshotHost | null {
-    return host.load && snapshotHostOf(host.load, { ...host, status: this.status(host, nowMs), quarantine: host.trust.quarantine });
+    return (
+      host.load &&
+      snapshotHostOf(host.load, {
+        ...host,
+        ...this.#standingOf(host.hostId),
+        status: this.status(host, nowMs),
+        quarantine: host.trust.quarantine,
+      })
+    );
   }
 
   #reject(host: HostView, sample: Sample, rejection: SampleRejection, nowMs: number): Ingest {

@@ -148,7 +148,7 @@ export class Planning {
     const ledger: readonly LedgerEntry[] = await this.#parts.store.ledgerSince(
       Math.max(0, takenAtMs - this.#settings.policy.coolDownMsMax * ledgerLookBack),
     );
-    return { takenAtMs, policy: this.#settings.policy, ...cluster, inFlight: this.#executor.inFlight(), ledger };
+    return { takenAtMs, policy: this.#settings.policy, ...cluster, inFlight: this.#executor.inFlight(), ledger, rules: [], refusals: [] };
   }
 
   #wrap(snapshot: Snapshot): Plan {

@@ -76,9 +76,21 @@ export class Wishes {
     if (wished === undefined) {
       const nowMs = this.#clock.nowMs();
       const inFlight = this.#executor.inFlight();
-      const snapshot = { takenAtMs: nowMs, policy: this.#policy, ...this.#view.snapshot(nowMs), inFlight, ledger: [] };
+      const snapshot = {
+        takenAtMs: nowMs,
+        policy: this.#policy,
+        ...this.#view.snapshot(nowMs),
+        inFlight,
+        ledger: [],
+        rules: [],
+        refusals: [],
+      };
       const target = chooseTarget(snapshot, vm);
-      if (!target) throw new PlimsollError('no-memory', `no other host has room for ${vm.name}: see 'plimsoll host list'`);
+      if (!target.ok) {
+        if (target.forbidden !== null)
+          throw new PlimsollError('rule-forbids', `${target.forbidden.reason}, and no other host has room: see 'plimsoll host list'`);
+        throw new PlimsollError('no-memory', `no other host has room for ${vm.name}: see 'plimsoll host list'`);
+      }
       return { toHostId: target.hostId, reason: target.reason };
     }
     const host = this.findHost(wished);

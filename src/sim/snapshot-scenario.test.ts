@@ -22,6 +22,8 @@ function host(hostId: string, change: Partial<SnapshotHost> = {}): SnapshotHost 
     roundsOverLine: 0,
     relieving: noRelief,
     quarantine: null,
+    cordoned: false,
+    unfit: null,
     ...change,
   };
 }
@@ -48,6 +50,8 @@ function snapshot(change: Partial<Snapshot> = {}): Snapshot {
     vms: [vm(1), vm(2), vm(3)],
     inFlight: [],
     ledger: [],
+    rules: [],
+    refusals: [],
     ...change,
   };
 }

@@ -41,6 +41,7 @@ export const PolicySchema = Type.Object(
     migrationBandwidthBytesPerSecond: Type.Number({ minimum: 0 }),
     downtimeMsMax: Milliseconds,
     noProgressMsMax: Milliseconds,
+    headroom: Type.Object({ hostFailures: Type.Union([Type.Literal(0), Type.Literal(1)]) }, strict),
   },
   strict,
 );

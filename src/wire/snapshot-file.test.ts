@@ -7,6 +7,12 @@ const id = '00000000-0000-4000-8000-000000000001';
 const snapshot = exampleSnapshot([{ id: 'h1', vms: [{ id, cores: 2 }] }, { id: 'h2' }], {
   inFlight: [{ vmId: id, fromHostId: 'h1', toHostId: 'h2' }],
   ledger: [exampleEntry(id, 60_000, { outcome: 'stayed', failureCode: 'link-lost' })],
+  rules: [
+    { kind: 'pin', name: 'rack-1', vms: ['db-*', id], hosts: ['h1'] },
+    { kind: 'anti-affinity', name: 'web', vms: ['web-*'] },
+    { kind: 'blackout', name: 'night', vms: ['*'], when: { fromMinute: 1320, untilMinute: 360, weekdays: ['fri'], utcOffsetMinutes: 60 } },
+  ],
+  refusals: [{ vmId: id, hostId: 'h2', code: 'cpu-incompatible', reason: 'h2 has no AVX-512', untilMs: 1_800_000_001_000 }],
 });
 
 const throughText = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
@@ -32,6 +38,14 @@ describe('a snapshot file', () => {
     const forecast = { meanCores: cores(1.5), highCores: cores(3), horizonMs: 1_800_000, confidencePercent: 72 };
     const known = exampleSnapshot([{ id: 'h1', quarantine, vms: [{ id, cores: 2, forecast }] }]);
     expect(snapshotOf(parseSnapshotFile(throughText(snapshotFileOf(known, null)), 's.json'))).toEqual(known);
+  });
+
+  test('from before there were rules is read as one without any', () => {
+    const { rules: _, refusals: _refusals, hosts, policy, ...old } = snapshotFileOf(snapshot, null);
+    const { headroom: _headroom, ...oldPolicy } = policy;
+    const oldHosts = hosts.map(({ cordoned: _cordoned, unfit: _unfit, ...host }) => host);
+    const file = parseSnapshotFile(throughText({ ...old, hosts: oldHosts, policy: oldPolicy }), 's.json');
+    expect(snapshotOf(file)).toEqual({ ...snapshot, rules: [], refusals: [] });
   });
 
   test.each<readonly [string, unknown, string]>([

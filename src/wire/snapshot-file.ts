@@ -3,6 +3,7 @@ import { checkSnapshot, type SnapshotViolation } from '#core/checks/check-snapsh
 import type { LedgerEntry } from '#core/model/ledger.ts';
 import { defaultPolicy, type Mode, type Policy } from '#core/model/policy.ts';
 import { PlimsollError } from '#core/model/result.ts';
+import type { PairRefusal, Rule } from '#core/model/rule.ts';
 import type { InFlight, Snapshot, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
 import { type Static, Type } from 'typebox';
 import { ModeSchema, PolicySchema } from './controller-config.ts';
@@ -21,11 +22,13 @@ import {
   QuarantineSchema,
   RefusalCodeSchema,
   strict,
+  TextSchema,
   TimeSchema,
   VmForecastSchema,
   VmIdSchema,
   VmStateSchema,
 } from './resources.ts';
+import { PairRefusalSchema, RulesSchema } from './rule-schemas.ts';
 import { CompressionSchema, PilotPolicySchema } from './transfer-schemas.ts';
 import { parse } from './validate.ts';
 
@@ -35,6 +38,7 @@ export const snapshotVersion = 1;
 
 const hostsMax = 100_000;
 const vmsMax = 1_000_000;
+const refusalsMax = 10_000;
 
 const HostSchema = Type.Object(
   {
@@ -47,7 +51,9 @@ const HostSchema = Type.Object(
     sampledAtMs: TimeSchema,
     roundsOverLine: CountSchema,
     relieving: Type.Object({ cpu: Type.Boolean(), memory: Type.Boolean() }, strict),
-    quarantine: Type.Optional(orNull(QuarantineSchema)),
+    quarantine: orNull(QuarantineSchema),
+    cordoned: Type.Boolean(),
+    unfit: orNull(TextSchema),
   },
   strict,
 );
@@ -61,7 +67,7 @@ const VmSchema = Type.Object(
     vcpus: CountSchema,
     cpuUsedCores: CoresSchema,
     memoryBytes: BytesSchema,
-    forecast: Type.Optional(orNull(VmForecastSchema)),
+    forecast: orNull(VmForecastSchema),
   },
   strict,
 );
@@ -87,7 +93,7 @@ const LedgerEntrySchema = Type.Object(
 const WholePolicySchema = Type.Object(
   {
     ...PolicySchema.properties,
-    forecast: Type.Optional(Type.Object({ horizonMs: CountSchema }, strict)),
+    forecast: Type.Object({ horizonMs: CountSchema }, strict),
     migration: Type.Object(
       {
         pilot: PilotPolicySchema,
@@ -124,6 +130,8 @@ export const SnapshotFileSchema = Type.Object(
     vms: Type.Unsafe<readonly SnapshotVm[]>(Type.Array(VmSchema, { maxItems: vmsMax })),
     inFlight: Type.Unsafe<readonly InFlight[]>(Type.Array(InFlightSchema, { maxItems: vmsMax })),
     ledger: Type.Unsafe<readonly LedgerEntry[]>(Type.Array(LedgerEntrySchema, { maxItems: vmsMax })),
+    rules: Type.Unsafe<readonly Rule[]>(RulesSchema),
+    refusals: Type.Unsafe<readonly PairRefusal[]>(Type.Array(PairRefusalSchema, { maxItems: refusalsMax })),
   },
   strict,
 );
@@ -131,12 +139,13 @@ export const SnapshotFileSchema = Type.Object(
 export type SnapshotFile = Static<typeof SnapshotFileSchema>;
 
 export function snapshotFileOf(snapshot: Snapshot, mode: Mode | null): SnapshotFile {
-  const { takenAtMs, policy, hosts, vms, inFlight, ledger } = snapshot;
-  return { format: snapshotFormat, version: snapshotVersion, mode, takenAtMs, policy, hosts, vms, inFlight, ledger };
+  const { takenAtMs, policy, hosts, vms, inFlight, ledger, rules, refusals } = snapshot;
+  const file = { format: snapshotFormat, version: snapshotVersion, mode, takenAtMs, policy, hosts, vms } as const;
+  return { ...file, inFlight, ledger, rules, refusals };
 }
 
-export function snapshotOf({ takenAtMs, policy, hosts, vms, inFlight, ledger }: SnapshotFile): Snapshot {
-  return { takenAtMs, policy, hosts, vms, inFlight, ledger };
+export function snapshotOf({ takenAtMs, policy, hosts, vms, inFlight, ledger, rules, refusals }: SnapshotFile): Snapshot {
+  return { takenAtMs, policy, hosts, vms, inFlight, ledger, rules, refusals };
 }
 
 /**
@@ -154,18 +163,27 @@ export function parseSnapshotFile(value: unknown, what: string): SnapshotFile {
       `${what} is a snapshot of version ${String(version)}, this plimsoll reads version ${snapshotVersion}: use the plimsoll that wrote it`,
     );
   }
-  return withLaterParts(parse(SnapshotFileSchema, value, what, 'input-invalid'));
+  return parse(SnapshotFileSchema, withLaterParts(value), what, 'input-invalid');
 }
 
-/** Parts that files of this version have had since later: what is not in one is not known. */
-function withLaterParts(file: SnapshotFile): SnapshotFile {
-  const { policy, hosts, vms } = file;
+/** Parts that files of this version have had since later: what is not in one is not known, or not there. */
+function withLaterParts(value: object): object {
+  const file: { readonly hosts?: unknown; readonly vms?: unknown; readonly policy?: unknown } = value;
+  const { hosts, vms, policy } = file;
+  const { headroom, forecast } = defaultPolicy;
+  const each = (items: readonly unknown[], parts: object) => items.map((item) => (isObject(item) ? { ...parts, ...item } : item));
   return {
-    ...file,
-    policy: { ...policy, forecast: policy.forecast ?? defaultPolicy.forecast },
-    hosts: hosts.map((host) => ({ ...host, quarantine: host.quarantine ?? null })),
-    vms: vms.map((vm) => ({ ...vm, forecast: vm.forecast ?? null })),
+    rules: [],
+    refusals: [],
+    ...value,
+    ...(isObject(policy) ? { policy: { headroom, forecast, ...policy } } : {}),
+    ...(Array.isArray(hosts) ? { hosts: each(hosts, { quarantine: null, cordoned: false, unfit: null }) } : {}),
+    ...(Array.isArray(vms) ? { vms: each(vms, { forecast: null }) } : {}),
   };
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
 }
 
 /** What in it cannot be true, such as a VM on a host that is not there. A live cluster can look like that for a moment. */

@@ -68,11 +68,20 @@ export class Plimsoll implements Balancer {
   #snapshot(inFlight: readonly StepUnderWay[], takenAtMs: number): Snapshot {
     const loads = [...this.#hosts.values()].map(({ load }) => load);
     const hosts = [...this.#hosts].flatMap(([hostId, host]) => this.#nextRound(hostId, host) ?? []);
-    return { takenAtMs, policy: this.#policy, hosts, vms: loads.flatMap(runningVms), inFlight, ledger: this.#ledger };
+    return {
+      takenAtMs,
+      policy: this.#policy,
+      hosts,
+      vms: loads.flatMap(runningVms),
+      inFlight,
+      ledger: this.#ledger,
+      rules: [],
+      refusals: [],
+    };
   }
 
   #nextRound(hostId: string, { load, ...before }: HostMemory): SnapshotHost | null {
-    const seen = snapshotHostOf(load, { status: 'up', ...before });
+    const seen = snapshotHostOf(load, { status: 'up', quarantine: null, cordoned: false, unfit: null, ...before });
     if (seen === null) return null;
     const roundsOverLine = nextRoundsOverLine(before.roundsOverLine, seen, this.#policy);
     const relieving = nextRelief(before.relieving, { ...seen, roundsOverLine }, this.#policy);

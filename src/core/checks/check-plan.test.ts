@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { Move, PlanDraft } from '#core/model/plan.ts';
 import type { Snapshot } from '#core/model/snapshot.ts';
-import { exampleEntry, exampleSnapshot } from '#core/planner/examples.ts';
-import type { ExampleFacts } from '#core/planner/examples.ts';
+import { weekdays } from '#core/model/rule.ts';
+import { exampleEntry, exampleNowMs, exampleSnapshot } from '#core/planner/examples.ts';
+import type { ExampleFacts, ExampleHost } from '#core/planner/examples.ts';
 import { checkPlan } from './check-plan.ts';
 
 function snapshot(facts: ExampleFacts = {}, roundsOverLine = 3): Snapshot {
@@ -38,6 +39,8 @@ const sound: Move = {
   source: { hostId: 'hot', cpuBeforePercent: 87.5, cpuAfterPercent: 50, memoryBeforePercent: 18.75, memoryAfterPercent: 12.5 },
   destination: { hostId: 'cool', cpuBeforePercent: 12.5, cpuAfterPercent: 50, memoryBeforePercent: 6.25, memoryAfterPercent: 12.5 },
 };
+
+const always = { fromMinute: 0, untilMinute: 1440, weekdays, utcOffsetMinutes: 0 };
 
 function draft(moves: readonly Move[], more: Partial<PlanDraft> = {}): PlanDraft {
   return {
@@ -139,6 +142,48 @@ describe('the linter of plans', () => {
       host.hostId === 'cool' ? { ...host, memoryUsedBytes: 0 as typeof host.memoryUsedBytes } : host,
     );
     expect(codes(draft([sound]), { ...lazy, hosts })).toContain('target-without-memory');
+  });
+
+  it.each<[string, ExampleFacts]>([
+    ['rule-broken', { rules: [{ kind: 'pin', name: 'r', vms: ['d*'], hosts: ['hot'] }] }],
+    ['rule-broken', { rules: [{ kind: 'affinity', name: 'r', vms: ['db', 'web'] }] }],
+    ['rule-broken', { rules: [{ kind: 'anti-affinity', name: 'r', vms: ['db', 'wiki'] }] }],
+    ['vm-ignored', { rules: [{ kind: 'ignore', name: 'r', vms: ['*'] }] }],
+    ['outside-window', { rules: [{ kind: 'blackout', name: 'r', vms: ['db'], when: always }] }],
+    ['outside-window', { rules: [{ kind: 'window', name: 'r', vms: ['db'], when: { ...always, fromMinute: 600, untilMinute: 601 } }] }],
+    ['pair-refused', { refusals: [{ vmId: 'db', hostId: 'cool', code: 'no-cpu', reason: 'r', untilMs: exampleNowMs + 1 }] }],
+  ])('finds %s', (code, facts) => {
+    expect(codes(draft([sound]), snapshot(facts))).toEqual([code]);
+  });
+
+  it('finds a target that is cordoned, and ends that are unfit', () => {
+    const { hosts, ...rest } = snapshot();
+    const withHost = (hostId: string, change: Partial<(typeof hosts)[number]>) =>
+      codes(draft([sound]), { ...rest, hosts: hosts.map((host) => (host.hostId === hostId ? { ...host, ...change } : host)) });
+    expect(withHost('cool', { cordoned: true })).toEqual(['target-cordoned']);
+    expect(withHost('hot', { cordoned: true })).toEqual([]);
+    expect(withHost('cool', { unfit: 'no certificate' })).toEqual(['host-unfit']);
+    expect(withHost('hot', { unfit: 'no certificate' })).toEqual(['host-unfit']);
+  });
+
+  it('lets a move that mends a rule be made without need, but not one that trades one rule for another', () => {
+    const calm = snapshot({ rules: [{ kind: 'anti-affinity', name: 'apart', vms: ['db', 'web'] }] }, 0);
+    const mending = { ...sound, scoreAfter: 11 };
+    expect(codes(draft([mending]), calm)).toEqual([]);
+    expect(codes(draft([mending]), { ...calm, rules: [] })).toEqual(['score-not-lower', 'source-not-sustained']);
+    const pinned = { ...calm, rules: [...calm.rules, { kind: 'pin', name: 'stay', vms: ['db'], hosts: ['hot'] } as const] };
+    expect(codes(draft([mending]), pinned)).toContain('rule-broken');
+  });
+
+  it('finds a move after which a lost host would leave VMs without room', () => {
+    const hosts: readonly ExampleHost[] = [
+      { id: 'a', gib: 24, vms: [{ id: 'x', cores: 7, gib: 10 }] },
+      { id: 'b', vms: [{ id: 'large', cores: 0.1, gib: 50 }] },
+      { id: 'c', gib: 72, vms: [{ id: 'other', cores: 0.1, gib: 20 }] },
+    ];
+    const move = { ...sound, vmId: 'x', vmName: 'x', fromHostId: 'a', toHostId: 'c' };
+    expect(codes(draft([move]), exampleSnapshot(hosts))).not.toContain('headroom-broken');
+    expect(codes(draft([move]), exampleSnapshot(hosts, { policy: { headroom: { hostFailures: 1 } } }))).toContain('headroom-broken');
   });
 
   it('finds a verdict that does not go with the moves, and empty sentences', () => {

@@ -1,9 +1,12 @@
 import type { LoadChange, Move, PlanDraft } from '#core/model/plan.ts';
 import type { LedgerEntry } from '#core/model/ledger.ts';
 import type { Snapshot, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
+import { checkRules } from './check-plan-rules.ts';
+import type { RuleViolationCode } from './check-plan-rules.ts';
 import type { Violation } from './violation.ts';
 
 export type PlanViolationCode =
+  | RuleViolationCode
   | 'host-unknown'
   | 'vm-unknown'
   | 'vm-not-on-source'
@@ -35,9 +38,11 @@ const tolerance = 1e-6;
  * empty for a sound plan. Run it on each plan before it is stored or executed.
  */
 export function checkPlan(snapshot: Snapshot, plan: PlanDraft): readonly PlanViolation[] {
+  const rules = checkRules(snapshot, plan.moves);
   return [
     ...checkLimits(snapshot, plan),
-    ...plan.moves.flatMap((move) => checkMove(snapshot, move)),
+    ...plan.moves.flatMap((move) => checkMove(snapshot, move, rules.repairs.has(move))),
+    ...rules.violations,
     ...repeatedVms(plan.moves).map((move) => violation('vm-twice', `${move.vmName} is moved twice`, move)),
     ...replay(snapshot, plan.moves),
     ...checkVerdict(plan),
@@ -67,19 +72,20 @@ function checkLimits({ policy, inFlight }: Snapshot, { moves }: PlanDraft): read
   return found;
 }
 
-function checkMove(snapshot: Snapshot, move: Move): readonly PlanViolation[] {
+/** A move that mends a rule needs no trouble on its source, and may cost the score something. */
+function checkMove(snapshot: Snapshot, move: Move, mendsRule: boolean): readonly PlanViolation[] {
   const found: PlanViolation[] = [];
   if (move.fromHostId === move.toHostId)
     found.push(violation('same-host', `${move.vmName} would stay on ${move.toHostId}`, move, move.toHostId));
   if (move.reason.trim() === '') found.push(violation('reason-missing', `the move of ${move.vmName} has no reason`, move));
-  if (!(move.scoreAfter < move.scoreBefore)) {
+  if (mendsRule ? !Number.isFinite(move.scoreAfter) : !(move.scoreAfter < move.scoreBefore)) {
     found.push(violation('score-not-lower', `moving ${move.vmName} takes the score from ${move.scoreBefore} to ${move.scoreAfter}`, move));
   }
   return [
     ...found,
     ...checkVm(snapshot, move),
     ...[move.fromHostId, move.toHostId].flatMap((hostId) => checkFresh(snapshot, move, hostId)),
-    ...checkSource(snapshot, move),
+    ...(mendsRule ? [] : checkSource(snapshot, move)),
   ];
 }
 

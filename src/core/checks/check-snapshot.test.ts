@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import type { Rule } from '#core/model/rule.ts';
 import type { Snapshot } from '#core/model/snapshot.ts';
 import { exampleEntry, exampleNowMs, exampleSnapshot } from '#core/planner/examples.ts';
 import { checkSnapshot } from './check-snapshot.ts';
 
 const sound = exampleSnapshot([{ id: 'a', vms: [{ id: 'vm', cores: 2 }] }, { id: 'b' }]);
+
+const pin: Rule = { kind: 'pin', name: 'p', vms: ['*'], hosts: ['a'] };
 
 function codes(more: Partial<Snapshot>): readonly string[] {
   return checkSnapshot({ ...sound, ...more }).map((violation) => violation.code);
@@ -27,6 +30,8 @@ describe('the linter of snapshots', () => {
     ['policy-invalid', { policy: { ...sound.policy, cpuLine: { startPercent: 60, stopPercent: 80 } } }],
     ['policy-invalid', { policy: { ...sound.policy, sustainedRounds: 0 } }],
     ['policy-invalid', { policy: { ...sound.policy, coolDownMsMax: 1 } }],
+    ['rule-invalid', { rules: [pin, pin] }],
+    ['rule-invalid', { rules: [{ ...pin, vms: [] }] }],
   ])('finds %s', (code, wrong) => {
     expect(codes(wrong)).toContain(code);
   });

@@ -1,4 +1,5 @@
 import type { LinePair, Policy } from '#core/model/policy.ts';
+import type { Rule } from '#core/model/rule.ts';
 import type { Snapshot, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
 import type { Violation } from './violation.ts';
 
@@ -9,6 +10,7 @@ export type SnapshotViolationCode =
   | 'host-unknown'
   | 'in-flight-invalid'
   | 'ledger-invalid'
+  | 'rule-invalid'
   | 'policy-invalid';
 
 export type SnapshotViolation = Violation<SnapshotViolationCode>;
@@ -22,6 +24,7 @@ export function checkSnapshot(snapshot: Snapshot): readonly SnapshotViolation[] 
     ...checkVms(snapshot.vms, hostIds),
     ...checkInFlight(snapshot, hostIds),
     ...checkLedger(snapshot),
+    ...checkRules(snapshot.rules),
     ...(Number.isFinite(snapshot.takenAtMs) ? [] : [violation('figure-unusable', `the snapshot was taken at ${snapshot.takenAtMs}`)]),
   ];
 }
@@ -125,6 +128,13 @@ function checkLedger(snapshot: Snapshot): readonly SnapshotViolation[] {
     .map(({ migrationId, vmId }) =>
       violation('ledger-invalid', `migration ${migrationId} ends before it starts, or where it starts`, { vmId }),
     );
+}
+
+function checkRules(rules: readonly Rule[]): readonly SnapshotViolation[] {
+  return [
+    ...repeated(rules, ({ name }) => name).map(({ name }) => violation('rule-invalid', `rule ${name} is there twice`)),
+    ...rules.filter(({ vms }) => vms.length === 0).map(({ name }) => violation('rule-invalid', `rule ${name} means no VM`)),
+  ];
 }
 
 /** Names and values of amounts that are negative or not a number. */

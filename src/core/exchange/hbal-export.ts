@@ -191,7 +191,7 @@ function pairs<Item>(ones: readonly Item[], others: readonly Item[], key: (item:
   });
 }
 
-function lostAround({ hosts, vms, inFlight, ledger }: Snapshot): readonly Loss[] {
+function lostAround({ hosts, vms, inFlight, ledger, rules, refusals }: Snapshot): readonly Loss[] {
   const pressed = hosts.filter(({ pressure }) => pressure !== null).length;
   const doubted = hosts.filter(({ quarantine }) => quarantine !== null).length;
   const forecast = vms.filter((vm) => vm.forecast !== null).length;
@@ -203,5 +203,8 @@ function lostAround({ hosts, vms, inFlight, ledger }: Snapshot): readonly Loss[]
     ...countedLoss('history', forecast, vmNoun, 'the forecast is left out'),
     ...countedLoss('in-flight', inFlight.length, ['migration', 'migrations'], 'under way, left out: the VM is where it was'),
     ...countedLoss('ledger', ledger.length, ['past migration', 'past migrations'], 'left out, and with it the cool-downs'),
+    ...countedLoss('rules', rules.length, ['rule', 'rules'], 'left out: hbal knows exclusion tags only'),
+    ...countedLoss('rules', hosts.filter(({ cordoned }) => cordoned).length, hostNoun, 'cordoned, and open to hbal'),
+    ...countedLoss('rules', refusals.length, ['refused pair', 'refused pairs'], 'of VM and host, left out'),
   ];
 }

@@ -51,7 +51,7 @@ export function snapshotOfHbal(
   );
   return {
     ok: true,
-    snapshot: { takenAtMs, policy, hosts, vms, inFlight: [], ledger: [] },
+    snapshot: { takenAtMs, policy, hosts, vms, inFlight: [], ledger: [], rules: [], refusals: [] },
     lost: [...lostOfUse(cluster, uses), ...lostOf(cluster)],
   };
 }
@@ -112,6 +112,8 @@ function hostOf(
     roundsOverLine: isAbove(loadOf(figures), startLimit(policy)) ? policy.sustainedRounds : 0,
     relieving: noRelief,
     quarantine: null,
+    cordoned: false,
+    unfit: null,
   };
 }
 

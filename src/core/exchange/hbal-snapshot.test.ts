@@ -152,6 +152,8 @@ describe('law: what was written is read again', () => {
           roundsOverLine: 0,
           relieving: { cpu: false, memory: false },
           quarantine: null,
+          cordoned: false,
+          unfit: null,
         };
       });
       return { ...exampleSnapshot([]), hosts, vms };

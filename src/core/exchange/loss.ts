@@ -20,6 +20,7 @@ export type LossCode =
   | 'not-movable'
   | 'other-use'
   | 'policy'
+  | 'rules'
   | 'tags'
   | 'use-unknown'
   | 'vm-cpu'

@@ -73,7 +73,14 @@ describe('load of a host', () => {
     const load = fed([{ cpu: null }]);
     expect(cpuUsedCores(load)).toBeNull();
     expect(
-      snapshotHostOf(load, { status: 'up', roundsOverLine: 0, relieving: { cpu: false, memory: false }, quarantine: null }),
+      snapshotHostOf(load, {
+        status: 'up',
+        roundsOverLine: 0,
+        relieving: { cpu: false, memory: false },
+        quarantine: null,
+        cordoned: false,
+        unfit: null,
+      }),
     ).toBeNull();
   });
 
@@ -108,7 +115,14 @@ describe('load of a host', () => {
       halfLifeMs,
     );
     expect(
-      snapshotHostOf(load, { status: 'up', roundsOverLine: 2, relieving: { cpu: true, memory: false }, quarantine: null }),
+      snapshotHostOf(load, {
+        status: 'up',
+        roundsOverLine: 2,
+        relieving: { cpu: true, memory: false },
+        quarantine: null,
+        cordoned: false,
+        unfit: null,
+      }),
     ).toMatchObject({
       hostId: 'host-a',
       cpuUsedCores: 2,

@@ -1,6 +1,6 @@
 import type { HostCapacity, HostId, HostStatus } from '#core/model/host.ts';
 import type { HostRates, Pressure, Sample } from '#core/model/sample.ts';
-import type { Quarantine, Relief, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
+import type { SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
 import { bytes, cores } from '#core/model/units.ts';
 import type { Cores } from '#core/model/units.ts';
 import type { VmId, VmSample } from '#core/model/vm.ts';
@@ -93,12 +93,7 @@ export function vmCpuCores(load: HostLoad): ReadonlyMap<VmId, Cores> {
 /** The host as the planner sees it; null while its CPU is not known. */
 export function snapshotHostOf(
   load: HostLoad,
-  facts: {
-    readonly status: HostStatus;
-    readonly roundsOverLine: number;
-    readonly relieving: Relief;
-    readonly quarantine: Quarantine | null;
-  },
+  facts: Pick<SnapshotHost, 'roundsOverLine' | 'relieving' | 'quarantine' | 'cordoned' | 'unfit'> & { readonly status: HostStatus },
 ): SnapshotHost | null {
   const cpu = cpuUsedCores(load);
   if (cpu === null) return null;
@@ -115,6 +110,8 @@ export function snapshotHostOf(
     roundsOverLine: facts.roundsOverLine,
     relieving: facts.relieving,
     quarantine: facts.quarantine,
+    cordoned: facts.cordoned,
+    unfit: facts.unfit,
   };
 }
 

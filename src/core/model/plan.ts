@@ -36,7 +36,16 @@ export type SkipCode =
   | 'quarantined'
   | 'not-sustained'
   | 'only-vm'
-  | 'limit-reached';
+  | 'limit-reached'
+  | 'rule-pin'
+  | 'rule-affinity'
+  | 'rule-anti-affinity'
+  | 'rule-ignore'
+  | 'rule-window'
+  | 'cordoned'
+  | 'refused'
+  | 'unfit'
+  | 'headroom';
 
 /** What was looked at and left alone, with the reason. `vmId` is null when the whole host was left alone. */
 export interface Skip {
@@ -48,8 +57,8 @@ export interface Skip {
 }
 
 /**
- * `moves`: the plan has moves. `balanced`: no host is over its line. `no-beneficial-move`: a host is over
- * the line but no move would help enough. `frozen`: what would have to be known is stale.
+ * `moves`: the plan has moves. `balanced`: no host is over its line, no VM is placed against a rule. `no-beneficial-move`: a host is
+ * over the line, or a VM is placed against a rule, but no move would help enough. `frozen`: what would have to be known is stale.
  */
 export type Verdict = 'moves' | 'balanced' | 'no-beneficial-move' | 'frozen';
 

@@ -36,6 +36,15 @@ export interface ForecastPolicy {
   readonly horizonMs: number;
 }
 
+/** What the cluster must be able to lose after each move. */
+export interface HeadroomPolicy {
+  /**
+   * 1: after each move all running VMs of the host that carries most of them, by memory, find room on the others. Shown by placing them,
+   * the largest first, on the first host with room: where that works they fit, where it fails another order might still do.
+   */
+  readonly hostFailures: 0 | 1;
+}
+
 /** The operator's wishes. Percentages are of the host's capacity. */
 export interface Policy {
   readonly cpuLine: LinePair;
@@ -61,6 +70,7 @@ export interface Policy {
   /** A migration without progress for this long is aborted. */
   readonly noProgressMsMax: number;
   readonly forecast: ForecastPolicy;
+  readonly headroom: HeadroomPolicy;
   readonly migration: MigrationPolicy;
   readonly channel: ChannelPolicy;
 }
@@ -120,6 +130,7 @@ export const defaultPolicy: Policy = {
   downtimeMsMax: 300,
   noProgressMsMax: 150_000,
   forecast: { horizonMs: 30 * 60_000 },
+  headroom: { hostFailures: 0 },
   migration: { pilot: pilotPolicyOf('balanced'), streams: 1, compression: 'none', predictionMarginPercent: 10 },
   channel: {
     profile: defaultProfile,

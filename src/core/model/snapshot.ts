@@ -1,6 +1,7 @@
 import type { HostCapacity, HostId, HostStatus } from './host.ts';
 import type { LedgerEntry } from './ledger.ts';
 import type { Policy } from './policy.ts';
+import type { PairRefusal, Rule } from './rule.ts';
 import type { Pressure } from './sample.ts';
 import type { Bytes, Cores } from './units.ts';
 import type { VmId, VmState } from './vm.ts';
@@ -36,6 +37,10 @@ export interface SnapshotHost {
   readonly relieving: Relief;
   /** Null while it is believed. */
   readonly quarantine: Quarantine | null;
+  /** It takes no new VMs: an operator wants it so. */
+  readonly cordoned: boolean;
+  /** Why no migration from or to it would begin, such as a certificate that has ended; null when nothing is known against it. */
+  readonly unfit: string | null;
 }
 
 /** What a VM is expected to use from now on until the horizon. Earned: each forecast is scored when its horizon has passed. */
@@ -77,4 +82,7 @@ export interface Snapshot {
   readonly vms: readonly SnapshotVm[];
   readonly inFlight: readonly InFlight[];
   readonly ledger: readonly LedgerEntry[];
+  readonly rules: readonly Rule[];
+  /** Pairs of VM and host that were refused not long ago. */
+  readonly refusals: readonly PairRefusal[];
 }

@@ -1,3 +1,4 @@
+import type { HostId } from '#core/model/host.ts';
 import type { Policy } from '#core/model/policy.ts';
 import { freeMemoryBytes } from './apply-move.ts';
 import type { ClusterHost, ClusterVm } from './cluster.ts';
@@ -5,6 +6,7 @@ import { withoutVm } from './cluster.ts';
 import { isAbove, loadOf } from './line.ts';
 import { undominated } from './front.ts';
 import type { Limit, Load } from './line.ts';
+import type { RuleFault } from './rules.ts';
 import { addTotals, lineTerms, partOf, scoreOf } from './score.ts';
 import type { Totals } from './score.ts';
 
@@ -29,7 +31,20 @@ export interface Search {
   readonly goal: Limit;
   /** A target may be filled up to this. */
   readonly limit: Limit;
+  readonly placement: Placement;
 }
+
+/** What the cluster's rules say of the targets, in the state of the plan that is searched. */
+export interface Placement {
+  /** Why the host takes no VM at all. */
+  readonly hostFault: (hostId: HostId) => RuleFault | null;
+  readonly fault: (vm: ClusterVm, hostId: HostId) => RuleFault | null;
+  /** Whether hosts may be closed to this VM that are open to others: then no target may stand for another. */
+  readonly isBound: (vm: ClusterVm) => boolean;
+}
+
+/** No rules. */
+export const anyPlacement: Placement = { hostFault: () => null, fault: () => null, isBound: () => false };
 
 /** Loads of a target with a VM on it: the same arithmetic as `withVm`, without building the host. */
 export function loadWith(target: ClusterHost, vm: ClusterVm): Load {
@@ -62,22 +77,26 @@ export function relieves(source: ClusterHost, vm: ClusterVm, goal: Limit): boole
  * has room, seen over CPU and memory together.
  */
 export function bestCandidate(search: Search): Candidate | null {
-  const front = undominated(search.targets);
+  const open = search.targets.filter((target) => search.placement.hostFault(target.hostId) === null);
+  const front = undominated(open);
+  const { isBound } = search.placement;
   // The gain is judged on two hosts, so where the best target gains too little a more loaded one may still do.
-  return bestOf({ ...search, targets: front }) ?? (front.length < search.targets.length ? bestOf(search) : null);
+  return bestOf(search, (vm) => (isBound(vm) ? open : front)) ?? (front.length < open.length ? bestOf(search, () => open) : null);
 }
 
-function bestOf(search: Search): Candidate | null {
+function bestOf(search: Search, targetsFor: (vm: ClusterVm) => readonly ClusterHost[]): Candidate | null {
   let best: Candidate | null = null;
   for (const vm of search.vms) {
     if (!relieves(search.source, vm, search.goal)) continue;
     const view = sourceView(search, vm);
-    for (const target of search.targets) {
+    for (const target of targetsFor(vm)) {
       if (!fits(target, vm, search.limit)) continue;
       const scoreAfter = scoreWith(view, vm, target);
       if (!isBetter(vm, scoreAfter, best)) continue;
       const gainPercent = gainWith(view, vm, target);
-      if (gainPercent >= view.barPercent) best = { vm, target, scoreAfter, gainPercent };
+      // Asked last: it is what costs most.
+      if (gainPercent >= view.barPercent && search.placement.fault(vm, target.hostId) === null)
+        best = { vm, target, scoreAfter, gainPercent };
     }
   }
   return best;

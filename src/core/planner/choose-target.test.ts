@@ -3,10 +3,14 @@ import { chooseTarget } from './choose-target.ts';
 import { exampleSnapshot } from './examples.ts';
 
 describe('a destination nobody named', () => {
-  const vm = { vmId: 'web', hostId: 'a' };
+  const vm = { vmId: 'web', name: 'web', hostId: 'a' };
   const source = { id: 'a', vms: [{ id: 'web', cores: 1, gib: 8 }] };
+  const targetOf = (snapshot: ReturnType<typeof exampleSnapshot>) => {
+    const target = chooseTarget(snapshot, vm);
+    return target.ok ? target : undefined;
+  };
   const choose = (...hosts: readonly Parameters<typeof exampleSnapshot>[0][number][]) =>
-    chooseTarget(exampleSnapshot([source, ...hosts]), vm)?.hostId;
+    targetOf(exampleSnapshot([source, ...hosts]))?.hostId;
 
   it('is the least loaded host', () => {
     expect(choose({ id: 'b', otherCores: 4 }, { id: 'c', otherCores: 2 })).toBe('c');
@@ -32,8 +36,8 @@ describe('a destination nobody named', () => {
     const snapshot = exampleSnapshot([source, { id: 'b', cores: 2, otherCores: 0.9 }, { id: 'c', otherCores: 6 }], {
       policy: { cpuLine: { startPercent: 90, stopPercent: 60 } },
     });
-    expect(chooseTarget(snapshot, vm)?.hostId).toBe('c');
+    expect(targetOf(snapshot)?.hostId).toBe('c');
     const full = exampleSnapshot([source, { id: 'b', cores: 2, otherCores: 0.9 }]);
-    expect(chooseTarget(full, vm)?.reason).toContain('over its line');
+    expect(targetOf(full)?.reason).toContain('over its line');
   });
 });

@@ -5,6 +5,7 @@ import { bytes, cores } from '#core/model/units.ts';
 import type { Bytes, Cores } from '#core/model/units.ts';
 import type { VmId, VmState } from '#core/model/vm.ts';
 import { compareText } from './cool-down.ts';
+import { occupiesMemory } from './where.ts';
 
 export interface ClusterVm {
   readonly vmId: VmId;
@@ -94,10 +95,6 @@ export function clusterOf(snapshot: Snapshot, frozen: ReadonlyMap<HostId, unknow
 
 export function hasUsableFigures(vm: SnapshotVm): boolean {
   return Number.isFinite(vm.cpuUsedCores) && vm.cpuUsedCores >= 0 && Number.isFinite(vm.memoryBytes) && vm.memoryBytes >= 0;
-}
-
-function occupiesMemory(state: VmState): boolean {
-  return state === 'running' || state === 'paused' || state === 'incoming' || state === 'unknown';
 }
 
 function clusterHostOf(host: SnapshotHost, vms: readonly SnapshotVm[]): ClusterHost {

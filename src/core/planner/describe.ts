@@ -12,6 +12,11 @@ export function describeMove(policy: Policy, vm: ClusterVm, { source, destinatio
   return `${source.hostId} is at ${troubleOf(policy, source)}; ${uses}, and ${there}; ${source.hostId} comes down to ${percent(source.cpuAfterPercent)} CPU, ${percent(source.memoryAfterPercent)} memory.`;
 }
 
+/** Why this VM leaves a host on which no load troubles it. `fault`: the rule it breaks there. */
+export function describeRepair(vm: ClusterVm, fault: string, destination: LoadChange): string {
+  return `${fault}; ${vm.name} uses ${coreCount(vm.cpuUsedCores)} and ${memorySize(vm.memoryBytes)}, and ${destination.hostId} is the least loaded host that mends it: ${change(destination)}.`;
+}
+
 function troubleOf(policy: Policy, source: LoadChange): string {
   const { cpuLine, memoryLine } = policy;
   const resources = [
@@ -39,6 +44,8 @@ export interface PlanFacts {
   readonly relieving: number;
   /** Hosts whose load is not known. */
   readonly frozen: number;
+  /** VMs placed against a rule, on hosts whose load is known. */
+  readonly misplaced: number;
   readonly moves: readonly Move[];
   readonly skipped: readonly Skip[];
   readonly scoreBefore: number;
@@ -62,7 +69,14 @@ const headline: Readonly<Record<Verdict, (facts: PlanFacts) => string>> = {
   frozen: () => 'Nothing is planned, because too little is known',
 };
 
-function hostsOver({ over, relieving }: PlanFacts): string {
-  if (over === 0) return `${count(relieving, 'host')} not yet down to the stop line`;
-  return over === 1 ? '1 host is over its line' : `${over} hosts are over their line`;
+function hostsOver({ over, relieving, misplaced }: PlanFacts): string {
+  const against = misplaced === 1 ? '1 VM is placed against a rule' : `${misplaced} VMs are placed against rules`;
+  if (over === 0 && relieving === 0) return against;
+  const hosts =
+    over === 0
+      ? `${count(relieving, 'host')} not yet down to the stop line`
+      : over === 1
+        ? '1 host is over its line'
+        : `${over} hosts are over their line`;
+  return misplaced === 0 ? hosts : `${hosts}, ${against}`;
 }

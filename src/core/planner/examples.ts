@@ -17,7 +17,9 @@ export interface ExampleVm extends Partial<Pick<SnapshotVm, 'state' | 'vcpus' | 
   readonly gib?: number;
 }
 
-export interface ExampleHost extends Partial<Pick<SnapshotHost, 'status' | 'sampledAtMs' | 'roundsOverLine' | 'relieving' | 'quarantine'>> {
+export interface ExampleHost extends Partial<
+  Pick<SnapshotHost, 'status' | 'sampledAtMs' | 'roundsOverLine' | 'relieving' | 'quarantine' | 'cordoned' | 'unfit'>
+> {
   readonly id: HostId;
   readonly cores?: number;
   readonly gib?: number;
@@ -31,6 +33,8 @@ export interface ExampleFacts {
   readonly policy?: Partial<Policy>;
   readonly inFlight?: Snapshot['inFlight'];
   readonly ledger?: Snapshot['ledger'];
+  readonly rules?: Snapshot['rules'];
+  readonly refusals?: Snapshot['refusals'];
 }
 
 export function exampleSnapshot(hosts: readonly ExampleHost[], facts: ExampleFacts = {}): Snapshot {
@@ -42,6 +46,8 @@ export function exampleSnapshot(hosts: readonly ExampleHost[], facts: ExampleFac
     vms: hosts.flatMap((host) => (host.vms ?? []).map((vm) => exampleVm(host.id, vm))),
     inFlight: facts.inFlight ?? [],
     ledger: facts.ledger ?? [],
+    rules: facts.rules ?? [],
+    refusals: facts.refusals ?? [],
   };
 }
 
@@ -61,6 +67,8 @@ function exampleHost(host: ExampleHost, policy: Policy): SnapshotHost {
     roundsOverLine: host.roundsOverLine ?? (isAbove(loadOf(figures), startLimit(policy)) ? policy.sustainedRounds : 0),
     relieving: host.relieving ?? noRelief,
     quarantine: host.quarantine ?? null,
+    cordoned: host.cordoned ?? false,
+    unfit: host.unfit ?? null,
   };
 }
 

@@ -1,6 +1,6 @@
 import type { HostId } from '#core/model/host.ts';
 import type { PlanDraft, Skip, Verdict } from '#core/model/plan.ts';
-import type { Snapshot, SnapshotHost } from '#core/model/snapshot.ts';
+import type { Snapshot, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
 import type { VmId } from '#core/model/vm.ts';
 import { clusterOf, findHost } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
@@ -10,7 +10,11 @@ import { type Freeze, frozenHosts } from './freeze.ts';
 import { isAbove, loadOf, needsRelief, reliefGoal, startLimit } from './line.ts';
 import { migrationsByHost } from './migration-limits.ts';
 import { relieve } from './relief.ts';
-import type { Source } from './relief.ts';
+import type { Relief, Source } from './relief.ts';
+import { repair } from './repair.ts';
+import type { Repair } from './repair.ts';
+import { ruleBookOf } from './rules.ts';
+import type { RuleBook } from './rules.ts';
 import { scoreOf, totalsOf } from './score.ts';
 import { skipHost, skipVm, stayRule } from './stay.ts';
 import type { Stay } from './stay.ts';
@@ -18,8 +22,8 @@ import { count, percent } from './words.ts';
 
 /**
  * The plan for one snapshot. Pure and deterministic: the order of hosts and VMs does not matter, ties are
- * broken by id. Only hosts over a start line, or on their way from it to the stop line, are relieved; each move has its reason, and whatever was looked
- * at and left alone is in `skipped` with its own.
+ * broken by id. Only hosts over a start line, or on their way from it to the stop line, are relieved, and then VMs that are placed against a
+ * rule are moved where they keep it; each move has its reason, and whatever was looked at and left alone is in `skipped` with its own.
  *
  * The limits on migrations at one time (`migrationsPerHostMax`, `migrationsPerClusterMax`) count what is under
  * way: a host at its limit is neither source nor target, and in a cluster at its limit nothing is planned. Which
@@ -34,34 +38,72 @@ export function makePlan(snapshot: Snapshot): PlanDraft {
   const over = known.filter((host) => needsRelief(host, policy));
   const waits = over.map((host) => ({ host, stay: waitOf(host, snapshot, cluster) }));
   const sources = waits.filter(({ stay }) => stay === null).map(({ host }) => host);
-  const vms = vmsToMove(snapshot, sources);
+  const book = ruleBookOf(snapshot);
+  const stayOf = stayRule(snapshot, book);
+  const vms = vmsToMove(snapshot, sources, stayOf);
+  const targets = targetIds(snapshot, known, over);
   const relief = relieve({
     cluster,
     sources: sources.map((host) => sourceOf(host, snapshot)),
-    targetIds: targetIds(snapshot, known, over),
+    targetIds: targets,
     knownTargets: known.length - 1,
     mayMove: vms.mayMove,
+    book,
   });
+  const mended = repairAfter(relief, { snapshot, known, targets, book, stayOf });
+  const moves = [...relief.moves, ...mended.moves];
   const skipped = [
     ...hosts.flatMap(({ hostId }) => skipFrozen(hostId, frozen.get(hostId))),
     ...waits.flatMap(({ host, stay }) => (stay === null ? [] : [skipHost(host.hostId, stay)])),
     ...vms.stayed,
     ...relief.skipped,
+    ...mended.skipped,
   ];
   const aboveStart = over.filter((host) => isAbove(loadOf(host), startLimit(policy)));
-  const verdict = relief.moves.length > 0 ? 'moves' : verdictWithoutMoves(snapshot, frozen, aboveStart, skipped);
+  const verdict = moves.length > 0 ? 'moves' : verdictWithoutMoves(snapshot, frozen, aboveStart, skipped, mended.misplaced);
   const scoreBefore = scoreOf(totalsOf(cluster.hosts, policy));
-  const scoreAfter = scoreOf(totalsOf(relief.cluster.hosts, policy));
+  const scoreAfter = scoreOf(totalsOf(mended.state.cluster.hosts, policy));
   const facts = {
     over: aboveStart.length,
     relieving: over.length - aboveStart.length,
     frozen: frozen.size,
-    moves: relief.moves,
+    misplaced: mended.misplaced,
+    moves,
     skipped,
     scoreBefore,
     scoreAfter,
   };
-  return { verdict, summary: describePlan(verdict, facts), scoreBefore, scoreAfter, moves: relief.moves, skipped };
+  return { verdict, summary: describePlan(verdict, facts), scoreBefore, scoreAfter, moves, skipped };
+}
+
+interface AfterRelief {
+  readonly snapshot: Snapshot;
+  readonly known: readonly SnapshotHost[];
+  readonly targets: ReadonlySet<HostId>;
+  readonly book: RuleBook;
+  readonly stayOf: (vm: SnapshotVm) => Stay | null;
+}
+
+/** With the moves that relief has left over, between hosts that are not on the other side of one of its moves. */
+function repairAfter(relief: Relief, { snapshot, known, targets, book, stayOf }: AfterRelief): Repair {
+  const { policy, inFlight } = snapshot;
+  const busy = migrationsByHost(inFlight);
+  const giving = new Set(relief.moves.map(({ fromHostId }) => fromHostId));
+  const taking = new Set([...relief.moves, ...inFlight].map(({ toHostId }) => toHostId));
+  const vms = new Map(snapshot.vms.map((vm) => [vm.vmId, vm]));
+  const isFree = ({ hostId, unfit }: SnapshotHost) => unfit === null && (busy.get(hostId) ?? 0) < policy.migrationsPerHostMax;
+  const isClusterFree = inFlight.length < policy.migrationsPerClusterMax;
+  return repair({
+    state: relief.state,
+    book,
+    movesMax: isClusterFree ? policy.movesPerPlanMax - relief.moves.length : 0,
+    sourceIds: new Set(known.filter((host) => isFree(host) && !taking.has(host.hostId)).map(({ hostId }) => hostId)),
+    targetIds: new Set([...targets].filter((hostId) => !giving.has(hostId))),
+    stayOf: (vmId) => {
+      const vm = vms.get(vmId);
+      return vm === undefined ? { code: 'in-flight', reason: 'it is not known' } : stayOf(vm);
+    },
+  });
 }
 
 function sourceOf(host: SnapshotHost, { policy }: Snapshot): Source {
@@ -71,7 +113,8 @@ function sourceOf(host: SnapshotHost, { policy }: Snapshot): Source {
 /** Why a host that is over its line is not relieved in this round; null when it is a source. */
 function waitOf(host: SnapshotHost, snapshot: Snapshot, cluster: Cluster): Stay | null {
   const { policy, inFlight } = snapshot;
-  const { hostId, roundsOverLine, relieving } = host;
+  const { hostId, roundsOverLine, relieving, unfit } = host;
+  if (unfit !== null) return { code: 'unfit', reason: `${hostId} takes part in no migration: ${unfit}` };
   // Written so that NaN waits too.
   if (!relieving.cpu && !relieving.memory && !(roundsOverLine >= policy.sustainedRounds)) {
     return {
@@ -116,9 +159,9 @@ function targetIds(snapshot: Snapshot, known: readonly SnapshotHost[], over: rea
 function vmsToMove(
   snapshot: Snapshot,
   sources: readonly SnapshotHost[],
+  stayOf: (vm: SnapshotVm) => Stay | null,
 ): { readonly mayMove: ReadonlySet<VmId>; readonly stayed: readonly Skip[] } {
   const sourceIds = new Set(sources.map(({ hostId }) => hostId));
-  const stayOf = stayRule(snapshot);
   const mayMove = new Set<VmId>();
   const stayed: Skip[] = [];
   const vms = snapshot.vms.filter((vm) => sourceIds.has(vm.hostId));
@@ -139,6 +182,7 @@ function verdictWithoutMoves(
   frozen: ReadonlyMap<HostId, Freeze>,
   over: readonly SnapshotHost[],
   skipped: readonly Skip[],
+  misplaced: number,
 ): Verdict {
   const overIds = new Set(over.map(({ hostId }) => hostId));
   if (over.length > 0) {
@@ -148,5 +192,6 @@ function verdictWithoutMoves(
   // A frozen host that was last seen below its lines says nothing of the others; one seen above does.
   const suspects = snapshot.hosts.filter(({ hostId }) => frozen.has(hostId));
   const nothingKnown = suspects.length > 0 && suspects.length === snapshot.hosts.length;
+  if (misplaced > 0) return 'no-beneficial-move';
   return nothingKnown || suspects.some((host) => isAbove(loadOf(host), startLimit(snapshot.policy))) ? 'frozen' : 'balanced';
 }

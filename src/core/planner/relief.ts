@@ -3,16 +3,18 @@ import type { Move, Skip } from '#core/model/plan.ts';
 import type { VmId } from '#core/model/vm.ts';
 import { applyMove } from './apply-move.ts';
 import { bestCandidate } from './candidate.ts';
-import type { Candidate, Search } from './candidate.ts';
+import type { Candidate, Placement, Search } from './candidate.ts';
 import { findHost } from './cluster.ts';
 import type { Cluster, ClusterHost } from './cluster.ts';
 import { compareText } from './cool-down.ts';
 import { fillLimit, isAbove, loadOf, startLimit, stopLimit } from './line.ts';
 import type { Limit } from './line.ts';
 import { describeMove } from './describe.ts';
+import type { RuleBook } from './rules.ts';
 import { scoreOf, totalsOf } from './score.ts';
 import type { Totals } from './score.ts';
 import { skipHost, skipVm, stayWithoutTarget } from './stay.ts';
+import { whereWith } from './where.ts';
 
 /** A host to be relieved; `goal` is its stop line for each resource that is over its start line, else infinite. */
 export interface Source {
@@ -28,17 +30,21 @@ export interface ReliefInput {
   /** Known hosts besides the source, busy ones included: only for the reasons. */
   readonly knownTargets: number;
   readonly mayMove: ReadonlySet<VmId>;
+  readonly book: RuleBook;
 }
 
 export interface Relief {
-  readonly cluster: Cluster;
+  readonly state: Progress;
   readonly moves: readonly Move[];
   readonly skipped: readonly Skip[];
 }
 
-interface Progress {
+/** A plan half made. */
+export interface Progress {
   readonly cluster: Cluster;
   readonly totals: Totals;
+  /** VMs that its moves have moved, and where to. */
+  readonly moved: ReadonlyMap<VmId, HostId>;
 }
 
 /**
@@ -48,7 +54,7 @@ interface Progress {
  */
 export function relieve(input: ReliefInput): Relief {
   const { policy } = input.cluster;
-  let state: Progress = { cluster: input.cluster, totals: totalsOf(input.cluster.hosts, policy) };
+  let state: Progress = { cluster: input.cluster, totals: totalsOf(input.cluster.hosts, policy), moved: new Map() };
   const moves: Move[] = [];
   const skipped: Skip[] = [];
   let open = stillOver(state.cluster, input.sources);
@@ -59,18 +65,18 @@ export function relieve(input: ReliefInput): Relief {
     }
     const source = worst(state.cluster, open);
     const search = searchOf(input, state, source);
-    const candidate = search === null ? null : (bestCandidate(search) ?? bestFill(search));
+    const candidate = search === null ? null : (lowering(search, bestCandidate(search)) ?? lowering(search, bestFill(search)));
     if (search === null || candidate === null) {
       if (search !== null) skipped.push(...stays(input, search));
       open = open.filter((other) => other !== source);
       continue;
     }
-    const step = take(state, search, candidate);
+    const step = takeMove(state, search.source, candidate, (facts) => describeMove(policy, candidate.vm, facts));
     moves.push(step.move);
     state = step.state;
     open = stillOver(state.cluster, open);
   }
-  return { cluster: state.cluster, moves, skipped };
+  return { state, moves, skipped };
 }
 
 function stillOver(cluster: Cluster, sources: readonly Source[]): readonly Source[] {
@@ -92,6 +98,17 @@ function searchOf(input: ReliefInput, state: Progress, source: Source): Search |
     vms: host.vms.filter((vm) => input.mayMove.has(vm.vmId)),
     targets: state.cluster.hosts.filter((target) => input.targetIds.has(target.hostId)),
     limit: stopLimit(policy),
+    placement: placementOf(input.book, state),
+  };
+}
+
+/** The rules as they bind in this state of a plan. */
+export function placementOf(book: RuleBook, { moved }: Progress): Placement {
+  const where = whereWith(book.where, moved);
+  return {
+    hostFault: book.hostFault,
+    fault: (vm, hostId) => book.placementFault(vm, hostId, where),
+    isBound: book.isBound,
   };
 }
 
@@ -104,13 +121,22 @@ function bestFill(search: Search): Candidate | null {
   return bestCandidate({ ...search, limit: fillLimit(search.policy) });
 }
 
+/** What gains on its two hosts could still leave the cluster more uneven, where rules close the better targets. */
+function lowering({ totals }: Search, candidate: Candidate | null): Candidate | null {
+  return candidate !== null && candidate.scoreAfter < scoreOf(totals) ? candidate : null;
+}
+
 function suffers(search: Search): boolean {
   return isAbove(loadOf(search.source), startLimit(search.policy));
 }
 
-function take(state: Progress, search: Search, candidate: Candidate): { readonly move: Move; readonly state: Progress } {
-  const { source } = search;
-  const { vm, target, scoreAfter } = candidate;
+/** The plan with one move more. */
+export function takeMove(
+  state: Progress,
+  source: ClusterHost,
+  { vm, target, scoreAfter }: Pick<Candidate, 'vm' | 'target' | 'scoreAfter'>,
+  reasonOf: (facts: Pick<Move, 'source' | 'destination'>) => string,
+): { readonly move: Move; readonly state: Progress } {
   const applied = applyMove(state.cluster, { vmId: vm.vmId, fromHostId: source.hostId, toHostId: target.hostId });
   if (!applied.ok) throw new Error(`the planner chose a move that cannot be applied: ${applied.reason}`);
   const { cluster } = applied;
@@ -131,11 +157,12 @@ function take(state: Progress, search: Search, candidate: Candidate): { readonly
     vmName: vm.name,
     fromHostId: source.hostId,
     toHostId: target.hostId,
-    reason: describeMove(search.policy, vm, facts),
+    reason: reasonOf(facts),
     ...facts,
   };
+  const moved = new Map(state.moved).set(vm.vmId, target.hostId);
   // Summed anew: rounding must not pile up over the moves of a long plan.
-  return { move, state: { cluster, totals: totalsOf(cluster.hosts, search.policy) } };
+  return { move, state: { cluster, totals: totalsOf(cluster.hosts, cluster.policy), moved } };
 }
 
 function stays(input: ReliefInput, search: Search): readonly Skip[] {

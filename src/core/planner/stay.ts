@@ -2,11 +2,12 @@ import type { Skip, SkipCode } from '#core/model/plan.ts';
 import type { Snapshot, SnapshotVm } from '#core/model/snapshot.ts';
 import type { VmId } from '#core/model/vm.ts';
 import { freeMemoryBytes } from './apply-move.ts';
-import { bestGainPercent, gainBarPercent, loadWith, relieves } from './candidate.ts';
+import { bestGainPercent, fits, gainBarPercent, loadWith, relieves } from './candidate.ts';
 import type { Search } from './candidate.ts';
 import { hasUsableFigures } from './cluster.ts';
 import type { ClusterHost, ClusterVm } from './cluster.ts';
 import { coolDownEndsAtMs, ledgerByVm } from './cool-down.ts';
+import type { RuleBook } from './rules.ts';
 import { count, duration, memorySize, percent } from './words.ts';
 
 /** Why something stays: a code and a sentence. */
@@ -16,7 +17,7 @@ export interface Stay {
 }
 
 /** Says of any VM why it may not be moved now, wherever to; null when it may. */
-export function stayRule(snapshot: Snapshot): (vm: SnapshotVm) => Stay | null {
+export function stayRule(snapshot: Snapshot, book: RuleBook): (vm: SnapshotVm) => Stay | null {
   const inFlight = new Set(snapshot.inFlight.map((migration) => migration.vmId));
   const ledger = ledgerByVm(snapshot.ledger);
   const reports = new Map<VmId, number>();
@@ -26,6 +27,8 @@ export function stayRule(snapshot: Snapshot): (vm: SnapshotVm) => Stay | null {
     if ((reports.get(vm.vmId) ?? 0) > 1) return { code: 'in-flight', reason: `${vm.name} is reported by more than one host` };
     if (vm.state !== 'running') return { code: 'not-running', reason: `${vm.name} is ${vm.state}, only a running VM can be moved live` };
     if (!hasUsableFigures(vm)) return { code: 'stale-sample', reason: `the load figures of ${vm.name} are unusable` };
+    const fault = book.vmFault(vm);
+    if (fault !== null) return fault;
     const entries = ledger.get(vm.vmId);
     const endsAtMs = entries === undefined ? null : coolDownEndsAtMs(entries, snapshot.policy);
     // Written so that a broken time in the ledger keeps the VM where it is.
@@ -53,13 +56,26 @@ export function stayWithoutTarget(search: Search, vm: ClusterVm, reachable: numb
   if (!relieves(source, vm, search.goal))
     return { code: 'gain-too-small', reason: `${vm.name} uses nothing of what ${source.hostId} is short of` };
   const running = source.vms.filter((other) => other.state === 'running').length;
-  const gain = bestGainPercent(search, vm);
-  const stay = gain === null ? stayForRoom(search, vm) : stayForGain(vm, gain, gainBarPercent(policy, running));
+  const allowed = { ...search, targets: targets.filter((target) => faultOf(search, vm, target) === null) };
+  const gain = bestGainPercent(allowed, vm);
+  const forbidden = gain === null ? stayForRule(search, vm, allowed.targets) : null;
+  const stay = forbidden ?? (gain === null ? stayForRoom(allowed, vm) : stayForGain(vm, gain, gainBarPercent(policy, running)));
   if (running > 1) return stay;
   return {
     code: 'only-vm',
     reason: `${vm.name} is the only running VM of ${source.hostId}, moving it would only move the problem: ${stay.reason}`,
   };
+}
+
+function faultOf({ placement }: Search, vm: ClusterVm, target: ClusterHost): Stay | null {
+  return placement.hostFault(target.hostId) ?? placement.fault(vm, target.hostId);
+}
+
+/** A target with room that is closed to the VM, or any when no target is open to it: what closes it is the reason. */
+function stayForRule(search: Search, vm: ClusterVm, allowed: readonly ClusterHost[]): Stay | null {
+  const closed = search.targets.filter((target) => !allowed.includes(target));
+  const best = closed.find((target) => fits(target, vm, search.limit)) ?? (allowed.length === 0 ? closed[0] : undefined);
+  return best === undefined ? null : faultOf(search, vm, best);
 }
 
 function stayForGain(vm: ClusterVm, gain: number, bar: number): Stay {

@@ -195,6 +195,15 @@ const skipCode = Type.Enum([
   'not-sustained',
   'only-vm',
   'limit-reached',
+  'rule-pin',
+  'rule-affinity',
+  'rule-anti-affinity',
+  'rule-ignore',
+  'rule-window',
+  'cordoned',
+  'refused',
+  'unfit',
+  'headroom',
 ]);
 
 const skip = Type.Object({ hostId: id, vmId: orNull(id), vmName: orNull(text), code: skipCode, reason: text });
