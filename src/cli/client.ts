@@ -23,6 +23,7 @@ import { violations } from '#wire/validate.ts';
 import { userInfo } from 'node:os';
 import { type Static, type TSchema, Type } from 'typebox';
 import { CliError } from './errors.ts';
+import { PlacementClient } from './placement-client.ts';
 import { type HttpAnswer, type HttpRequest, requestOver } from './http.ts';
 
 const HostsSchema = Type.Array(HostSchema);
@@ -56,10 +57,21 @@ export interface MigrationQuery {
 export class ControllerClient {
   readonly #socketPath: string;
   readonly #signal: AbortSignal;
+  /** Rules, cordons and drains. */
+  readonly placement: PlacementClient;
 
   constructor(socketPath: string, signal: AbortSignal) {
     this.#socketPath = socketPath;
     this.#signal = signal;
+    this.placement = new PlacementClient(
+      (path, schema) => this.#get(path, schema),
+      (method, path, body, schema) => this.#send(method, path, body, schema),
+    );
+  }
+
+  /** The same with another signal: to ask for one thing more after an interrupt. */
+  withSignal(signal: AbortSignal): ControllerClient {
+    return new ControllerClient(this.#socketPath, signal);
   }
 
   status() {
@@ -219,7 +231,7 @@ export class ControllerClient {
   }
 
   #send<Schema extends TSchema>(
-    method: 'POST' | 'PUT',
+    method: 'POST' | 'PUT' | 'DELETE',
     path: string,
     body: unknown,
     schema: Schema,

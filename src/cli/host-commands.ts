@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { addDrainCommands } from './drain-commands.ts';
 import { confirmByTyping } from './confirm.ts';
 import { CliError } from './errors.ts';
 import { formatDuration } from './format.ts';
@@ -15,9 +16,10 @@ Examples:
   plimsoll host list --watch                         load of every host, live
   plimsoll host token host3                          let a host join ('host join' on that host uses the token)
   plimsoll host renew --all                          a new key and certificate for every host; migrations go on
-  plimsoll host revoke host3 --reason "disk stolen"  put a host out within 5 s`;
+  plimsoll host revoke host3 --reason "disk stolen"  put a host out within 5 s
+  plimsoll host drain host3 --dry-run                what would go where, were it emptied for maintenance`;
 
-/** `host list|show|token|join|renew|revoke`. */
+/** `host list|show|token|join|renew|revoke|cordon|uncordon|drain|restore`. */
 export function addHostCommands(program: Command): void {
   const host = program
     .command('host')
@@ -41,6 +43,7 @@ export function addHostCommands(program: Command): void {
   addJoinCommand(host);
   addRenewCommand(host);
   addRevokeCommand(host);
+  addDrainCommands(host);
 }
 
 function addTokenCommand(host: Command): void {

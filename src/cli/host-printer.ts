@@ -34,7 +34,8 @@ export function printHosts(hosts: readonly HostResource[], nowMs: number, width?
 export function printHost(host: HostResource, nowMs: number): string {
   return fields([
     ['host', host.hostId],
-    ['status', host.status],
+    ['status', statusOf(host)],
+    ...(host.cordon === null ? [] : [['cordoned', cordonOf(host.cordon, nowMs)] as const]),
     ['joined', formatTime(host.joinedAtMs)],
     ['last sample', `${formatAge(host.lastSampleAtMs, nowMs)} (${host.samplesAccepted} accepted, ${rejectedOf(host)})`],
     ...quarantineOf(host, nowMs),
@@ -74,9 +75,15 @@ export function printToken(token: TokenResource): string {
   ].join('\n');
 }
 
-/** A host that is up and not believed is of no use to the planner. */
-function statusOf({ status, quarantine }: HostResource): string {
-  return status === 'up' && quarantine !== null ? 'quarantined' : status;
+/** With what operators want of it, `up, draining`; a host that is up and not believed is of no use to the planner. */
+function statusOf({ status, quarantine, cordon, drain }: HostResource): string {
+  const shown = status === 'up' && quarantine !== null ? 'quarantined' : status;
+  if (drain === 'draining' || drain === 'drained' || drain === 'restoring') return `${shown}, ${drain}`;
+  return cordon === null ? shown : `${shown}, cordoned`;
+}
+
+function cordonOf({ reason, by, atMs }: NonNullable<HostResource['cordon']>, nowMs: number): string {
+  return `${formatAge(atMs, nowMs)} by ${by}${reason === '' ? '' : `: ${reason}`}`;
 }
 
 /** How long the certificate in use goes on; it is renewed with a third of its life left. */

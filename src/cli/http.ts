@@ -5,7 +5,7 @@ const deadlineMsDefault = 15_000;
 const answerBytesMax = 64 * 1024 * 1024;
 
 export interface HttpRequest {
-  readonly method: 'GET' | 'POST' | 'PUT';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   /** Sent as JSON when given. */

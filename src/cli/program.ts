@@ -13,6 +13,7 @@ import { terminalColumns } from './output.ts';
 import { addPlanCommands } from './plan-commands.ts';
 import { addReceiptCommands } from './receipt-commands.ts';
 import { addAgentCommands, addControllerCommands, addLabCommand } from './process-commands.ts';
+import { addRuleCommands } from './rule-commands.ts';
 import { addSimCommands } from './sim-commands.ts';
 import { addSnapshotCommands } from './snapshot-commands.ts';
 import { addStatusCommands } from './status-commands.ts';
@@ -45,6 +46,7 @@ export function createProgram(output: OutputConfiguration = {}): Command {
   addStatusCommands(program);
   addHostCommands(program);
   addVmCommands(program);
+  addRuleCommands(program);
   addPlanCommands(program);
   addBalanceCommands(program);
   addMigrateCommand(program);

@@ -40,6 +40,7 @@ import type { MigrationWish } from './executor.ts';
 import type { JoinRequest, TokenMaker } from './join.ts';
 import type { ControllerParts, ControllerSettings } from './parts.ts';
 import { hostResource, vmResource } from './resources.ts';
+import { Placement, type PlacementService } from './placement.ts';
 import { openRooms, type Rooms } from './rooms.ts';
 import type { ControllerService, MigrationFilter } from './service.ts';
 import { Tenure } from './tenure.ts';
@@ -61,12 +62,19 @@ export async function startController(
   const tenure = new Tenure(parts, signal);
   const { signal: end, store } = tenure;
   const rooms = await openRooms({ ...parts, store }, settings, tokens, end);
-  const { executor, planning, history, certificates, watch, recoveries, view, epoch, lines } = rooms;
+  const { executor, planning, history, certificates, watch, recoveries, drains, view, epoch, lines } = rooms;
   await executor.takeUp();
   // Whom this one no longer commands dials the one that has taken over.
   tenure.onReplaced(() => lines.closeAll('controller-replaced'));
   parts.log.info('controller started', { epoch, mode: planning.mode, hosts: view.hosts().length });
-  const loops = Promise.all([planning.run(end), history.run(end), certificates.run(), watch.run(end), recoveries.run(end)]);
+  const loops = Promise.all([
+    planning.run(end),
+    history.run(end),
+    certificates.run(),
+    watch.run(end),
+    recoveries.run(end),
+    drains.run(end),
+  ]);
   const stopped = ended();
   // Whoever awaits it hears of it; until somebody does, it is no failure of this process.
   stopped.catch(() => undefined);
@@ -87,11 +95,13 @@ export interface Welcome extends TrustUpdate {
 export class Controller implements ControllerService {
   readonly #rooms: Rooms;
   readonly #startedAtMs: number;
+  readonly placement: PlacementService;
   /** Resolves when the signal has aborted and all loops have ended. Rejects with `controller-replaced` when another controller has taken over. */
   readonly stopped: Promise<void>;
 
   constructor(rooms: Rooms, stopped: Promise<void>) {
     this.#rooms = rooms;
+    this.placement = new Placement(rooms);
     this.#startedAtMs = rooms.parts.clock.nowMs();
     this.stopped = stopped;
   }
@@ -369,13 +379,15 @@ export class Controller implements ControllerService {
   }
 
   #hostResource(host: HostView, vms: readonly SnapshotVm[]): HostResource {
-    const { view, lines, membership, skews, watch } = this.#rooms;
+    const { view, lines, membership, skews, watch, rulings, drains } = this.#rooms;
     const { hostId } = host;
     const security = {
       certificate: lines.facts(hostId)?.certificate ?? host.facts?.certificate ?? null,
       clockSkewMs: skews.of(hostId),
       guardInstalled: watch.guardInstalled(hostId),
       revokedAtMs: membership.revokedAtMs(hostId),
+      cordon: rulings.cordonOf(hostId),
+      drain: drains.phaseOf(hostId),
     };
     return hostResource(view, host, security, vms, this.#nowMs());
   }

@@ -4,8 +4,10 @@ import type { LedgerEntry } from '#core/model/ledger.ts';
 import type { Migration } from '#core/model/migration.ts';
 import type { Plan } from '#core/model/plan.ts';
 import type { Mode } from '#core/model/policy.ts';
+import type { Drain } from '#core/model/drain.ts';
 import type { Recovery } from '#core/model/recovery.ts';
 import { PlimsollError } from '#core/model/result.ts';
+import type { Cordon } from '#core/model/rule.ts';
 import type { Sample } from '#core/model/sample.ts';
 import { historyPointOf, isLongEnded, wantedMigrations } from '#core/store-rules.ts';
 import type {
@@ -19,6 +21,7 @@ import type {
   MigrationQuery,
   Store,
   StoredReceipt,
+  StoredRule,
   StoredTuning,
   VmSettings,
 } from '#core/store.ts';
@@ -40,6 +43,9 @@ export class MemoryStore implements Store {
   readonly tuned: StoredTuning[] = [];
   readonly keptPairs = new Map<string, HostPair>();
   readonly settings = new Map<string, VmSettings>();
+  readonly ruled = new Map<string, StoredRule>();
+  readonly cordoned = new Map<string, Cordon>();
+  readonly drained = new Map<string, Drain>();
   readonly recovering = new Map<string, Recovery>();
   kept: Mode | null = null;
   #controllerEpoch = 0;
@@ -64,6 +70,14 @@ export class MemoryStore implements Store {
   saveRecovery = (recovery: Recovery) => this.#do('saveRecovery', () => void this.recovering.set(recovery.vmId, recovery));
   removeRecovery = (vmId: string) => this.#do('removeRecovery', () => void this.recovering.delete(vmId));
   recoveries = () => this.#do('recoveries', (): readonly Recovery[] => inOrder([...this.recovering.values()], ({ vmId }) => vmId));
+  saveRule = (stored: StoredRule) => this.#do('saveRule', () => void this.ruled.set(stored.rule.name, stored));
+  removeRule = (name: string) => this.#do('removeRule', () => void this.ruled.delete(name));
+  rules = () => this.#do('rules', (): readonly StoredRule[] => inOrder([...this.ruled.values()], ({ rule }) => rule.name));
+  saveCordon = (cordon: Cordon) => this.#do('saveCordon', () => void this.cordoned.set(cordon.hostId, cordon));
+  removeCordon = (hostId: string) => this.#do('removeCordon', () => void this.cordoned.delete(hostId));
+  cordons = () => this.#do('cordons', (): readonly Cordon[] => inOrder([...this.cordoned.values()], ({ hostId }) => hostId));
+  saveDrain = (drain: Drain) => this.#do('saveDrain', () => void this.drained.set(drain.hostId, drain));
+  drains = () => this.#do('drains', (): readonly Drain[] => inOrder([...this.drained.values()], ({ hostId }) => hostId));
   appendLedger = (entry: LedgerEntry) => this.#do('appendLedger', () => this.#appendLedger(entry));
   ledgerSince = (sinceMs: number) => this.#do('ledgerSince', () => this.#ledgerSince(sinceMs));
   savePlan = (plan: Plan) => this.#do('savePlan', () => this.#savePlan(plan));

@@ -40,7 +40,7 @@ function storeOfHosts(...hostIds: readonly string[]): MemoryStore {
 async function newPlanning(options: { readonly mode: Mode; readonly store?: MemoryStore; readonly changes?: Partial<Policy> }) {
   const parts = fakeParts(options.store ?? storeOfHosts('a', 'b', 'c'));
   const own = { ...settings, policy: { ...policy, migrationsPerClusterMax: 4, ...options.changes } };
-  const { view, executor } = await openRooms(parts, own, tokens, stop.signal);
+  const { view, executor, surveys } = await openRooms(parts, own, tokens, stop.signal);
   const [source] = [new FakeAgent(parts, 'a', runningVm()), new FakeAgent(parts, 'b'), new FakeAgent(parts, 'c')];
   let sequence = 0;
   const sample = () => {
@@ -51,7 +51,7 @@ async function newPlanning(options: { readonly mode: Mode; readonly store?: Memo
     view.ingest(sampleOf('c', sequence), Date.now());
   };
   sample();
-  const planning = new Planning(parts, own, view, executor, options.mode, null);
+  const planning = new Planning(parts, own, surveys, executor, options.mode, null);
   /** The loop with fresh samples. */
   let running = false;
   const rounds = async (count: number) => {

@@ -1,6 +1,6 @@
 /** The planning loop: snapshot, plan, and what the mode allows to be done with it. */
 import { checkPlan } from '#core/checks/check-plan.ts';
-import type { LedgerEntry, MoveCause } from '#core/model/ledger.ts';
+import type { MoveCause } from '#core/model/ledger.ts';
 import type { Migration } from '#core/model/migration.ts';
 import type { Move, Plan } from '#core/model/plan.ts';
 import type { Mode } from '#core/model/policy.ts';
@@ -8,12 +8,10 @@ import { PlimsollError, refusalOf } from '#core/model/result.ts';
 import type { Snapshot } from '#core/model/snapshot.ts';
 import { makePlan } from '#core/planner/make-plan.ts';
 import { pause } from '#core/time.ts';
-import type { ClusterView } from './cluster-view.ts';
 import type { Executor } from './executor.ts';
 import type { ControllerParts, ControllerSettings } from './parts.ts';
+import type { Surveys } from './surveys.ts';
 
-/** Cool-downs look back this many maximum lengths: enough for the doubling to be counted. */
-const ledgerLookBack = 4;
 const shownIdLength = 12;
 /** More than one plan's lifetime can hold. */
 const migrationsRead = 1000;
@@ -29,24 +27,17 @@ interface Wish {
 export class Planning {
   readonly #parts: ControllerParts;
   readonly #settings: ControllerSettings;
-  readonly #view: ClusterView;
+  readonly #surveys: Surveys;
   readonly #executor: Executor;
   #mode: Mode;
   #latest: Plan | null = null;
   /** Approved plans, until they expire. */
   readonly #applied = new Map<string, number>();
 
-  constructor(
-    parts: ControllerParts,
-    settings: ControllerSettings,
-    view: ClusterView,
-    executor: Executor,
-    mode: Mode,
-    latest: Plan | null,
-  ) {
+  constructor(parts: ControllerParts, settings: ControllerSettings, surveys: Surveys, executor: Executor, mode: Mode, latest: Plan | null) {
     this.#parts = parts;
     this.#settings = settings;
-    this.#view = view;
+    this.#surveys = surveys;
     this.#executor = executor;
     this.#mode = mode;
     this.#latest = latest;
@@ -87,7 +78,7 @@ export class Planning {
 
   /** What a plan that is made now would be made from. */
   snapshotNow(): Promise<Snapshot> {
-    return this.#snapshot(this.#view.snapshot(this.#parts.clock.nowMs()));
+    return this.#surveys.snapshot();
   }
 
   /** Plans at once, keeps the plan, moves nothing. */
@@ -135,20 +126,11 @@ export class Planning {
   }
 
   async #round(): Promise<Plan> {
-    const snapshot = await this.#snapshot(this.#view.nextRound(this.#parts.clock.nowMs()));
-    const plan = this.#wrap(snapshot);
+    const plan = this.#wrap(await this.#surveys.nextRound());
     const news = this.#latest === null || plan.moves.length > 0 || gistOf(plan) !== gistOf(this.#latest);
     if (news) await this.#keep(plan);
     else this.#latest = plan;
     return plan;
-  }
-
-  async #snapshot(cluster: Pick<Snapshot, 'hosts' | 'vms'>): Promise<Snapshot> {
-    const takenAtMs = this.#parts.clock.nowMs();
-    const ledger: readonly LedgerEntry[] = await this.#parts.store.ledgerSince(
-      Math.max(0, takenAtMs - this.#settings.policy.coolDownMsMax * ledgerLookBack),
-    );
-    return { takenAtMs, policy: this.#settings.policy, ...cluster, inFlight: this.#executor.inFlight(), ledger, rules: [], refusals: [] };
   }
 
   #wrap(snapshot: Snapshot): Plan {

@@ -21,6 +21,7 @@ import type { Grants } from './grants.ts';
 import { inParallel } from './in-parallel.ts';
 import type { Membership } from './membership.ts';
 import type { CertificateSettings, ControllerParts } from './parts.ts';
+import type { RulesAgainst } from './surveys.ts';
 
 const quickMs = 10_000;
 const certificateLifeMsMin = 5 * 60_000;
@@ -45,6 +46,8 @@ export interface PreflightRooms {
   readonly grants: Grants;
   /** What is under way now. */
   readonly flights: Flights;
+  /** One for each rule that the migration would break, and for a cordon of its destination. */
+  readonly rulesAgainst: RulesAgainst;
 }
 
 export interface Flights {
@@ -164,9 +167,9 @@ export class Preflight {
       method: wish.method,
       methodFault,
       incomingBytes: flights.incomingBytes(toHostId, migrationId),
-      rules: [],
+      rules: this.#rooms.rulesAgainst(request),
       coolDownLeftMs,
-      askedBy: request.cause === 'operator' ? 'operator' : 'planner',
+      askedBy: request.cause === 'balance' ? 'planner' : 'operator',
       downtime: notLookedAt,
     };
     return { vm, definition: input.definition, input, row: judgePreflight(input), blind: blind[0] ?? null };

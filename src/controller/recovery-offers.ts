@@ -7,6 +7,7 @@ import { bytes } from '#core/model/units.ts';
 import type { AgentLines } from './agent-lines.ts';
 import { inParallel } from './in-parallel.ts';
 import type { ControllerParts } from './parts.ts';
+import type { RulesAgainst } from './surveys.ts';
 
 const quickMs = 5000;
 const hostsAtOnce = 16;
@@ -23,12 +24,14 @@ interface Offer {
 export class RecoveryOffers {
   readonly #parts: ControllerParts;
   readonly #lines: AgentLines;
+  readonly #rulesAgainst: RulesAgainst;
   readonly #signal: AbortSignal;
   #placed: readonly { readonly hostId: HostId; readonly memoryBytes: number; readonly atMs: number }[] = [];
 
-  constructor(parts: ControllerParts, lines: AgentLines, signal: AbortSignal) {
+  constructor(parts: ControllerParts, lines: AgentLines, rulesAgainst: RulesAgainst, signal: AbortSignal) {
     this.#parts = parts;
     this.#lines = lines;
+    this.#rulesAgainst = rulesAgainst;
     this.#signal = signal;
   }
 
@@ -77,7 +80,8 @@ export class RecoveryOffers {
         method: 'auto',
         methodFault: 'not-looked-at',
         incomingBytes,
-        rules: [],
+        // Its companions may have died with its host: that they are not together yet keeps nothing from being started.
+        rules: this.#rulesAgainst({ vmId, vmName, toHostId: hostId, cause: 'restore' }),
         coolDownLeftMs: 0,
         askedBy: 'operator',
         downtime: 'not-looked-at',

@@ -21,6 +21,7 @@ import { inParallel } from './in-parallel.ts';
 import type { ControllerParts } from './parts.ts';
 import { RecoveryOffers } from './recovery-offers.ts';
 import { RecoveryRecords } from './recovery-records.ts';
+import type { RulesAgainst } from './surveys.ts';
 import type { VmSettings } from './vm-settings.ts';
 
 const tickMs = 1000;
@@ -41,6 +42,7 @@ export interface RecoveryRooms {
   readonly membership: Pick<Membership, 'records' | 'revokedAtMs'>;
   readonly settings: Pick<VmSettings, 'of' | 'list' | 'keepDefinition'>;
   readonly audit: Audit;
+  readonly rulesAgainst: RulesAgainst;
   /** The migration that a VM is in, and between which hosts. */
   readonly flightOf: (vmId: VmId) => { readonly fromHostId: HostId; readonly toHostId: HostId } | null;
 }
@@ -69,7 +71,7 @@ export class Recoveries {
   private constructor(rooms: RecoveryRooms, records: RecoveryRecords, signal: AbortSignal) {
     this.#rooms = rooms;
     this.#records = records;
-    this.#offers = new RecoveryOffers(rooms.parts, rooms.lines, signal);
+    this.#offers = new RecoveryOffers(rooms.parts, rooms.lines, rooms.rulesAgainst, signal);
     this.#signal = signal;
   }
 

@@ -5,8 +5,8 @@ import type { SnapshotVm } from '#core/model/snapshot.ts';
 import type { HostResource, VmResource } from '#wire/api.ts';
 import type { ClusterView, HostView } from './cluster-view.ts';
 
-/** What the controller knows of a host's protection. */
-export type HostSecurity = Pick<HostResource, 'certificate' | 'clockSkewMs' | 'guardInstalled' | 'revokedAtMs'>;
+/** What the controller knows of a host's protection, and what operators want of it. */
+export type HostSecurity = Pick<HostResource, 'certificate' | 'clockSkewMs' | 'guardInstalled' | 'revokedAtMs' | 'cordon' | 'drain'>;
 
 export function hostResource(
   view: ClusterView,

@@ -12,6 +12,7 @@ import { Channels } from './channels.ts';
 import { Choosing } from './choosing.ts';
 import { ClockSkews } from './clock-skews.ts';
 import { ClusterView } from './cluster-view.ts';
+import { Drains } from './drains.ts';
 import { Executor } from './executor.ts';
 import { Grants } from './grants.ts';
 import { History } from './history.ts';
@@ -22,14 +23,18 @@ import { LeftChannels } from './left-channels.ts';
 import { Membership } from './membership.ts';
 import type { ControllerParts, ControllerSettings } from './parts.ts';
 import { Outcomes } from './outcomes.ts';
+import { PairRefusals } from './pair-refusals.ts';
 import { OutsideWatch } from './outside-watch.ts';
 import { Planning } from './planning.ts';
 import { type Flights, Preflight } from './preflight.ts';
 import { Receipts } from './receipts.ts';
 import { Recoveries } from './recovery.ts';
+import { Rulings } from './rulings.ts';
+import { standingsOf } from './standings.ts';
 import { SecurityWatch } from './security-watch.ts';
 import { Securing } from './securing.ts';
 import { StreamMeter } from './stream-meter.ts';
+import { type RulesAgainst, Surveys } from './surveys.ts';
 import { Tuner } from './tuner.ts';
 import { VmSettings } from './vm-settings.ts';
 import { Wishes } from './wishes.ts';
@@ -58,6 +63,9 @@ export interface Rooms {
   readonly wishes: Wishes;
   readonly vmSettings: VmSettings;
   readonly recoveries: Recoveries;
+  readonly rulings: Rulings;
+  readonly surveys: Surveys;
+  readonly drains: Drains;
 }
 
 /** Reads what earlier runs left. Agents are served when it resolves; nothing is planned or executed yet. */
@@ -73,12 +81,15 @@ export async function openRooms(
   const mode = (await store.mode()) ?? settings.mode;
   const latestPlan = await store.latestPlan();
   const membership = await Membership.load(store);
-  const view = new ClusterView(policy, (vmId) => executor.migrationOf(vmId) !== null);
+  const isMoving = (vmId: VmId) => executor.migrationOf(vmId) !== null;
+  const view = new ClusterView(policy, isMoving, (hostId) => standingOf(hostId));
   for (const host of membership.records) view.adopt(host);
   const history = new History(parts, settings.historyMs);
   const skews = new ClockSkews();
   const audit = new Audit(parts);
   const grants = new Grants(parts, audit);
+  const rulings = await Rulings.load({ store, clock: parts.clock, view, audit });
+  const refusals = new PairRefusals();
   const greet = (hostId: HostId) => certificates.greet(hostId);
   const lines = new AgentLines(parts, epoch, new Listener({ parts, view, history, membership, skews, greet }));
   const certificates = new Certificates({ parts, settings: settings.certificates, lines, membership, audit }, signal);
@@ -90,8 +101,9 @@ export async function openRooms(
       return bytes(view.vms().reduce((sum, vm) => sum + (coming.includes(vm.vmId) ? vm.memoryBytes : 0), 0));
     },
   };
+  const rulesAgainst: RulesAgainst = (wish) => surveys.rulesAgainst(wish);
   const facts = { parts, lines, policy, certificates: settings.certificates, membership, skews, grants };
-  const preflight = new Preflight({ ...facts, flights }, signal);
+  const preflight = new Preflight({ ...facts, flights, rulesAgainst }, signal);
   const securing = new Securing(parts, lines, signal);
   const tuner = new Tuner(parts, lines, securing, policy, signal);
   const streams = new StreamMeter(parts, lines, securing, signal);
@@ -101,7 +113,7 @@ export async function openRooms(
   const outcomes = new Outcomes({ parts, lines, outside, skewOf: (hostId) => skews.of(hostId) }, signal);
   const leases = new HostLeases(parts, lines, signal);
   const flightOf = (vmId: VmId) => executor.inFlight().find((flight) => flight.vmId === vmId) ?? null;
-  const recoveryRooms = { parts, lines, leases, view, membership, settings: vmSettings, audit, flightOf };
+  const recoveryRooms = { parts, lines, leases, view, membership, settings: vmSettings, audit, rulesAgainst, flightOf };
   const recoveries = await Recoveries.load(recoveryRooms, signal);
   const busyPairs = new BusyPairs();
   const kept = await KeptChannels.load(store);
@@ -126,11 +138,15 @@ export async function openRooms(
     busyPairs,
     signal,
     onChange: (migration) => {
-      noteChange(parts, view, migration);
+      noteChange(parts, { view, refusals }, migration);
       recoveries.noteMigration(migration);
     },
   });
   const left = new LeftChannels({ parts, lines, executor, busyPairs, kept });
+  const watch = new SecurityWatch({ parts, settings: settings.certificates, policy, lines, membership, certificates, skews, left });
+  const standingOf = standingsOf({ rulings, preflight, watch });
+  const surveys = new Surveys({ parts, policy, view, executor, rulings, refusals });
+  const drains = await Drains.load({ parts, policy, view, executor, surveys, rulings, audit });
   lines.serve();
   return {
     parts,
@@ -142,7 +158,7 @@ export async function openRooms(
     membership,
     skews,
     certificates,
-    watch: new SecurityWatch({ parts, settings: settings.certificates, policy, lines, membership, certificates, skews, left }),
+    watch,
     channels: new Channels({ parts, lines, policy, preflight, securing, tuner, streams, executor, busyPairs, kept, audit }, signal),
     kept,
     grants,
@@ -150,18 +166,29 @@ export async function openRooms(
     preflight,
     choosing,
     executor,
-    planning: new Planning(parts, settings, view, executor, mode, latestPlan),
+    planning: new Planning(parts, settings, surveys, executor, mode, latestPlan),
     receipts,
     joining: new Joining(parts, view, membership, tokens),
-    wishes: new Wishes(parts.clock, policy, view, executor, membership),
+    wishes: new Wishes(view, surveys, membership),
     vmSettings,
     recoveries,
+    rulings,
+    surveys,
+    drains,
   };
 }
 
-function noteChange(parts: ControllerParts, view: ClusterView, { request, phase, failure }: MigrationResource): void {
+interface Noting {
+  readonly view: ClusterView;
+  readonly refusals: PairRefusals;
+}
+
+function noteChange(parts: ControllerParts, { view, refusals }: Noting, { request, phase, failure }: MigrationResource): void {
   parts.log.info('migration', { migrationId: request.migrationId, vm: request.vmName, phase, failure: failure?.code });
-  if (phase === 'done') view.place(request.vmId, request.toHostId, parts.clock.nowMs());
+  if (phase === 'failed' && failure !== null) refusals.note(request.vmId, request.toHostId, failure, parts.clock.nowMs());
+  if (phase !== 'done') return;
+  view.place(request.vmId, request.toHostId, parts.clock.nowMs());
+  refusals.forget(request.vmId, request.toHostId);
 }
 
 type Listening = Pick<Rooms, 'parts' | 'view' | 'history' | 'membership' | 'skews'> & {

@@ -25,6 +25,7 @@ import type {
   RevocationResource,
 } from '#wire/security-api.ts';
 import type { SnapshotFile } from '#wire/snapshot-file.ts';
+import type { PlacementService } from './placement.ts';
 import type { VmChange } from './vm-settings.ts';
 
 /** Newest first. What is left out does not restrict. */
@@ -40,6 +41,8 @@ export interface MigrationFilter {
 
 /** What the REST API may ask of the controller. Routes decide nothing; every refusal is a PlimsollError with a stable code. */
 export interface ControllerService {
+  /** Rules, cordons and drains. */
+  readonly placement: PlacementService;
   status(): Promise<StatusResource>;
   hosts(): Promise<readonly HostResource[]>;
   /** `host-unknown` */

@@ -2,30 +2,25 @@
 import { chooseTarget } from '#core/planner/choose-target.ts';
 import { needsGrant } from '#core/channel/weaker.ts';
 import type { HostId } from '#core/model/host.ts';
-import type { Policy } from '#core/model/policy.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import type { SnapshotVm } from '#core/model/snapshot.ts';
 import type { VmId } from '#core/model/vm.ts';
-import type { Clock } from '#core/ports.ts';
 import type { MigrateBody } from '#wire/api.ts';
 import type { ClusterView, HostView } from './cluster-view.ts';
-import type { Executor, MigrationWish } from './executor.ts';
+import type { MigrationWish } from './executor.ts';
 import type { Membership } from './membership.ts';
+import type { Surveys } from './surveys.ts';
 
 const vmIdPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 export class Wishes {
-  readonly #clock: Clock;
-  readonly #policy: Policy;
   readonly #view: ClusterView;
-  readonly #executor: Executor;
+  readonly #surveys: Surveys;
   readonly #membership: Membership;
 
-  constructor(clock: Clock, policy: Policy, view: ClusterView, executor: Executor, membership: Membership) {
-    this.#clock = clock;
-    this.#policy = policy;
+  constructor(view: ClusterView, surveys: Surveys, membership: Membership) {
     this.#view = view;
-    this.#executor = executor;
+    this.#surveys = surveys;
     this.#membership = membership;
   }
 
@@ -74,18 +69,7 @@ export class Wishes {
 
   #destination(vm: SnapshotVm, wished: HostId | undefined): { readonly toHostId: HostId; readonly reason: string } {
     if (wished === undefined) {
-      const nowMs = this.#clock.nowMs();
-      const inFlight = this.#executor.inFlight();
-      const snapshot = {
-        takenAtMs: nowMs,
-        policy: this.#policy,
-        ...this.#view.snapshot(nowMs),
-        inFlight,
-        ledger: [],
-        rules: [],
-        refusals: [],
-      };
-      const target = chooseTarget(snapshot, vm);
+      const target = chooseTarget(this.#surveys.present(), vm);
       if (!target.ok) {
         if (target.forbidden !== null)
           throw new PlimsollError('rule-forbids', `${target.forbidden.reason}, and no other host has room: see 'plimsoll host list'`);

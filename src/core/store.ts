@@ -1,11 +1,13 @@
 /** What the controller keeps. Every write that resolves is durable. */
 import type { TuningRecord } from './model/channel.ts';
+import type { Drain } from './model/drain.ts';
 import type { HostAddresses, HostId } from './model/host.ts';
 import type { LedgerEntry } from './model/ledger.ts';
 import type { Migration } from './model/migration.ts';
 import type { Plan } from './model/plan.ts';
 import type { Mode } from './model/policy.ts';
 import type { Recovery } from './model/recovery.ts';
+import type { Cordon, Rule } from './model/rule.ts';
 import type { Sample } from './model/sample.ts';
 import type { VmId } from './model/vm.ts';
 
@@ -111,6 +113,13 @@ export interface VmSettings {
   readonly updatedAtMs: number;
 }
 
+/** A rule, and who made it when. */
+export interface StoredRule {
+  readonly rule: Rule;
+  readonly by: string;
+  readonly atMs: number;
+}
+
 /** Load of one host at one time, for history. */
 export interface HistoryPoint {
   readonly hostId: HostId;
@@ -161,6 +170,21 @@ export interface Store {
   removeRecovery(vmId: VmId): Promise<void>;
   /** By the VM's id. */
   recoveries(): Promise<readonly Recovery[]>;
+
+  /** Inserts, or replaces the rule of this name. */
+  saveRule(rule: StoredRule): Promise<void>;
+  removeRule(name: string): Promise<void>;
+  /** By name. */
+  rules(): Promise<readonly StoredRule[]>;
+  /** Inserts, or replaces that of this host. */
+  saveCordon(cordon: Cordon): Promise<void>;
+  removeCordon(hostId: HostId): Promise<void>;
+  /** By host. */
+  cordons(): Promise<readonly Cordon[]>;
+  /** Inserts, or replaces that of this host. */
+  saveDrain(drain: Drain): Promise<void>;
+  /** The newest of each host that was ever drained, by host. */
+  drains(): Promise<readonly Drain[]>;
 
   appendLedger(entry: LedgerEntry): Promise<void>;
   ledgerSince(sinceMs: number): Promise<readonly LedgerEntry[]>;

@@ -1,10 +1,12 @@
 import type { HostId } from '#core/model/host.ts';
+import type { Drain } from '#core/model/drain.ts';
 import type { LedgerEntry } from '#core/model/ledger.ts';
 import type { Migration } from '#core/model/migration.ts';
 import type { Plan } from '#core/model/plan.ts';
 import type { Mode } from '#core/model/policy.ts';
 import type { Recovery } from '#core/model/recovery.ts';
 import { PlimsollError } from '#core/model/result.ts';
+import type { Cordon } from '#core/model/rule.ts';
 import type { Sample } from '#core/model/sample.ts';
 import type { VmId } from '#core/model/vm.ts';
 import { historyPointOf, isLongEnded, wantedMigrations } from '#core/store-rules.ts';
@@ -19,6 +21,7 @@ import type {
   MigrationQuery,
   Store,
   StoredReceipt,
+  StoredRule,
   StoredTuning,
   VmSettings,
 } from '#core/store.ts';
@@ -61,6 +64,9 @@ export class SimStore implements Store {
   readonly #keptChannels = new Map<string, HostPair>();
   readonly #vmSettings = new Map<VmId, VmSettings>();
   readonly #recoveries = new Map<VmId, Recovery>();
+  readonly #rules = new Map<string, StoredRule>();
+  readonly #cordons = new Map<HostId, Cordon>();
+  readonly #drains = new Map<HostId, Drain>();
   #audit: readonly AuditEntry[] = [];
   /** By host and time. */
   readonly #history = new Map<HostId, Map<number, HistoryPoint>>();
@@ -178,6 +184,30 @@ export class SimStore implements Store {
   recoveries(): Promise<readonly Recovery[]> {
     return read(inOrder(this.#recoveries));
   }
+
+  saveRule(stored: StoredRule): Promise<void> {
+    return this.#write('write a rule', (undo) => put(undo, this.#rules, stored.rule.name, copyOf(stored)));
+  }
+
+  removeRule(name: string): Promise<void> {
+    return this.#write('remove a rule', (undo) => take(undo, this.#rules, name));
+  }
+
+  saveCordon(cordon: Cordon): Promise<void> {
+    return this.#write('write a cordon', (undo) => put(undo, this.#cordons, cordon.hostId, copyOf(cordon)));
+  }
+
+  removeCordon(hostId: HostId): Promise<void> {
+    return this.#write('remove a cordon', (undo) => take(undo, this.#cordons, hostId));
+  }
+
+  saveDrain(drain: Drain): Promise<void> {
+    return this.#write('write a drain', (undo) => put(undo, this.#drains, drain.hostId, copyOf(drain)));
+  }
+
+  rules = (): Promise<readonly StoredRule[]> => read(inOrder(this.#rules));
+  cordons = (): Promise<readonly Cordon[]> => read(inOrder(this.#cordons));
+  drains = (): Promise<readonly Drain[]> => read(inOrder(this.#drains));
 
   appendLedger(entry: LedgerEntry): Promise<void> {
     return this.#write('write the ledger', (undo) => {

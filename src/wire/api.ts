@@ -2,6 +2,7 @@
 import type { Move, Skip, SkipCode } from '#core/model/plan.ts';
 import { type Static, Type } from 'typebox';
 import { ModeSchema } from './controller-config.ts';
+import { CordonSchema, DrainPhaseSchema } from './placement-api.ts';
 import {
   AddressesSchema,
   AddressSchema,
@@ -15,6 +16,7 @@ import {
   HostIdSchema,
   HostRatesSchema,
   IdSchema,
+  MoveCauseSchema,
   NameSchema,
   orNull,
   PercentSchema,
@@ -75,6 +77,10 @@ export const HostSchema = Type.Object(
     /** Null before the host was asked. */
     guardInstalled: orNull(Type.Boolean()),
     revokedAtMs: orNull(TimeSchema),
+    /** It takes no new VMs. */
+    cordon: orNull(CordonSchema),
+    /** How its newest drain stands; null when it never had any. */
+    drain: orNull(DrainPhaseSchema),
   },
   strict,
 );
@@ -212,7 +218,7 @@ export const MigrationSchema = Type.Object(
         vmName: NameSchema,
         fromHostId: HostIdSchema,
         toHostId: HostIdSchema,
-        cause: Type.Union([Type.Literal('balance'), Type.Literal('operator')]),
+        cause: MoveCauseSchema,
         askedBy: NameSchema,
         approvedBy: orNull(NameSchema),
         channelKind: ChannelKindSchema,

@@ -1,6 +1,7 @@
 /** Schemas of the core model's values as they travel: in agent messages, the REST API and snapshot files. */
 import { type RejectionCounts, sampleRejectionCodes } from '#core/load/rejection.ts';
 import type { SaCounters } from '#core/model/channel.ts';
+import { type MoveCause, moveCauses } from '#core/model/ledger.ts';
 import type { RefusalCode } from '#core/model/result.ts';
 import type { Bytes, Cores } from '#core/model/units.ts';
 import type { VmSample } from '#core/model/vm.ts';
@@ -322,6 +323,7 @@ export const ImageOfferSchema = Type.Object(
   strict,
 );
 
+export const MoveCauseSchema = Type.Unsafe<MoveCause>(Type.Union(moveCauses.map((cause) => Type.Literal(cause))));
 export const RefusalCodeSchema = Type.Unsafe<RefusalCode>(IdSchema);
 export const RefusalSchema = Type.Object({ code: RefusalCodeSchema, message: TextSchema }, strict);
 

@@ -45,3 +45,5 @@ export const RulesSchema = Type.Unsafe<readonly Rule[]>(Type.Array(RuleSchema, {
 export const PairRefusalSchema = Type.Unsafe<PairRefusal>(
   Type.Object({ vmId: VmIdSchema, hostId: HostIdSchema, code: RefusalCodeSchema, reason: TextSchema, untilMs: TimeSchema }, strict),
 );
+
+export type { DailyWindow, Rule, RuleKind, Weekday } from '#core/model/rule.ts';

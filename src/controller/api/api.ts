@@ -14,6 +14,7 @@ import { answerNotFound, failureHandler } from './failures.ts';
 import { addInventoryRoutes } from './inventory-routes.ts';
 import { addMetricsRoute } from './metrics-route.ts';
 import { addMigrationRoutes } from './migration-routes.ts';
+import { addPlacementRoutes } from './placement-routes.ts';
 import { addPlanRoutes } from './plan-routes.ts';
 import { addSecurityRoutes } from './security-routes.ts';
 import { requestValidator, responseSerializer } from './schema-compilers.ts';
@@ -87,6 +88,7 @@ async function createServer(service: ControllerService, options: ApiOptions): Pr
     addInventoryRoutes(routes, service);
     addVmRoutes(routes, service);
     addPlanRoutes(routes, service);
+    addPlacementRoutes(routes, service);
     addMigrationRoutes(routes, service);
     addChannelRoutes(routes, service);
     addSecurityRoutes(routes, service);

@@ -22,7 +22,7 @@ export interface PreflightInput {
   readonly definition: VmDefinition | null;
   readonly offer: HostOffer | null;
   readonly sourceVersions: HypervisorVersions | null;
-  /** Host up, known, not revoked, not cordoned. */
+  /** Host up, known, not revoked. */
   readonly host: Fact;
   readonly certificate: Fact;
   /** How long the certificate lives that expires first of the two hosts'. */
@@ -38,7 +38,7 @@ export interface PreflightInput {
   readonly methodFault: Fact;
   /** Memory of other VMs on their way to the host that its `memoryFreeBytes` still counts as free. */
   readonly incomingBytes: Bytes;
-  /** One for each rule that is broken. */
+  /** One for each rule that is broken, and one for a cordon. */
   readonly rules: readonly Refusal[];
   /** 0: none. */
   readonly coolDownLeftMs: number;

@@ -31,8 +31,12 @@ export interface RuleBook {
    * where it breaks it less is allowed.
    */
   readonly placementFault: (vm: NamedVm, hostId: HostId, where: Where) => RuleFault | null;
-  /** The same without what only protects the balancer: the cluster's headroom, and refusals that are remembered. */
-  readonly ruleFault: (vm: NamedVm, hostId: HostId, where: Where) => RuleFault | null;
+  /** The same without the cluster's headroom, which a host that is emptied takes away by itself. */
+  readonly pairFault: (vm: NamedVm, hostId: HostId, where: Where) => RuleFault | null;
+  /** Each rule that the VM would break there, and not less than it does where it is. */
+  readonly ruleFaults: (vm: NamedVm, hostId: HostId, where: Where) => readonly RuleFault[];
+  /** VMs that have to run on the same host as this one. */
+  readonly companions: (vm: NamedVm) => readonly VmId[];
   /** How often the VM breaks a rule on this host: 0 where it breaks none. */
   readonly broken: (vm: NamedVm, hostId: HostId, where: Where) => number;
   /** The first rule, by name, that the VM breaks where it is. */
@@ -82,26 +86,25 @@ export function ruleBookOf(snapshot: Snapshot): RuleBook {
     const othersHere = (byHost.get(hostId) ?? 0) - (own === hostId ? 1 : 0);
     return compiled.rule.kind === 'anti-affinity' ? othersHere : total - (own === undefined ? 0 : 1) - othersHere;
   };
-  const ruleFault = (vm: NamedVm, hostId: HostId, at: Where): RuleFault | null => {
+  const ruleFaults = (vm: NamedVm, hostId: HostId, at: Where): readonly RuleFault[] => {
     const now = at(vm.vmId);
-    for (const compiled of rulesOf(vm)) {
+    return rulesOf(vm).flatMap((compiled): readonly RuleFault[] => {
       const then = brokenBy(compiled, vm.vmId, hostId, at);
-      if (then > 0 && !(now !== undefined && then < brokenBy(compiled, vm.vmId, now, at)))
-        return { code: `rule-${compiled.rule.kind}`, reason: placeSentence(compiled.rule, vm, hostId, then) };
-    }
-    return null;
+      if (then === 0 || (now !== undefined && then < brokenBy(compiled, vm.vmId, now, at))) return [];
+      return [{ code: `rule-${compiled.rule.kind}`, reason: placeSentence(compiled.rule, vm, hostId, then) }];
+    });
   };
+  const pairFault = (vm: NamedVm, hostId: HostId, at: Where): RuleFault | null =>
+    closed.get(hostId) ?? ruleFaults(vm, hostId, at)[0] ?? refusedFault(refused.get(vm.vmId), vm, hostId, snapshot.takenAtMs);
   return {
     where,
     vmFault: ({ vmId, name }) => named(staying.get(vmId), name),
     hostFault: (hostId) => closed.get(hostId) ?? null,
-    ruleFault,
-    placementFault: (vm, hostId, at) =>
-      closed.get(hostId) ??
-      ruleFault(vm, hostId, at) ??
-      refusedFault(refused.get(vm.vmId), vm, hostId, snapshot.takenAtMs) ??
-      headroom?.fault(vm.vmId, hostId, at) ??
-      null,
+    ruleFaults,
+    pairFault,
+    placementFault: (vm, hostId, at) => pairFault(vm, hostId, at) ?? headroom?.fault(vm.vmId, hostId, at) ?? null,
+    companions: (vm) =>
+      rulesOf(vm).flatMap(({ rule, members }) => (rule.kind === 'affinity' ? members.filter((vmId) => vmId !== vm.vmId) : [])),
     broken: (vm, hostId, at) => rulesOf(vm).reduce((sum, compiled) => sum + brokenBy(compiled, vm.vmId, hostId, at), 0),
     brokenRule: (vm, at) => {
       const now = at(vm.vmId);

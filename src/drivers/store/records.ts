@@ -1,6 +1,7 @@
 /** The shapes of what is kept as JSON or as a word in a column; `satisfies` ties them to the model. */
 import { type Static, Type } from 'typebox';
 import type { TuningRecord } from '#core/model/channel.ts';
+import { moveCauses } from '#core/model/ledger.ts';
 import type { Migration } from '#core/model/migration.ts';
 import type { RefusalCode } from '#core/model/result.ts';
 import type { Plan } from '#core/model/plan.ts';
@@ -10,7 +11,7 @@ import { decision, measures, methodWish, transferPlan } from './transfer-records
 
 /** Codes are never reused, so a well-formed one from an older version stays readable. */
 export const refusalCode = Type.Unsafe<RefusalCode>(Type.String({ pattern: '^[a-z]+(-[a-z]+)*$' }));
-export const moveCause = Type.Enum(['balance', 'operator']);
+export const moveCause = Type.Enum([...moveCauses]);
 export const ledgerOutcome = Type.Enum(['moved', 'stayed', 'unclear']);
 export const operatingMode = Type.Enum(['observe', 'approve', 'automatic']);
 export const hostAddresses = Type.Object({ underlay: id, protected: id, interface: id });

@@ -7,6 +7,7 @@ import { type Kysely, sql, type Transaction } from 'kysely';
 import { PlimsollError } from '#core/model/result.ts';
 import { securedMigrationOf } from './earlier-records.ts';
 import { keptChannelsSchema } from './kept-channels-schema.ts';
+import { placementSchema } from './placement-schema.ts';
 import { rewriteMigrations } from './rewrite-migrations.ts';
 import type { Tables } from './tables.ts';
 import { recoverySchema } from './recovery-schema.ts';
@@ -156,6 +157,7 @@ const steps: readonly Step[] = [
   transferSchema,
   recoverySchema,
   keptChannelsSchema,
+  placementSchema,
 ];
 
 /** Brings the schema to this program's version. Throws `config-invalid` for a file of a newer version. */

@@ -1,11 +1,13 @@
 /** The controller's memory in one SQLite file. */
 import { Kysely } from 'kysely';
+import type { Drain } from '#core/model/drain.ts';
 import type { Migration } from '#core/model/migration.ts';
 import type { LedgerEntry } from '#core/model/ledger.ts';
 import type { Plan } from '#core/model/plan.ts';
 import type { Mode } from '#core/model/policy.ts';
 import type { Recovery } from '#core/model/recovery.ts';
 import { PlimsollError } from '#core/model/result.ts';
+import type { Cordon } from '#core/model/rule.ts';
 import type { Sample } from '#core/model/sample.ts';
 import type {
   AuditEntry,
@@ -18,6 +20,7 @@ import type {
   MigrationQuery,
   Store,
   StoredReceipt,
+  StoredRule,
   StoredTuning,
   VmSettings,
 } from '#core/store.ts';
@@ -28,6 +31,7 @@ import { HistoryTable } from './history-table.ts';
 import { HostTables } from './host-tables.ts';
 import { LedgerTable } from './ledger-table.ts';
 import { MigrationTable } from './migration-table.ts';
+import { PlacementTables } from './placement-tables.ts';
 import { RecordTables } from './record-tables.ts';
 import { upgradeSchema } from './schema-steps.ts';
 import { SecurityTables } from './security-tables.ts';
@@ -67,6 +71,7 @@ class SqliteStore implements Store {
   readonly #security: SecurityTables;
   readonly #vmSettings: VmSettingsTable;
   readonly #recoveries: RecoveryTable;
+  readonly #placement: PlacementTables;
   #closed = false;
 
   constructor(database: Kysely<Tables>) {
@@ -80,6 +85,7 @@ class SqliteStore implements Store {
     this.#security = new SecurityTables(database);
     this.#vmSettings = new VmSettingsTable(database);
     this.#recoveries = new RecoveryTable(database);
+    this.#placement = new PlacementTables(database);
   }
 
   nextControllerEpoch = (): Promise<number> => this.#named('count the controller epoch', () => this.#takeOver());
@@ -109,6 +115,15 @@ class SqliteStore implements Store {
   saveRecovery = (recovery: Recovery): Promise<void> => this.#named("write a VM's recovery", () => this.#recoveries.save(recovery));
   removeRecovery = (vmId: string): Promise<void> => this.#named("remove a VM's recovery", () => this.#recoveries.remove(vmId));
   recoveries = (): Promise<readonly Recovery[]> => this.#named("read the VMs' recoveries", () => this.#recoveries.list());
+
+  saveRule = (rule: StoredRule): Promise<void> => this.#named('write a rule', () => this.#placement.saveRule(rule));
+  removeRule = (name: string): Promise<void> => this.#named('remove a rule', () => this.#placement.removeRule(name));
+  rules = (): Promise<readonly StoredRule[]> => this.#named('read the rules', () => this.#placement.rules());
+  saveCordon = (cordon: Cordon): Promise<void> => this.#named('write a cordon', () => this.#placement.saveCordon(cordon));
+  removeCordon = (hostId: string): Promise<void> => this.#named('remove a cordon', () => this.#placement.removeCordon(hostId));
+  cordons = (): Promise<readonly Cordon[]> => this.#named('read the cordons', () => this.#placement.cordons());
+  saveDrain = (drain: Drain): Promise<void> => this.#named('write a drain', () => this.#placement.saveDrain(drain));
+  drains = (): Promise<readonly Drain[]> => this.#named('read the drains', () => this.#placement.drains());
 
   appendLedger = (entry: LedgerEntry): Promise<void> => this.#named('write the ledger', () => this.#ledger.append(entry));
   ledgerSince = (sinceMs: number): Promise<readonly LedgerEntry[]> => this.#named('read the ledger', () => this.#ledger.since(sinceMs));

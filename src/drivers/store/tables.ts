@@ -89,6 +89,9 @@ export interface Tables {
     readonly updated_at_ms: number;
   };
   readonly recoveries: { readonly vm_id: string; readonly record: string };
+  readonly rules: { readonly name: string; readonly record: string };
+  readonly cordons: { readonly host_id: string; readonly record: string };
+  readonly drains: { readonly host_id: string; readonly record: string };
   readonly tunings: { readonly host_a: string; readonly host_b: string; readonly record: string };
   readonly kept_channels: { readonly host_a: string; readonly host_b: string };
 }

@@ -26,6 +26,7 @@ import {
   vmDatabase,
   vmWeb,
 } from './resources.ts';
+import { fakePlacement } from './placement-resources.ts';
 import { predictionErrors, vmCheck, vmSettings } from './transfer-resources.ts';
 
 /** A controller with fixed answers that remembers what it was asked. Each method can be replaced for one test. */
@@ -41,6 +42,7 @@ export function createFakeService(replaced: Partial<ControllerService> = {}): Fa
   };
   return {
     asked,
+    placement: fakePlacement(answer),
     status: () => answer(status, 'status'),
     hosts: () => answer([hostA, hostB], 'hosts'),
     host: (hostId) =>

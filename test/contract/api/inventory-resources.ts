@@ -37,6 +37,8 @@ export const hostA: HostResource = {
   clockSkewMs: -12,
   guardInstalled: true,
   revokedAtMs: null,
+  cordon: null,
+  drain: null,
 };
 
 export const hostB: HostResource = {

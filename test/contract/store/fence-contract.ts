@@ -30,6 +30,11 @@ const writes: Readonly<Record<WriteName, (store: Store) => Promise<unknown>>> = 
   saveVmSettings: (store) => store.saveVmSettings(vmSettingsOf('x')),
   saveRecovery: (store) => store.saveRecovery(recoveryOf('x')),
   removeRecovery: (store) => store.removeRecovery('kept'),
+  saveRule: (store) => store.saveRule({ rule: { kind: 'ignore', name: 'r', vms: ['*'] }, by: 'anna', atMs: 1 }),
+  removeRule: (store) => store.removeRule('kept'),
+  saveCordon: (store) => store.saveCordon({ hostId: 'a', reason: '', by: 'anna', atMs: 1 }),
+  removeCordon: (store) => store.removeCordon('kept'),
+  saveDrain: (store) => store.saveDrain({ hostId: 'a', phase: 'draining', phaseSinceMs: 1, startedAtMs: 1, by: 'anna', reason: '' }),
   appendLedger: (store) => store.appendLedger(ledgerEntryOf('m1', 1000)),
   savePlan: (store) => store.savePlan(planOf('p1')),
   saveCertificate: (store) => store.saveCertificate(certificateOf('01')),
@@ -44,7 +49,8 @@ const writes: Readonly<Record<WriteName, (store: Store) => Promise<unknown>>> = 
 
 type ReadName = 'hosts' | 'history' | 'migration' | 'migrations' | 'vmSettings' | 'recoveries' | 'ledgerSince' | 'plan' | 'latestPlan';
 type OtherReadName = 'certificates' | 'grant' | 'grants' | 'audit' | 'tunings' | 'keptChannels' | 'receipt' | 'lastReceipt' | 'mode';
-type WriteName = Exclude<keyof Store, ReadName | OtherReadName | 'nextControllerEpoch' | 'close'>;
+type PlacementReadName = 'rules' | 'cordons' | 'drains';
+type WriteName = Exclude<keyof Store, ReadName | OtherReadName | PlacementReadName | 'nextControllerEpoch' | 'close'>;
 
 /** Runs the suite on one implementation; `share` makes a new, empty store and gives the way to open it, again and again. */
 export function fenceContract(name: string, share: () => () => Promise<Store>): void {
@@ -56,6 +62,8 @@ export function fenceContract(name: string, share: () => () => Promise<Store>): 
         const [former, newest] = [await open(), await open()];
         await former.nextControllerEpoch();
         await former.saveRecovery(recoveryOf('kept'));
+        await former.saveRule({ rule: { kind: 'ignore', name: 'kept', vms: ['*'] }, by: 'anna', atMs: 1 });
+        await former.saveCordon({ hostId: 'kept', reason: '', by: 'anna', atMs: 1 });
         await former.saveKeptChannel({ hostA: 'a', hostB: 'b' });
         await former.saveToken({ tokenHash: 'unused', hostId: 'a', expiresAtMs: 1, usedAtMs: null });
         await former.appendSamples([sampleOf('a', 10, 1)]);

@@ -1,0 +1,88 @@
+/** The cluster as the planner sees it: one place where a snapshot is put together, whoever needs one. */
+import type { LedgerEntry } from '#core/model/ledger.ts';
+import type { MigrationRequest } from '#core/model/migration.ts';
+import type { Policy } from '#core/model/policy.ts';
+import type { Refusal } from '#core/model/result.ts';
+import type { Snapshot } from '#core/model/snapshot.ts';
+import { ruleBookOf } from '#core/planner/rules.ts';
+import type { ClusterView } from './cluster-view.ts';
+import type { Executor } from './executor.ts';
+import type { PairRefusals } from './pair-refusals.ts';
+import type { ControllerParts } from './parts.ts';
+import type { Rulings } from './rulings.ts';
+
+/** Why the rules forbid a VM to come to a host. */
+export type RulesAgainst = (wish: Pick<MigrationRequest, 'vmId' | 'vmName' | 'toHostId' | 'cause'>) => readonly Refusal[];
+
+/** Cool-downs look back this many maximum lengths: enough for the doubling to be counted. */
+const ledgerLookBack = 4;
+
+type Cluster = Pick<Snapshot, 'hosts' | 'vms'>;
+
+export interface SurveyRooms {
+  readonly parts: ControllerParts;
+  readonly policy: Policy;
+  readonly view: ClusterView;
+  readonly executor: Pick<Executor, 'inFlight'>;
+  readonly rulings: Rulings;
+  readonly refusals: PairRefusals;
+}
+
+export class Surveys {
+  readonly #rooms: SurveyRooms;
+
+  constructor(rooms: SurveyRooms) {
+    this.#rooms = rooms;
+  }
+
+  /** With the past that cool-downs are counted from. `sinceMs`: or as much more of it as is asked for. */
+  async snapshot(cluster: Cluster = this.#seen(), sinceMs = Number.POSITIVE_INFINITY): Promise<Snapshot> {
+    const { parts, policy } = this.#rooms;
+    const nowMs = parts.clock.nowMs();
+    const fromMs = Math.max(0, Math.min(sinceMs, nowMs - policy.coolDownMsMax * ledgerLookBack));
+    return this.#with(cluster, await parts.store.ledgerSince(fromMs));
+  }
+
+  /** Without the past: for what a person asks for, whom no cool-down holds up. */
+  present(): Snapshot {
+    return this.#with(this.#seen(), []);
+  }
+
+  /** The next planning round. */
+  nextRound(): Promise<Snapshot> {
+    return this.snapshot(this.#rooms.view.nextRound(this.#rooms.parts.clock.nowMs()));
+  }
+
+  /** Each rule that the migration would break, and a cordon of its destination. */
+  rulesAgainst({ vmId, vmName, toHostId, cause }: Parameters<RulesAgainst>[0]): readonly Refusal[] {
+    const snapshot = this.present();
+    // Judged from where it is now, not as if it had arrived.
+    const book = ruleBookOf({ ...snapshot, inFlight: snapshot.inFlight.filter((flight) => flight.vmId !== vmId) });
+    // Of a host that is emptied, those that belong together leave one after another.
+    const inTurn = cause === 'drain' || cause === 'restore';
+    const faults = book
+      .ruleFaults({ vmId, name: vmName }, toHostId, book.where)
+      .filter(({ code }) => !(inTurn && code === 'rule-affinity'));
+    const cordon = this.#rooms.rulings.cordonOf(toHostId);
+    return [
+      ...faults.map(({ reason }): Refusal => ({ code: 'rule-forbids', message: `${reason}: see 'plimsoll rule list'` })),
+      ...(cordon === null ? [] : [cordoned(toHostId, cordon.reason)]),
+    ];
+  }
+
+  #seen(): Cluster {
+    return this.#rooms.view.snapshot(this.#rooms.parts.clock.nowMs());
+  }
+
+  #with(cluster: Cluster, ledger: readonly LedgerEntry[]): Snapshot {
+    const { parts, policy, executor, rulings, refusals } = this.#rooms;
+    const takenAtMs = parts.clock.nowMs();
+    const present = { rules: rulings.rules, refusals: refusals.current(takenAtMs) };
+    return { takenAtMs, policy, ...cluster, inFlight: executor.inFlight(), ledger, ...present };
+  }
+}
+
+function cordoned(hostId: string, reason: string): Refusal {
+  const why = reason === '' ? '' : ` (${reason})`;
+  return { code: 'rule-forbids', message: `${hostId} is cordoned${why}, it takes no new VMs: 'plimsoll host uncordon ${hostId}'` };
+}
