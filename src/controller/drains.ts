@@ -39,6 +39,8 @@ interface Pass {
 export class Drains {
   readonly #rooms: DrainRooms;
   readonly #drains = new Map<HostId, Drain>();
+  /** What was last said of VMs that cannot be moved. */
+  readonly #told = new Map<HostId, string>();
   /** Resolves when there may be something to do. */
   #wake = Promise.withResolvers<void>();
   /** One change of a record at a time. */
@@ -184,12 +186,22 @@ export class Drains {
       await this.#begin(drain, step);
     }
     if (steps.length > 0 || moving.length > 0) return;
+    this.#tell(drain, stays);
     if (drain.phase === 'draining' ? stays.length === 0 : stays.every(({ passing }) => !passing))
       await this.#inTurn(async () => {
         if (this.#drains.get(drain.hostId) !== drain) return;
         await this.#enter(drain, drain.phase === 'draining' ? 'drained' : 'restored');
-        for (const { vmName, code, reason } of stays) this.#rooms.parts.log.info('a VM is not brought back', { vm: vmName, code, reason });
       });
+  }
+
+  /** Once, until it is another, and only when none of them waits for a moment. */
+  #tell({ hostId, phase }: Drain, stays: DrainDecision['stays']): void {
+    const lasting = stays.filter(({ passing }) => !passing);
+    const gist = JSON.stringify([phase, lasting.map(({ vmId, code }) => [vmId, code])]);
+    if (lasting.length < stays.length || this.#told.get(hostId) === gist) return;
+    this.#told.set(hostId, gist);
+    const what = phase === 'draining' ? 'a VM cannot leave' : 'a VM is not brought back';
+    for (const { vmName, code, reason } of lasting) this.#rooms.parts.log.info(what, { vm: vmName, hostId, code, reason });
   }
 
   async #begin(drain: Drain, { vmId, vmName, fromHostId, toHostId, reason }: DrainStep): Promise<void> {

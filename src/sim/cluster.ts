@@ -114,6 +114,9 @@ export class SimCluster {
       if (spec.vms[name]?.restartable !== true) continue;
       void this.store.saveVmSettings({ vmId, restartable: true, address: null, definitionText: null, updatedAtMs: this.time.nowMs });
     }
+    const set = { by: 'the scenario', atMs: this.time.nowMs };
+    for (const rule of spec.rules ?? []) void this.store.saveRule({ rule, ...set });
+    for (const hostId of spec.cordoned ?? []) void this.store.saveCordon({ hostId, reason: 'from the beginning', ...set });
     this.world.onAct((sentence) => this.log.note('hypervisor', sentence));
     this.world.onStage((job, stage) => {
       narrator.onStage(job, stage);

@@ -5,6 +5,7 @@ import type { Actors } from './actors.ts';
 import type { DecisionLog } from './decision-log.ts';
 import { FaultHappenings } from './fault-happenings.ts';
 import { controllerNode } from './network.ts';
+import { placementCommand } from './placement-happenings.ts';
 import type { ScenarioEvent } from './scenario.ts';
 import type { World } from './world.ts';
 
@@ -121,6 +122,18 @@ export class Happenings {
       case 'join':
         this.#command(`${event.host} joins with a new token`, () => this.#actors.rejoin(event.host));
         return;
+      case 'cordon':
+      case 'uncordon':
+      case 'drain':
+      case 'drain-cancel':
+      case 'restore':
+      case 'rule-add':
+      case 'rule-remove': {
+        const by = event.by ?? defaultOperator;
+        const [words, act] = placementCommand(event, by);
+        this.#command(`${by}: ${words}`, act);
+        return;
+      }
       case 'mode':
         this.#command(`mode ${event.mode}`, (controller) => controller.setMode(event.mode, defaultOperator));
         return;

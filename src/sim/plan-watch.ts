@@ -38,7 +38,9 @@ function moveFaults(facts: PlanFacts, { createdAtMs }: Plan, move: Plan['moves']
   const { vmId, vmName, fromHostId, toHostId } = move;
   const found: string[] = [];
   if (fromHostId === toHostId) found.push(`${vmName} would stay on ${toHostId}`);
-  if (!(move.scoreAfter < move.scoreBefore)) found.push(`${vmName} takes the score from ${move.scoreBefore} to ${move.scoreAfter}`);
+  // A move that mends a rule may cost the score something.
+  if (!(move.scoreAfter < move.scoreBefore) && !facts.store.hasRules)
+    found.push(`${vmName} takes the score from ${move.scoreBefore} to ${move.scoreAfter}`);
   if (facts.store.allMigrations().some(({ request, endedAtMs }) => endedAtMs === null && request.vmId === vmId))
     found.push(`${vmName} is being migrated`);
   const coolUntilMs = coolUntil(facts, vmId);

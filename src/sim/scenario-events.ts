@@ -1,6 +1,7 @@
 /** What can happen to a simulated cluster, and when: the events of `events.yaml`. */
 import { ModeSchema } from '#wire/controller-config.ts';
-import { HostIdSchema, NameSchema, strict } from '#wire/resources.ts';
+import { HostIdSchema, NameSchema, strict, TextSchema } from '#wire/resources.ts';
+import { RuleNameSchema, RuleSchema } from '#wire/rule-schemas.ts';
 import { MethodWishSchema } from '#wire/transfer-schemas.ts';
 import { type Static, type TSchema, Type } from 'typebox';
 
@@ -48,6 +49,8 @@ const GuardSchema = Type.Union([Type.Literal('installed'), Type.Literal('absent'
 const event = <Name extends string, Properties extends Record<string, TSchema>>(name: Name, properties: Properties) =>
   Type.Object({ ...when, do: Type.Literal(name), ...properties }, strict);
 
+const asked = { reason: Type.Optional(TextSchema), by: Type.Optional(NameSchema) };
+
 /** Everything that can happen, by the word in `do`. */
 export const eventSchemas = {
   /** A guest asks for more or less CPU. */
@@ -88,6 +91,14 @@ export const eventSchemas = {
   renew: event('renew', { by: Type.Optional(NameSchema) }),
   /** A revoked host joins anew, with a new token. */
   join: event('join', { host: HostIdSchema }),
+  /** What an operator wants of hosts and of where VMs run. */
+  cordon: event('cordon', { host: HostIdSchema, ...asked }),
+  uncordon: event('uncordon', { host: HostIdSchema, by: Type.Optional(NameSchema) }),
+  drain: event('drain', { host: HostIdSchema, ...asked }),
+  'drain-cancel': event('drain-cancel', { host: HostIdSchema, by: Type.Optional(NameSchema) }),
+  restore: event('restore', { host: HostIdSchema, by: Type.Optional(NameSchema) }),
+  'rule-add': event('rule-add', { rule: RuleSchema, by: Type.Optional(NameSchema) }),
+  'rule-remove': event('rule-remove', { name: RuleNameSchema, by: Type.Optional(NameSchema) }),
   mode: event('mode', { mode: ModeSchema }),
   approve: event('approve', { by: Type.Optional(NameSchema) }),
   /** SIGSTOP: nothing is lost, nothing moves, timers fire late and all at once after `go-on`. */

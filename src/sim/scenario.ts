@@ -2,6 +2,7 @@
 import { PlimsollError } from '#core/model/result.ts';
 import { ChannelSectionSchema, MigrationSectionSchema, ModeSchema, PolicySchema } from '#wire/controller-config.ts';
 import { HostIdSchema, NameSchema, strict } from '#wire/resources.ts';
+import { RulesSchema } from '#wire/rule-schemas.ts';
 import { parse } from '#wire/validate.ts';
 import { type Static, type TSchema, Type } from 'typebox';
 import { controllerNode } from './network.ts';
@@ -64,6 +65,8 @@ export const ClusterSchema = Type.Object(
     /** The last part of the run: no event comes any more that waits for a moment, and at its end the cluster must be whole again. */
     quietSeconds: Type.Optional(Positive),
     paths: Type.Optional(Type.Array(PathSchema, { maxItems: 1000 })),
+    rules: Type.Optional(RulesSchema),
+    cordoned: Type.Optional(Type.Array(HostIdSchema, { maxItems: 1000 })),
     hosts: Type.Record(HostIdSchema, HostSchema, { minProperties: 1, maxProperties: hostsMax }),
     vms: Type.Record(NameSchema, VmSchema, { maxProperties: vmsMax }),
   },
@@ -82,6 +85,9 @@ export function scenarioOf(cluster: unknown, events: unknown): Scenario {
   const checked = parse(ClusterSchema, cluster, 'cluster.yaml', 'config-invalid');
   for (const host of (checked.paths ?? []).flatMap(({ between }) => between)) {
     if (!Object.hasOwn(checked.hosts, host)) throw invalid(`cluster.yaml: there is a path to ${host}, which is not among the hosts`);
+  }
+  for (const host of checked.cordoned ?? []) {
+    if (!Object.hasOwn(checked.hosts, host)) throw invalid(`cluster.yaml: ${host} is cordoned, and is not among the hosts`);
   }
   for (const [name, vm] of Object.entries(checked.vms)) {
     if (!Object.hasOwn(checked.hosts, vm.host)) throw invalid(`cluster.yaml: VM ${name} is on ${vm.host}, which is not among the hosts`);

@@ -205,6 +205,10 @@ export class SimStore implements Store {
     return this.#write('write a drain', (undo) => put(undo, this.#drains, drain.hostId, copyOf(drain)));
   }
 
+  get hasRules(): boolean {
+    return this.#rules.size > 0;
+  }
+
   rules = (): Promise<readonly StoredRule[]> => read(inOrder(this.#rules));
   cordons = (): Promise<readonly Cordon[]> => read(inOrder(this.#cordons));
   drains = (): Promise<readonly Drain[]> => read(inOrder(this.#drains));

@@ -70,7 +70,7 @@ export function movedAway(ledger: readonly LedgerEntry[], drain: Pick<Drain, 'ho
 export function drainSteps(snapshot: Snapshot, hostId: HostId, sinceMs: number): DrainDecision {
   const leaving = bySize(snapshot.vms.filter((vm) => vm.hostId === hostId && isThere(vm) && !isInFlight(snapshot, vm.vmId)));
   const work = workOf(snapshot, 'drain', sinceMs);
-  for (const vm of leaving) {
+  for (const vm of followersFirst(leaving, work.book, (at) => at !== hostId)) {
     const targets = work.cluster().hosts.filter((host) => host.hostId !== hostId);
     const stay = work.stayOf(vm) ?? work.move(vm, targets, leaving, (where) => (vmId) => hidden(where, vmId, vm.vmId, hostId));
     if (stay !== null) work.stays.push({ vmId: vm.vmId, vmName: vm.name, hostId, ...stay });
@@ -85,7 +85,7 @@ export function restoreSteps(snapshot: Snapshot, hostId: HostId, vmIds: readonly
   const coming = bySize(away.filter(isThere));
   const work = workOf(snapshot, 'restore', sinceMs);
   const returning = new Set(coming.map(({ vmId }) => vmId));
-  for (const vm of coming) {
+  for (const vm of followersFirst(coming, work.book, (at) => at === hostId)) {
     const host = findHost(work.cluster(), hostId);
     const hide =
       (where: Where): Where =>
@@ -102,6 +102,7 @@ export function restoreSteps(snapshot: Snapshot, hostId: HostId, vmIds: readonly
 type Stay = Pick<DrainStay, 'code' | 'reason' | 'passing'>;
 
 interface Work {
+  readonly book: RuleBook;
   readonly steps: DrainStep[];
   readonly stays: DrainStay[];
   readonly cluster: () => Cluster;
@@ -129,6 +130,7 @@ function workOf(snapshot: Snapshot, cause: 'drain' | 'restore', sinceMs: number)
   const tries = snapshot.ledger.filter((entry) => entry.cause === cause && entry.startedAtMs >= sinceMs);
   const failures = ledgerByVm(tries.filter(({ vmId, toHostId }) => !refused.has(`${vmId} ${toHostId}`)));
   return {
+    book,
     steps,
     stays: [],
     cluster: () => cluster,
@@ -138,7 +140,7 @@ function workOf(snapshot: Snapshot, cause: 'drain' | 'restore', sinceMs: number)
       const unknown = frozen.get(vm.hostId);
       if (unknown !== undefined) return { code: 'stale-sample', reason: `${vm.hostId} is left alone: ${unknown}`, passing: true };
       const choice = chosen({ cluster, book, where, vm, targets, others: others.filter(({ vmId }) => !moved.has(vmId)) });
-      if (!choice.ok) return { ...choice.stay, passing: isUnsettled };
+      if (!choice.ok) return { ...choice.stay, passing: isUnsettled || choice.stay.code === 'no-target-fresh' };
       const toHostId = choice.target.hostId;
       const source = findHost(cluster, vm.hostId);
       const load = clusterVmOf(vm);
@@ -262,6 +264,16 @@ function notRunning({ name, state }: SnapshotVm): Stay {
 
 function isInFlight({ inFlight }: Snapshot, vmId: VmId): boolean {
   return inFlight.some((flight) => flight.vmId === vmId);
+}
+
+/** Those whose companions have gone before come next: a group is apart for as short as can be. */
+function followersFirst(vms: readonly SnapshotVm[], book: RuleBook, hasGone: (hostId: HostId) => boolean): readonly SnapshotVm[] {
+  const follows = (vm: SnapshotVm) =>
+    book.companions(vm).some((vmId) => {
+      const at = book.where(vmId);
+      return at !== undefined && hasGone(at);
+    });
+  return [...vms.filter(follows), ...vms.filter((vm) => !follows(vm))];
 }
 
 /** Those that leave the host as well do not keep the VM there. */

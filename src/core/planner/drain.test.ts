@@ -1,0 +1,123 @@
+import { describe, expect, it } from 'vitest';
+import type { Rule } from '#core/model/rule.ts';
+import { drainSteps, movedAway, restoreSteps } from './drain.ts';
+import { exampleEntry, exampleNowMs, exampleSnapshot } from './examples.ts';
+import type { ExampleFacts, ExampleHost } from './examples.ts';
+
+const away: ExampleHost = {
+  id: 'a',
+  cordoned: true,
+  vms: [
+    { id: 'web', cores: 1, gib: 4 },
+    { id: 'db', cores: 2, gib: 16 },
+    { id: 'off', cores: 0, state: 'shut-off' },
+  ],
+};
+const others: readonly ExampleHost[] = [{ id: 'b', otherCores: 1 }, { id: 'c' }];
+
+function decide(hosts: readonly ExampleHost[], facts: ExampleFacts = {}) {
+  const decision = drainSteps(exampleSnapshot(hosts, facts), 'a', 0);
+  return {
+    steps: decision.steps.map(({ vmName, toHostId }) => `${vmName} > ${toHostId}`),
+    stays: decision.stays.map(({ vmName, code, passing }) => `${vmName}: ${code}${passing ? ', for now' : ''}`),
+    reasons: decision.stays.map(({ reason }) => reason),
+  };
+}
+
+describe('a host that is emptied', () => {
+  it('gives its large VMs away first, each to the host that is least loaded with it; what is shut off stays', () => {
+    expect(decide([away, ...others])).toMatchObject({ steps: ['db > c', 'web > b'], stays: [] });
+  });
+
+  it('is not held up by a cool-down, a window or the headroom', () => {
+    const always = {
+      fromMinute: 0,
+      untilMinute: 1440,
+      weekdays: ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const,
+      utcOffsetMinutes: 0,
+    };
+    const rules: Rule[] = [
+      { kind: 'blackout', name: 'x', vms: ['*'], when: always },
+      { kind: 'ignore', name: 'y', vms: ['*'] },
+    ];
+    const facts: ExampleFacts = { rules, ledger: [exampleEntry('db', 60_000)], policy: { headroom: { hostFailures: 1 } } };
+    expect(decide([away, ...others], facts).steps).toHaveLength(2);
+  });
+
+  it('keeps to placement rules and refused pairs, and names what stays', () => {
+    const rules: Rule[] = [
+      { kind: 'pin', name: 'home', vms: ['db'], hosts: ['a'] },
+      { kind: 'anti-affinity', name: 'apart', vms: ['web', 'web-2'] },
+    ];
+    const refusals = [{ vmId: 'web', hostId: 'b', code: 'cpu-incompatible' as const, reason: 'no AVX', untilMs: exampleNowMs + 1000 }];
+    const hosts: ExampleHost[] = [away, { id: 'b' }, { id: 'c', vms: [{ id: 'web-2', cores: 0.1 }] }];
+    expect(decide(hosts, { rules, refusals })).toMatchObject({ steps: [], stays: ['db: rule-pin', 'web: refused'] });
+  });
+
+  it('sends VMs that belong together to a host that takes them all', () => {
+    const rules: Rule[] = [{ kind: 'affinity', name: 'pair', vms: ['web', 'db'] }];
+    const hosts: ExampleHost[] = [away, { id: 'b', gib: 20 }, { id: 'c', otherCores: 3 }];
+    expect(decide(hosts).steps).toEqual(['db > b', 'web > c']);
+    expect(decide(hosts, { rules }).steps).toEqual(['db > c', 'web > c']);
+    const split = [away, { id: 'b', gib: 20 }];
+    expect(decide(split, { rules }).stays).toEqual(['db: no-target-memory', 'web: no-target-memory']);
+  });
+
+  it('fills no host over its start line, and says what would be needed', () => {
+    const hosts: ExampleHost[] = [away, { id: 'b', otherCores: 5 }];
+    const decision = decide(hosts);
+    expect(decision).toMatchObject({ steps: ['web > b'], stays: ['db: no-target-cpu'] });
+    expect(decision.reasons).toEqual(['with db b would be at 87.5 % CPU, over its start line of 80 %']);
+  });
+
+  it('waits after a failure, longer each time, and gives up after the third', () => {
+    const failed = (agoMs: number) =>
+      exampleEntry('web', agoMs, { cause: 'drain', outcome: 'stayed', failureCode: 'link-lost', fromHostId: 'a', toHostId: 'b' });
+    expect(decide([away, ...others], { ledger: [failed(50_000)] }).stays).toEqual(['web: link-lost, for now']);
+    expect(decide([away, ...others], { ledger: [failed(70_000)] }).stays).toEqual([]);
+    expect(decide([away, ...others], { ledger: [failed(300_000), failed(70_000)] }).stays).toEqual(['web: link-lost, for now']);
+    const ledger = [failed(900_000), failed(800_000), failed(700_000)];
+    expect(decide([away, ...others], { ledger }).stays).toEqual(['web: link-lost']);
+  });
+
+  it('waits for a sample of a host that has just taken a VM', () => {
+    const ledger = [exampleEntry('other', 500, { cause: 'drain', toHostId: 'c' })];
+    expect(decide([away, { id: 'c' }], { ledger }).stays).toEqual(['db: no-target-fresh, for now', 'web: no-target-fresh, for now']);
+  });
+});
+
+describe('VMs that are brought back', () => {
+  const drain = { hostId: 'a', startedAtMs: exampleNowMs - 3_600_000 };
+  const gone = (vmId: string, agoMs: number, more = {}) =>
+    exampleEntry(vmId, agoMs, { cause: 'drain', fromHostId: 'a', toHostId: 'b', ...more });
+
+  it('are those that the drain has moved, and no others', () => {
+    const ledger = [
+      gone('late', 1000),
+      gone('web', 60_000),
+      gone('stayed', 60_000, { outcome: 'stayed' }),
+      gone('by hand', 60_000, { cause: 'operator' }),
+      gone('other host', 60_000, { fromHostId: 'c' }),
+      gone('before', 7_200_000),
+    ];
+    expect(movedAway(ledger, drain)).toEqual(['web', 'late']);
+  });
+
+  it('come back as far as the host has room for them below its lines', () => {
+    const hosts: ExampleHost[] = [
+      { id: 'a', otherCores: 5 },
+      {
+        id: 'b',
+        vms: [
+          { id: 'web', cores: 1 },
+          { id: 'db', cores: 2, gib: 8 },
+          { id: 'mine', cores: 0.1 },
+        ],
+      },
+      { id: 'c', vms: [{ id: 'still', cores: 0, state: 'paused' }] },
+    ];
+    const { steps, stays } = restoreSteps(exampleSnapshot(hosts), 'a', ['web', 'db', 'still'], 0);
+    expect(steps).toMatchObject([{ vmId: 'web', fromHostId: 'b', toHostId: 'a' }]);
+    expect(stays.map(({ vmName, code }) => `${vmName}: ${code}`)).toEqual(['db: no-target-cpu', 'still: not-running']);
+  });
+});
