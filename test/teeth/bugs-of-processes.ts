@@ -113,10 +113,20 @@ export const bugsOfProcesses: readonly PlantedBug[] = [
     name: 'planned-on-stale-samples',
     what: 'the load of a host counts as fresh as long as its line is up',
     file: 'src/controller/cluster-view.ts',
-    find: `snapshotHostOf(host.load, { ...host, ...this.#standingOf(host.hostId), status: this.status(host, nowMs), quarantine: host.trust.quarantine })`,
-    replace: `[snapshotHostOf(host.load, { ...host, ...this.#standingOf(host.hostId), status: host.connected ? 'up' : 'silent', quarantine: null })].map(
-        (seen) => seen && { ...seen, sampledAtMs: nowMs },
-      )[0]`,
+    find: `      snapshotHostOf(host.load, {
+        ...host,
+        ...this.#standingOf(host.hostId),
+        status: this.status(host, nowMs),
+        quarantine: host.trust.quarantine,
+      })`,
+    replace: `      [
+        snapshotHostOf(host.load, {
+          ...host,
+          ...this.#standingOf(host.hostId),
+          status: host.connected ? 'up' : 'silent',
+          quarantine: null,
+        }),
+      ].map((seen) => seen && { ...seen, sampledAtMs: nowMs })[0]`,
     caughtBy: ['plan-unlawful'],
     schedule: 'scenario:stale-samples-freeze-a-host',
   },
