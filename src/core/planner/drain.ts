@@ -138,7 +138,7 @@ function workOf(snapshot: Snapshot, cause: 'drain' | 'restore', sinceMs: number)
     move: (vm, targets, others, hide) => {
       const where = hide(whereWith(book.where, moved));
       const unknown = frozen.get(vm.hostId);
-      if (unknown !== undefined) return { code: 'stale-sample', reason: `${vm.hostId} is left alone: ${unknown}`, passing: true };
+      if (unknown !== undefined) return { code: 'stale-sample', reason: `${vm.hostId} is left alone: ${unknown.reason}`, passing: true };
       const choice = chosen({ cluster, book, where, vm, targets, others: others.filter(({ vmId }) => !moved.has(vmId)) });
       if (!choice.ok) return { ...choice.stay, passing: isUnsettled || choice.stay.code === 'no-target-fresh' };
       const toHostId = choice.target.hostId;
