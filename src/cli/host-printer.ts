@@ -78,8 +78,9 @@ export function printToken(token: TokenResource): string {
 /** With what operators want of it, `up, draining`; a host that is up and not believed is of no use to the planner. */
 function statusOf({ status, quarantine, cordon, drain }: HostResource): string {
   const shown = status === 'up' && quarantine !== null ? 'quarantined' : status;
-  if (drain === 'draining' || drain === 'drained' || drain === 'restoring') return `${shown}, ${drain}`;
-  return cordon === null ? shown : `${shown}, cordoned`;
+  if (drain === 'restoring') return `${shown}, restoring`;
+  if (cordon === null) return shown;
+  return drain === 'draining' || drain === 'drained' ? `${shown}, ${drain}` : `${shown}, cordoned`;
 }
 
 function cordonOf({ reason, by, atMs }: NonNullable<HostResource['cordon']>, nowMs: number): string {

@@ -55,6 +55,9 @@ export class Surveys {
 
   /** Each rule that the migration would break, and a cordon of its destination. */
   rulesAgainst({ vmId, vmName, toHostId, cause }: Parameters<RulesAgainst>[0]): readonly Refusal[] {
+    const cordon = this.#rooms.rulings.cordonOf(toHostId);
+    const closed = cordon === null ? [] : [cordoned(toHostId, cordon.reason)];
+    if (this.#rooms.rulings.rules.length === 0) return closed;
     const snapshot = this.present();
     // Judged from where it is now, not as if it had arrived.
     const book = ruleBookOf({ ...snapshot, inFlight: snapshot.inFlight.filter((flight) => flight.vmId !== vmId) });
@@ -63,11 +66,7 @@ export class Surveys {
     const faults = book
       .ruleFaults({ vmId, name: vmName }, toHostId, book.where)
       .filter(({ code }) => !(inTurn && code === 'rule-affinity'));
-    const cordon = this.#rooms.rulings.cordonOf(toHostId);
-    return [
-      ...faults.map(({ reason }): Refusal => ({ code: 'rule-forbids', message: `${reason}: see 'plimsoll rule list'` })),
-      ...(cordon === null ? [] : [cordoned(toHostId, cordon.reason)]),
-    ];
+    return [...faults.map(({ reason }): Refusal => ({ code: 'rule-forbids', message: `${reason}: see 'plimsoll rule list'` })), ...closed];
   }
 
   #seen(): Cluster {
