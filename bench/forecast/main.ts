@@ -60,24 +60,30 @@ function lineOf(name: string, { readings, forecasts, pinball, hits, meanError }:
   return name.padEnd(26) + figures.map((figure) => figure.padStart(15)).join('');
 }
 
-/** As the controller has it: each VM one reading each round, a minute apart. */
+const roundsBefore = 40;
+const roundsTimed = 60;
+const vmsWeighed = 100;
+
+/** As the controller has it: each VM one reading each round, a minute apart. CPU time of all threads, so that a busy machine changes little. */
 function cost(traces: readonly Trace[], vms: number, horizonMs: number): void {
-  const rounds = 60;
   const states: (VmForecastState | null)[] = Array.from({ length: vms }, () => null);
-  const roundMs: number[] = [];
-  for (let round = -40; round < rounds; round += 1) {
-    const atMs = (round + 40) * 60_000;
-    const startedAtMs = performance.now();
+  const play = (round: number): void => {
     for (let index = 0; index < vms; index += 1) {
       const trace = traces[index % traces.length];
-      const usedCores = (trace?.[(round + 40) % trace.length] ?? 0) / 25;
-      states[index] = nextVmForecast(states[index] ?? null, { atMs, usedCores, vcpus: 4 }, horizonMs, (index * 7919) % forecastBucketMs);
+      const usedCores = (trace?.[round % trace.length] ?? 0) / 25;
+      const phaseMs = (index * 7919) % forecastBucketMs;
+      states[index] = nextVmForecast(states[index] ?? null, { atMs: round * 60_000, usedCores, vcpus: 4 }, horizonMs, phaseMs);
     }
-    if (round >= 0) roundMs.push(performance.now() - startedAtMs);
-  }
-  const sorted = roundMs.toSorted((a, b) => a - b);
-  const bytes = states.slice(0, 100).reduce((sum, state) => sum + JSON.stringify(state).length, 0) / Math.min(100, vms);
-  console.log(`a round of ${vms} VMs    median ${(sorted[rounds >> 1] ?? 0).toFixed(0)} ms, worst ${(sorted.at(-1) ?? 0).toFixed(0)} ms`);
+  };
+  for (let round = 0; round < roundsBefore; round += 1) play(round);
+  const before = process.cpuUsage();
+  for (let round = 0; round < roundsTimed; round += 1) play(roundsBefore + round);
+  const { user, system } = process.cpuUsage(before);
+  const weighed = states.slice(0, vmsWeighed);
+  const bytes = weighed.reduce((sum, state) => sum + JSON.stringify(state).length, 0) / weighed.length;
+  console.log(
+    `a round of ${vms} VMs    ${((user + system) / 1000 / roundsTimed).toFixed(0)} ms of CPU, mean of ${roundsTimed} rounds a minute apart`,
+  );
   console.log(`state of a VM           ${bytes.toFixed(0)} bytes as JSON`);
 }
 

@@ -2,7 +2,6 @@
  * What each VM is expected to use, learnt from the samples of one planning round after the other. Kept in memory: it begins anew with each
  * start of the controller, and has learnt a VM's bursts after some hours and its days after two.
  */
-import { meanOf } from '#core/load/forecast-guesses.ts';
 import { bucketPhaseMs, hasHabit, nextVmForecast, vmForecastOf, type VmForecastState } from '#core/load/vm-forecast.ts';
 import type { Sample } from '#core/model/sample.ts';
 import type { VmForecast } from '#core/model/snapshot.ts';
@@ -29,7 +28,7 @@ export interface ForecastSummary {
   /** Those of them whose confidence is at least 50 %, and those whose days are known. */
   readonly confidentVms: number;
   readonly seasonalVms: number;
-  /** Part of the readings that were not above the high figure; null before the first horizon has passed. */
+  /** Part of the readings that were not above the high figure, each VM counting the same; null before the first horizon has passed. */
   readonly hitPercent: number | null;
   /** Error of the mean figure, of that of "it stays as it is"; null where either is not known. */
   readonly errorOfNaivePercent: number | null;
@@ -76,7 +75,7 @@ export class VmForecasts {
   }
 
   summary(): ForecastSummary {
-    let [vms, confidentVms, seasonalVms, hits, weight, error, naiveError] = [0, 0, 0, 0, 0, 0, 0];
+    let [vms, confidentVms, seasonalVms, scoredVms, hits, error, naiveError] = [0, 0, 0, 0, 0, 0, 0];
     for (const { state, vcpus } of this.#vms.values()) {
       const forecast = state && vmForecastOf(state, vcpus, this.#horizonMs);
       if (state === null || forecast === null) continue;
@@ -84,17 +83,18 @@ export class VmForecasts {
       vms += 1;
       confidentVms += forecast.confidencePercent >= confidentPercent ? 1 : 0;
       seasonalVms += hasHabit(state) ? 1 : 0;
-      hits += record.hits.sum;
-      weight += record.hits.weight;
-      error += meanOf(record.error) * vcpus;
-      naiveError += meanOf(record.naiveError) * vcpus;
+      if (record.scored === 0) continue;
+      scoredVms += 1;
+      hits += record.hits;
+      error += record.error * vcpus;
+      naiveError += record.naiveError * vcpus;
     }
     return {
       horizonMs: this.#horizonMs,
       vms,
       confidentVms,
       seasonalVms,
-      hitPercent: weight > 0 ? (100 * hits) / weight : null,
+      hitPercent: scoredVms > 0 ? (100 * hits) / scoredVms : null,
       errorOfNaivePercent: naiveError > 0 ? (100 * error) / naiveError : null,
     };
   }

@@ -18,8 +18,8 @@ const hourMs = 3_600_000;
 /** A habit of four days ago counts for a third of what it did. */
 const daysCounted = 4;
 const daysMin = 2;
-/** A hundredth of a percent of the virtual CPUs is more than a habit can be known to. */
-const grain = 1 / 8192;
+/** Parts of the virtual CPUs: a habit cannot be known to more than that, and the state stays short. */
+const grains = 10_000;
 
 /** Before the first whole hour nothing is kept: most VMs of a young controller have no day yet. */
 export const emptyProfile: DayProfile = { means: [], days: [], hour: 0, sum: 0, readings: 0 };
@@ -40,7 +40,7 @@ function folded(profile: DayProfile): Pick<DayProfile, 'means' | 'days'> {
   const seen = days[slot] ?? 0;
   const before = means[slot] ?? 0;
   const mean = before + (profile.sum / profile.readings - before) / Math.min(seen + 1, daysCounted);
-  means[slot] = Math.round(mean / grain) * grain;
+  means[slot] = Math.round(mean * grains) / grains;
   days[slot] = Math.min(seen + 1, daysCounted);
   return { means, days };
 }

@@ -11,37 +11,29 @@ export type GuessName = (typeof guessNames)[number];
 /** Shares of the virtual CPUs; null where there is nothing to guess by. */
 export type Guesses = Readonly<Record<GuessName, number | null>>;
 
-/** A mean that fades: `sum` over `weight`, each new value counting 1 and each older one `kept` times as much as before. */
-export interface FadingMean {
-  readonly sum: number;
-  readonly weight: number;
+/** What is counted of how often something was seen; more would change nothing. */
+export const seenMost = 1000;
+const newestPart = 0.03;
+
+/** A mean that fades, after one more value: plain for the first 33 (`seen` before this one), then the newest counts for 3 %. */
+export function fadingMean(mean: number, value: number, seen: number): number {
+  return mean + (value - mean) * Math.max(1 / (seen + 1), newestPart);
 }
 
-export const noMean: FadingMean = { sum: 0, weight: 0 };
-const kept = 0.97;
+/** Mean error of each guess, in shares. */
+export type GuessErrors = Readonly<Record<GuessName, number>>;
+export const noErrors: GuessErrors = { last: 0, quick: 0, middle: 0, slow: 0, after: 0, season: 0 };
 
-export function faded({ sum, weight }: FadingMean, value: number): FadingMean {
-  return { sum: sum * kept + value, weight: weight * kept + 1 };
+/** How many horizons each guess was judged by; all were there from the beginning but the season. */
+export interface Judged {
+  readonly scored: number;
+  readonly seasonScored: number;
 }
 
-export function meanOf({ sum, weight }: FadingMean): number {
-  return weight > 0 ? sum / weight : 0;
-}
-
-export type GuessErrors = Readonly<Record<GuessName, FadingMean>>;
-export const noErrors: GuessErrors = {
-  last: noMean,
-  quick: noMean,
-  middle: noMean,
-  slow: noMean,
-  after: noMean,
-  season: noMean,
-};
-
-export function nextErrors(errors: GuessErrors, guesses: Guesses, share: number): GuessErrors {
-  const error = (name: GuessName): FadingMean => {
+export function nextErrors(errors: GuessErrors, guesses: Guesses, share: number, { scored, seasonScored }: Judged): GuessErrors {
+  const error = (name: GuessName): number => {
     const guess = guesses[name];
-    return guess === null ? errors[name] : faded(errors[name], Math.abs(guess - share));
+    return guess === null ? errors[name] : fadingMean(errors[name], Math.abs(guess - share), name === 'season' ? seasonScored : scored);
   };
   return {
     last: error('last'),
@@ -54,7 +46,7 @@ export function nextErrors(errors: GuessErrors, guesses: Guesses, share: number)
 }
 
 /** A guess that comes late has to be scored a few times before it counts. */
-const provenWeight = 2.5;
+const seasonScoredMin = 3;
 /** How much the better guesses are preferred: one with twice the error counts 1/256. */
 const sharpness = 8;
 /** Errors below this share are the same. */
@@ -64,22 +56,19 @@ const grain = 1e-6;
  * The guesses' mean, each weighed by (smallest error / its own error)^8: weighted forecasters (Cesa-Bianchi, Lugosi: Prediction, Learning,
  * and Games, chapter 2) with a weight that needs no scale. Lies between the smallest and the largest of them.
  */
-export function blended(guesses: Guesses, errors: GuessErrors): number {
+export function blended(guesses: Guesses, errors: GuessErrors, { seasonScored }: Judged): number {
+  const counts = (name: GuessName) => name !== 'season' || seasonScored >= seasonScoredMin;
   let best = Infinity;
-  for (const name of guessNames) if (counts(name, guesses, errors)) best = Math.min(best, meanOf(errors[name]));
+  for (const name of guessNames) if (guesses[name] !== null && counts(name)) best = Math.min(best, errors[name]);
   let [sum, weights] = [0, 0];
   for (const name of guessNames) {
     const guess = guesses[name];
-    if (guess === null || !counts(name, guesses, errors)) continue;
-    const weight = ((best + grain) / (meanOf(errors[name]) + grain)) ** sharpness;
+    if (guess === null || !counts(name)) continue;
+    const weight = ((best + grain) / (errors[name] + grain)) ** sharpness;
     sum += weight * guess;
     weights += weight;
   }
   return sum / weights;
-}
-
-function counts(name: GuessName, guesses: Guesses, errors: GuessErrors): boolean {
-  return guesses[name] !== null && (name !== 'season' || errors.season.weight >= provenWeight);
 }
 
 /** Points of the horizon that a profile is looked at. */

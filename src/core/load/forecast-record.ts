@@ -1,5 +1,5 @@
 /** Forecasts that wait for their horizon to pass, how they came out, and how far the next one may be relied on. Plain data. */
-import { faded, type FadingMean, type Guesses, meanOf, noMean, pinballLoss } from './forecast-guesses.ts';
+import { fadingMean, type Guesses, pinballLoss, seenMost } from './forecast-guesses.ts';
 
 /** One forecast and what has come of it so far. Shares of the virtual CPUs. */
 export interface OpenForecast {
@@ -16,30 +16,35 @@ export interface OpenForecast {
   readonly buckets: number;
 }
 
-/** What the forecasts of a VM were worth, the last few hours counting most. */
+/** What the forecasts of a VM were worth, the last few hours counting most. Counts end at `seenMost`. */
 export interface ForecastRecord {
-  /** Horizons that have passed, counted up to `scoredCounted`. */
+  /** Horizons that have passed, and those of them that the season was known in. */
   readonly scored: number;
+  readonly seasonScored: number;
   /** Part of the readings that were not above the high figure. */
-  readonly hits: FadingMean;
+  readonly hits: number;
   /** Mean error of the mean figure, and of "it stays as it is", in shares. */
-  readonly error: FadingMean;
-  readonly naiveError: FadingMean;
-  /** Pinball losses of the two ways to the high figure. */
-  readonly usualLoss: FadingMean;
-  readonly seasonLoss: FadingMean;
+  readonly error: number;
+  readonly naiveError: number;
+  /** Pinball losses of the two ways to the high figure, and how many readings they were judged by. */
+  readonly usualLoss: number;
+  readonly usualJudged: number;
+  readonly seasonLoss: number;
+  readonly seasonJudged: number;
 }
 
 export const emptyRecord: ForecastRecord = {
   scored: 0,
-  hits: noMean,
-  error: noMean,
-  naiveError: noMean,
-  usualLoss: noMean,
-  seasonLoss: noMean,
+  seasonScored: 0,
+  hits: 0,
+  error: 0,
+  naiveError: 0,
+  usualLoss: 0,
+  usualJudged: 0,
+  seasonLoss: 0,
+  seasonJudged: 0,
 };
 
-const scoredCounted = 1000;
 /** Counters of CPU time are read some milliseconds early or late: a reading this little above the high figure is not above it. */
 const hitShare = 0.001;
 
@@ -51,20 +56,26 @@ export function withReality(forecast: OpenForecast, share: number): OpenForecast
 
 /** The high figures are judged by each bucket. */
 export function withLosses(record: ForecastRecord, { usualHighShare, seasonHighShare }: OpenForecast, share: number): ForecastRecord {
-  const usualLoss = faded(record.usualLoss, pinballLoss(share, usualHighShare));
-  if (seasonHighShare === null) return { ...record, usualLoss };
-  return { ...record, usualLoss, seasonLoss: faded(record.seasonLoss, pinballLoss(share, seasonHighShare)) };
+  const { usualJudged, seasonJudged } = record;
+  const usualLoss = fadingMean(record.usualLoss, pinballLoss(share, usualHighShare), usualJudged);
+  const judged = { ...record, usualLoss, usualJudged: Math.min(seenMost, usualJudged + 1) };
+  if (seasonHighShare === null) return judged;
+  const seasonLoss = fadingMean(record.seasonLoss, pinballLoss(share, seasonHighShare), seasonJudged);
+  return { ...judged, seasonLoss, seasonJudged: Math.min(seenMost, seasonJudged + 1) };
 }
 
 /** Its horizon has passed. */
 export function withScored(record: ForecastRecord, forecast: OpenForecast): ForecastRecord {
-  const meanShare = forecast.sum / forecast.buckets;
+  const { scored, seasonScored } = record;
+  const { guesses, meanShare, sum, hits, buckets } = forecast;
+  const share = sum / buckets;
   return {
     ...record,
-    scored: Math.min(scoredCounted, record.scored + 1),
-    hits: faded(record.hits, forecast.hits / forecast.buckets),
-    error: faded(record.error, Math.abs(forecast.meanShare - meanShare)),
-    naiveError: faded(record.naiveError, Math.abs((forecast.guesses.last ?? 0) - meanShare)),
+    scored: Math.min(seenMost, scored + 1),
+    seasonScored: guesses.season === null ? seasonScored : Math.min(seenMost, seasonScored + 1),
+    hits: fadingMean(record.hits, hits / buckets, scored),
+    error: fadingMean(record.error, Math.abs(meanShare - share), scored),
+    naiveError: fadingMean(record.naiveError, Math.abs((guesses.last ?? 0) - share), scored),
   };
 }
 
@@ -85,8 +96,8 @@ const errorOfNoWeight = 0.01;
 export function confidencePercentOf({ scored, hits, error, naiveError }: ForecastRecord): number {
   if (scored === 0) return 0;
   const evidence = Math.min(1, scored / scoredForFull);
-  const kept = between(meanOf(hits), hitsForNone, hitsForFull);
-  const gain = meanOf(error) <= errorOfNoWeight ? 1 : between(1 - meanOf(error) / meanOf(naiveError), 0, gainForFull);
+  const kept = between(hits, hitsForNone, hitsForFull);
+  const gain = error <= errorOfNoWeight ? 1 : between(1 - error / naiveError, 0, gainForFull);
   return Math.round(100 * evidence * kept * gain);
 }
 

@@ -12,16 +12,14 @@ import { type Cores, cores } from '#core/model/units.ts';
 import { type DayProfile, emptyProfile, usualShare, withReading } from './day-profile.ts';
 import {
   blended,
-  faded,
-  type FadingMean,
+  fadingMean,
   type GuessErrors,
   type Guesses,
   highPart,
-  meanOf,
   nextErrors,
   noErrors,
-  noMean,
   seasonOf,
+  seenMost,
 } from './forecast-guesses.ts';
 import {
   confidencePercentOf,
@@ -52,7 +50,9 @@ export interface VmModel {
   readonly seen: ShareHistogram;
   /** What came within the horizon after loads of each rank, as counts and as means. */
   readonly after: readonly ShareHistogram[];
-  readonly afterMeans: readonly FadingMean[];
+  readonly afterMeans: readonly number[];
+  /** How many horizons each of these means is of. */
+  readonly afterSeen: readonly number[];
   /** Lowest and highest of this day and the one before; null before the first bucket. */
   readonly range: Range | null;
   readonly profile: DayProfile;
@@ -76,7 +76,7 @@ interface Range {
 /** Loads are told apart by where they lie among those seen: fifths. */
 const ranks = 5;
 /** Counts of a day, and of about as many visits to one fifth. */
-const seenMost = 288;
+const dayMost = 288;
 const afterMost = 512;
 /** What was seen in all helps out where little came after loads of this rank. */
 const seenWeight = 20;
@@ -88,7 +88,7 @@ const askedStep = 0.02;
 const askedRange = { least: 0.7, most: 0.98 } as const;
 const riseStep = 0.3;
 const riseErrorMin = 0.002;
-const seasonProvenWeight = 12;
+const seasonJudgedMin = 18;
 /** An emulator's own threads may use more than the virtual CPUs have: what a sample may say of a VM. */
 const mostShare = 1.5;
 const dayBuckets = 288;
@@ -149,7 +149,8 @@ const emptyModel: VmModel = {
   buckets: 0,
   seen: emptyHistogram,
   after: Array.from({ length: ranks }, () => emptyHistogram),
-  afterMeans: Array.from({ length: ranks }, () => noMean),
+  afterMeans: Array.from({ length: ranks }, () => 0),
+  afterSeen: Array.from({ length: ranks }, () => 0),
   range: null,
   profile: emptyProfile,
   rise: 0,
@@ -182,23 +183,27 @@ function scored(model: VmModel, share: number, horizonBuckets: number): VmModel 
   const after = model.after.slice();
   let { record, rise, askedPart, errors } = model;
   const afterMeans = model.afterMeans.slice();
+  const afterSeen = model.afterSeen.slice();
   const open: OpenForecast[] = [];
   for (const one of model.open) {
     after[one.rank] = counted(after[one.rank] ?? emptyHistogram, share, afterMost);
     record = withLosses(record, one, share);
-    if (one.seasonHighShare !== null) rise = nextRise(rise, share > one.seasonHighShare, meanOf(errors.season));
+    if (one.seasonHighShare !== null) rise = nextRise(rise, share > one.seasonHighShare, errors.season);
     const now = withReality(one, share);
     if (now.buckets < horizonBuckets) {
       open.push(now);
       continue;
     }
+    const mean = now.sum / now.buckets;
+    const seen = afterSeen[one.rank] ?? 0;
+    errors = nextErrors(errors, now.guesses, mean, record);
     record = withScored(record, now);
-    errors = nextErrors(errors, now.guesses, now.sum / now.buckets);
-    afterMeans[one.rank] = faded(afterMeans[one.rank] ?? noMean, now.sum / now.buckets);
+    afterMeans[one.rank] = fadingMean(afterMeans[one.rank] ?? 0, mean, seen);
+    afterSeen[one.rank] = Math.min(seenMost, seen + 1);
     const missed = 1 - now.hits / now.buckets;
     askedPart = Math.min(askedRange.most, Math.max(askedRange.least, askedPart + askedStep * (missed - (1 - highPart))));
   }
-  return { ...model, after, afterMeans, record, rise, errors, askedPart, open };
+  return { ...model, after, afterMeans, afterSeen, record, rise, errors, askedPart, open };
 }
 
 /**
@@ -220,7 +225,7 @@ function learnt(model: VmModel, { share, endedAtMs }: Bucket): VmModel {
   };
   const profile = withReading(model.profile, endedAtMs - forecastBucketMs / 2, share);
   const buckets = model.buckets + 1;
-  return { ...model, means, profile, buckets, range: nextRange(model.range, share, buckets), seen: counted(model.seen, share, seenMost) };
+  return { ...model, means, profile, buckets, range: nextRange(model.range, share, buckets), seen: counted(model.seen, share, dayMost) };
 }
 
 /** Days are counted from the first bucket. */
@@ -234,11 +239,11 @@ function nextRange(range: Range | null, share: number, buckets: number): Range {
 function forecastFrom(model: VmModel, { share, endedAtMs }: Bucket, horizonMs: number): OpenForecast {
   const means = model.means ?? { last: share, quick: share, middle: share, slow: share };
   const rank = Math.min(ranks - 1, Math.floor(rankOf(model.seen, share) * ranks));
-  const came = model.afterMeans[rank] ?? noMean;
+  const came = model.afterSeen[rank] ?? 0;
   const season = seasonOf(model.profile, { atMs: endedAtMs, share: means.quick }, horizonMs);
-  const after = (came.sum + slowWeight * means.slow) / (came.weight + slowWeight);
+  const after = ((model.afterMeans[rank] ?? 0) * came + slowWeight * means.slow) / (came + slowWeight);
   const guesses: Guesses = { ...means, after, season: season === null ? null : season.mean };
-  const meanShare = blended(guesses, model.errors);
+  const meanShare = blended(guesses, model.errors, model.record);
   const usual = quantileOf(model.askedPart, model.after[rank] ?? emptyHistogram, model.seen, seenWeight) ?? share;
   const usualHighShare = withinRange(usual, model.range);
   const seasonHighShare = season === null ? null : Math.min(mostShare, season.highest + model.rise);
@@ -253,6 +258,6 @@ function withinRange(share: number, range: Range | null): number {
   return Math.min(Math.max(share, Math.min(range.low, range.lowBefore)), Math.max(range.high, range.highBefore));
 }
 
-function seasonIsBetter({ usualLoss, seasonLoss }: ForecastRecord): boolean {
-  return seasonLoss.weight >= seasonProvenWeight && meanOf(seasonLoss) < meanOf(usualLoss);
+function seasonIsBetter({ usualLoss, seasonLoss, seasonJudged }: ForecastRecord): boolean {
+  return seasonJudged >= seasonJudgedMin && seasonLoss < usualLoss;
 }
