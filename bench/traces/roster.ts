@@ -1,3 +1,4 @@
+import { defaultPolicy, type Policy } from '#core/model/policy.ts';
 import type { Entrant } from './balancer.ts';
 import { cloudStack } from './balancers/cloudstack.ts';
 import { incus } from './balancers/incus.ts';
@@ -25,9 +26,21 @@ export const peers = [
   peerOf(thresholdRule),
 ];
 
+/** For load that changes within minutes: relief begins at once where VMs have to wait, and no VM is moved twice within an hour. */
+const balancePolicy: Policy = {
+  ...defaultPolicy,
+  strategy: 'balance',
+  cpuLine: { startPercent: 85, stopPercent: 80 },
+  sustainedRounds: 1,
+  coolDownMs: 60 * 60_000,
+  coolDownMsMax: 60 * 60_000,
+  smoothingHalfLifeMs: 5000,
+};
+
 const own: readonly Entrant[] = [
   { name: noneName, create: () => none },
-  { name: plimsollName, create: () => new Plimsoll() },
+  { name: plimsollName, create: () => new Plimsoll(balancePolicy) },
+  { name: `${plimsollName} (defaults)`, create: () => new Plimsoll() },
 ];
 
 /** All of the table, or those whose names begin with one of these. Throws RangeError for one that nobody has. */

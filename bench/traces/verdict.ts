@@ -17,7 +17,7 @@ export interface Verdict {
 /** Null without the product or without a peer among the rows. */
 export function verdictOf(rows: readonly Row[]): Verdict | null {
   const own = rows.find(({ name }) => name === plimsollName);
-  const peers = rows.filter(({ name }) => name !== plimsollName && name !== noneName);
+  const peers = rows.filter(({ name }) => !name.startsWith(plimsollName) && name !== noneName);
   const without = rows.find(({ name }) => name === noneName);
   const overloadWithout = without === undefined ? Infinity : medianOf(without, 'overloadedHostHours');
   const lowest = (figure: 'overloadedHostHours' | 'migratedGib', among: readonly Row[]) =>

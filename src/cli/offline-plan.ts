@@ -14,7 +14,7 @@ export interface OfflineOptions {
   readonly force: boolean;
   readonly objective: Objective;
   readonly maxMoves?: number;
-  readonly effort: number;
+  readonly effort?: number;
   readonly output: OutputForm;
 }
 
@@ -54,7 +54,7 @@ export async function planOffline(options: OfflineOptions): Promise<OfflinePlan>
 async function planByHbal({ textData, util, saveCluster, force, maxMoves, effort }: OfflineOptions): Promise<OfflinePlan> {
   const { cluster, uses, lost } = await readHbalInput(textData, util ?? null);
   const { planHbal } = await import('#core/exchange/hbal-plan.ts');
-  const [plan, cpuSeconds] = timed(() => planHbal(cluster, uses ?? [], { movesMax: maxMoves ?? null, effort }));
+  const [plan, cpuSeconds] = timed(() => planHbal(cluster, uses ?? [], { movesMax: maxMoves ?? null, effort: effort ?? null }));
   if (saveCluster !== undefined) {
     const { writeHbalCluster } = await import('#core/exchange/hbal-writer.ts');
     await writeNew(saveCluster, writeHbalCluster(plan.cluster), force);

@@ -71,7 +71,7 @@ export function movesArgument(text: string): number {
 /** Argument parser of how hard to search. */
 export function effortArgument(text: string): number {
   if (!/^(?:0|[1-9]\d{0,5})$/.test(text))
-    throw new InvalidArgumentError('Write a whole number from 0 to 999999; 10 is quick, 5000 takes its time.');
+    throw new InvalidArgumentError('Write a whole number from 0 to 999999; 20 is quick, 20000 takes its time.');
   return Number(text);
 }
 

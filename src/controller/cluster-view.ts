@@ -10,6 +10,7 @@ import type { Cores } from '#core/model/units.ts';
 import type { VmId } from '#core/model/vm.ts';
 import { compareText } from '#core/planner/cool-down.ts';
 import { isAbove, loadOf, nextRelief, nextRoundsOverLine, noRelief, startLimit } from '#core/planner/line.ts';
+import { wantsMoreThanLine } from '#core/planner/shortage.ts';
 import type { HostRecord } from '#core/store.ts';
 import type { AgentFacts } from './agent-lines.ts';
 import { type ForecastSummary, VmForecasts } from './vm-forecasts.ts';
@@ -137,6 +138,14 @@ export class ClusterView {
   snapshot(nowMs: number): { readonly hosts: readonly SnapshotHost[]; readonly vms: readonly SnapshotVm[] } {
     const hosts = [...this.#hosts.values()].flatMap((host) => this.#snapshotHost(host, nowMs) ?? []);
     return { hosts, vms: this.vms() };
+  }
+
+  /** Whether the VMs of any host that is up want more CPU than its start line. */
+  isAnyShort(nowMs: number): boolean {
+    return [...this.#hosts.values()].some((host) => {
+      const seen = host.load && this.status(host, nowMs) === 'up' ? this.#snapshotHost(host, nowMs) : null;
+      return seen !== null && host.load !== null && wantsMoreThanLine(seen, snapshotVmsOf(host.load), this.#policy);
+    });
   }
 
   hosts(): readonly HostView[] {

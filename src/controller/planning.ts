@@ -16,6 +16,9 @@ const shownIdLength = 12;
 /** More than one plan's lifetime can hold. */
 const migrationsRead = 1000;
 
+/** How often it is looked whether a host is short of CPU. */
+const shortageLookMs = 5000;
+
 interface Wish {
   readonly planId: string;
   readonly askedBy: string;
@@ -62,11 +65,21 @@ export class Planning {
     return plan;
   }
 
-  /** Plans each interval until the signal aborts; an error of one round is logged and the next one comes. */
+  /**
+   * Plans each interval until the signal aborts, and by `balance` also as soon as a host is short of CPU; an error of one round is logged and
+   * the next one comes.
+   */
   async run(signal: AbortSignal): Promise<void> {
-    while (await pause(this.#parts.clock, this.#settings.planIntervalMs, signal)) {
+    const { planIntervalMs, policy } = this.#settings;
+    const { clock } = this.#parts;
+    const lookMs = policy.strategy === 'balance' ? shortageLookMs : planIntervalMs;
+    let dueAtMs = clock.monotonicMs() + planIntervalMs;
+    while (await pause(clock, Math.min(lookMs, Math.max(0, dueAtMs - clock.monotonicMs())), signal)) {
+      const isDue = clock.monotonicMs() >= dueAtMs;
+      if (isDue) dueAtMs = clock.monotonicMs() + planIntervalMs;
+      else if (!this.#surveys.isAnyHostShort()) continue;
       try {
-        const plan = await this.#round();
+        const plan = await this.#round(isDue);
         // What cannot start now is not waited for: the next round sees the cluster as it is then.
         if (this.#mode === 'automatic')
           await this.#startMoves(plan.moves, { planId: plan.planId, askedBy: 'planner', approvedBy: null, cause: 'balance' });
@@ -125,8 +138,9 @@ export class Planning {
       this.#parts.log.warn('moves of an approved plan were not started', { planId: wish.planId, moves: waiting.length });
   }
 
-  async #round(): Promise<Plan> {
-    const plan = this.#wrap(await this.#surveys.nextRound());
+  /** Between rounds nothing is counted: neither rounds over a line nor forecasts. */
+  async #round(isDue: boolean): Promise<Plan> {
+    const plan = this.#wrap(await (isDue ? this.#surveys.nextRound() : this.#surveys.snapshot()));
     const news = this.#latest === null || plan.moves.length > 0 || gistOf(plan) !== gistOf(this.#latest);
     if (news) await this.#keep(plan);
     else this.#latest = plan;

@@ -39,13 +39,18 @@ export class Surveys {
   async snapshot(cluster: Cluster = this.#seen(), sinceMs = Number.POSITIVE_INFINITY): Promise<Snapshot> {
     const { parts, policy } = this.#rooms;
     const nowMs = parts.clock.nowMs();
-    const fromMs = Math.max(0, Math.min(sinceMs, nowMs - policy.coolDownMsMax * ledgerLookBack));
+    const pastMs = Math.max(policy.coolDownMsMax * ledgerLookBack, policy.returnMsMin);
+    const fromMs = Math.max(0, Math.min(sinceMs, nowMs - pastMs));
     return this.#with(cluster, await parts.store.ledgerSince(fromMs));
   }
 
   /** Without the past: for what a person asks for, whom no cool-down holds up. */
   present(): Snapshot {
     return this.#with(this.#seen(), []);
+  }
+
+  isAnyHostShort(): boolean {
+    return this.#rooms.view.isAnyShort(this.#rooms.parts.clock.nowMs());
   }
 
   /** The next planning round. */

@@ -36,6 +36,7 @@ function vm(number: number, change: Partial<SnapshotVm> = {}): SnapshotVm {
     state: 'running',
     vcpus: 2,
     cpuUsedCores: cores(1.5),
+    cpuDelayCores: cores(0),
     memoryBytes: bytes(gibibyte),
     forecast: null,
     ...change,

@@ -42,6 +42,12 @@ export const PolicySchema = Type.Object(
     downtimeMsMax: Milliseconds,
     noProgressMsMax: Milliseconds,
     headroom: Type.Object({ hostFailures: Type.Union([Type.Literal(0), Type.Literal(1)]) }, strict),
+    strategy: Type.Union([Type.Literal('lines'), Type.Literal('balance')]),
+    balance: Type.Object(
+      { shortageMs: Type.Integer({ minimum: 1000, maximum: 86_400_000 }), coreSecondsPerGib: Type.Number({ minimum: 0, maximum: 1e6 }) },
+      strict,
+    ),
+    returnMsMin: Milliseconds,
   },
   strict,
 );

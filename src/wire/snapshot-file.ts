@@ -67,6 +67,7 @@ const VmSchema = Type.Object(
     state: VmStateSchema,
     vcpus: CountSchema,
     cpuUsedCores: CoresSchema,
+    cpuDelayCores: CoresSchema,
     memoryBytes: BytesSchema,
     forecast: orNull(VmForecastSchema),
   },
@@ -171,15 +172,15 @@ export function parseSnapshotFile(value: unknown, what: string): SnapshotFile {
 function withLaterParts(value: object): object {
   const file: { readonly hosts?: unknown; readonly vms?: unknown; readonly policy?: unknown } = value;
   const { hosts, vms, policy } = file;
-  const { headroom, forecast } = defaultPolicy;
+  const { headroom, forecast, strategy, balance, returnMsMin } = defaultPolicy;
   const each = (items: readonly unknown[], parts: object) => items.map((item) => (isObject(item) ? { ...parts, ...item } : item));
   return {
     rules: [],
     refusals: [],
     ...value,
-    ...(isObject(policy) ? { policy: { headroom, forecast, ...policy } } : {}),
+    ...(isObject(policy) ? { policy: { headroom, forecast, strategy, balance, returnMsMin, ...policy } } : {}),
     ...(Array.isArray(hosts) ? { hosts: each(hosts, { quarantine: null, cordoned: false, unfit: null }) } : {}),
-    ...(Array.isArray(vms) ? { vms: each(vms, { forecast: null }) } : {}),
+    ...(Array.isArray(vms) ? { vms: each(vms, { forecast: null, cpuDelayCores: 0 }) } : {}),
   };
 }
 

@@ -10,6 +10,8 @@ import type { Relief, Snapshot, SnapshotHost } from '#core/model/snapshot.ts';
 import { bytes, cores } from '#core/model/units.ts';
 import type { VmSample } from '#core/model/vm.ts';
 import { nextRelief, nextRoundsOverLine, noRelief } from '#core/planner/line.ts';
+import { wantsMoreThanLine } from '#core/planner/shortage.ts';
+import { VmForecasts } from '#controller/vm-forecasts.ts';
 import { makePlan } from '#core/planner/make-plan.ts';
 import { startableMoves } from '#core/planner/migration-limits.ts';
 
@@ -31,11 +33,13 @@ export class Plimsoll implements Balancer {
   readonly limits: MigrationLimits;
   readonly #policy: Policy;
   readonly #hosts = new Map<string, HostMemory>();
+  readonly #forecasts: VmForecasts;
   #ledger: readonly LedgerEntry[] = [];
   #sequence = 0;
 
   constructor(policy: Policy = defaultPolicy) {
     this.#policy = policy;
+    this.#forecasts = new VmForecasts(policy.forecast.horizonMs);
     this.limits = { perHostMax: policy.migrationsPerHostMax, perClusterMax: policy.migrationsPerClusterMax };
   }
 
@@ -44,9 +48,12 @@ export class Plimsoll implements Balancer {
     this.#remember(view.ended, nowMs);
     const incoming = incomingVms(view);
     for (const host of view.hosts) this.#take(host, incoming.get(host.hostId) ?? [], nowMs);
-    if (view.atSeconds % planSeconds !== 0) return [];
+    const isRound = view.atSeconds % planSeconds === 0;
+    if (isRound) this.#forecasts.nextRound(nowMs);
     const inFlight = view.underWay;
-    const plan = makePlan(this.#snapshot(inFlight, nowMs));
+    const snapshot = this.#snapshot(inFlight, nowMs, isRound);
+    if (!isRound && !this.#isUrgent(snapshot)) return [];
+    const plan = makePlan(snapshot);
     // What cannot start now is not waited for: the next round sees the cluster as it is then.
     return startableMoves(plan.moves, inFlight, this.#policy).map(({ vmId, fromHostId, toHostId }) => ({ vmId, fromHostId, toHostId }));
   }
@@ -63,16 +70,25 @@ export class Plimsoll implements Balancer {
     const sample = sampleOf(host, incoming, takenAtMs, this.#sequence);
     const load = nextHostLoad(known?.load ?? null, sample, this.#policy.smoothingHalfLifeMs);
     this.#hosts.set(host.hostId, { roundsOverLine: 0, relieving: noRelief, ...known, load });
+    this.#forecasts.note(sample, takenAtMs);
   }
 
-  #snapshot(inFlight: readonly StepUnderWay[], takenAtMs: number): Snapshot {
+  /** As the controller, which does not wait for its next round while a host is short. */
+  #isUrgent({ hosts, vms }: Snapshot): boolean {
+    if (this.#policy.strategy !== 'balance') return false;
+    const vmsOf = Map.groupBy(vms, ({ hostId }) => hostId);
+    return hosts.some((host) => wantsMoreThanLine(host, vmsOf.get(host.hostId) ?? [], this.#policy));
+  }
+
+  /** Between rounds nothing is counted. */
+  #snapshot(inFlight: readonly StepUnderWay[], takenAtMs: number, isRound: boolean): Snapshot {
     const loads = [...this.#hosts.values()].map(({ load }) => load);
-    const hosts = [...this.#hosts].flatMap(([hostId, host]) => this.#nextRound(hostId, host) ?? []);
+    const hosts = [...this.#hosts].flatMap(([hostId, host]) => (isRound ? this.#nextRound(hostId, host) : seen(host)) ?? []);
     return {
       takenAtMs,
       policy: this.#policy,
       hosts,
-      vms: loads.flatMap(runningVms),
+      vms: loads.flatMap(runningVms).map((vm) => ({ ...vm, forecast: this.#forecasts.of(vm.vmId, vm.vcpus) })),
       inFlight,
       ledger: this.#ledger,
       rules: [],
@@ -80,14 +96,18 @@ export class Plimsoll implements Balancer {
     };
   }
 
-  #nextRound(hostId: string, { load, ...before }: HostMemory): SnapshotHost | null {
-    const seen = snapshotHostOf(load, { status: 'up', quarantine: null, cordoned: false, unfit: null, ...before });
-    if (seen === null) return null;
-    const roundsOverLine = nextRoundsOverLine(before.roundsOverLine, seen, this.#policy);
-    const relieving = nextRelief(before.relieving, { ...seen, roundsOverLine }, this.#policy);
-    this.#hosts.set(hostId, { load, roundsOverLine, relieving });
-    return { ...seen, roundsOverLine, relieving };
+  #nextRound(hostId: string, host: HostMemory): SnapshotHost | null {
+    const now = seen(host);
+    if (now === null) return null;
+    const roundsOverLine = nextRoundsOverLine(host.roundsOverLine, now, this.#policy);
+    const relieving = nextRelief(host.relieving, { ...now, roundsOverLine }, this.#policy);
+    this.#hosts.set(hostId, { load: host.load, roundsOverLine, relieving });
+    return { ...now, roundsOverLine, relieving };
   }
+}
+
+function seen({ load, ...counted }: HostMemory): SnapshotHost | null {
+  return snapshotHostOf(load, { status: 'up', quarantine: null, cordoned: false, unfit: null, ...counted });
 }
 
 /** The controller prefers the running copy of a VM that two hosts report. */

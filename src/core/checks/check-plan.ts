@@ -14,6 +14,7 @@ export type PlanViolationCode =
   | 'vm-in-flight'
   | 'vm-cooling'
   | 'vm-twice'
+  | 'vm-returns'
   | 'same-host'
   | 'host-stale'
   | 'host-quarantined'
@@ -85,8 +86,15 @@ function checkMove(snapshot: Snapshot, move: Move, mendsRule: boolean): readonly
     ...found,
     ...checkVm(snapshot, move),
     ...[move.fromHostId, move.toHostId].flatMap((hostId) => checkFresh(snapshot, move, hostId)),
-    ...(mendsRule ? [] : checkSource(snapshot, move)),
+    ...(mendsRule ? [] : [...checkSource(snapshot, move), ...checkReturn(snapshot, move)]),
   ];
+}
+
+/** Only a move that mends a rule may go back to where the VM has just come from. */
+function checkReturn({ ledger, policy, takenAtMs }: Snapshot, move: Move): readonly PlanViolation[] {
+  const left = ledger.filter(({ vmId, fromHostId, outcome }) => vmId === move.vmId && fromHostId === move.toHostId && outcome !== 'stayed');
+  if (left.every(({ endedAtMs }) => takenAtMs >= endedAtMs + policy.returnMsMin)) return [];
+  return [violation('vm-returns', `${move.vmName} has left ${move.toHostId} not long ago`, move, move.toHostId)];
 }
 
 function checkVm(snapshot: Snapshot, move: Move): readonly PlanViolation[] {
@@ -166,7 +174,7 @@ function checkSource({ hosts, policy }: Snapshot, move: Move): readonly PlanViol
   if (!over && !onItsWay) {
     found.push(violation('source-not-over-line', `${host.hostId} is at ${cpu} % CPU and ${memory} % memory`, move, host.hostId));
   }
-  if (!relieving.cpu && !relieving.memory && !(host.roundsOverLine >= policy.sustainedRounds)) {
+  if (policy.strategy === 'lines' && !relieving.cpu && !relieving.memory && !(host.roundsOverLine >= policy.sustainedRounds)) {
     found.push(violation('source-not-sustained', `${host.hostId} is over its line for ${host.roundsOverLine} rounds`, move, host.hostId));
   }
   return found;

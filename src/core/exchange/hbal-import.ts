@@ -86,6 +86,7 @@ function vmOf(instance: HbalInstance, cpuCores: number): SnapshotVm {
     state: said.state ?? stateOf(instance),
     vcpus: instance.vcpus,
     cpuUsedCores: cores(rounded(cpuCores)),
+    cpuDelayCores: cores(0),
     memoryBytes: bytes(instance.memoryMib * mebibyte),
     forecast: null,
   };

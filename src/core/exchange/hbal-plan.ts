@@ -23,13 +23,15 @@ export interface HbalPlan {
 export interface HbalPlanOptions {
   /** Exactly as many as help are made, up to this; null: as long as each is worth it. */
   readonly movesMax: number | null;
-  /** Changes tried for each instance once the steps are found, to make better use of them; 0 for none. */
-  readonly effort: number;
+  /** Changes tried for each instance once the steps are found, to make better use of them; 0 for none, null for what is quick. */
+  readonly effort: number | null;
 }
 
 /** Without a limit, a step that lowers the score by less than this share of what a host added to it at first is not worth its migration. */
-const gainShareMin = 0.008;
+const gainShareMin = 0.012;
 const leastGain = 1e-9;
+/** More hosts are more to choose from. */
+const quickEffortMax = 100;
 
 /** Scores and rooms are those of hbal 3.0, see `placementSpecOfHbal`. The same input gives the same plan. */
 export function planHbal(cluster: HbalCluster, uses: readonly HbalUse[], { movesMax, effort }: HbalPlanOptions): HbalPlan {
@@ -37,7 +39,7 @@ export function planHbal(cluster: HbalCluster, uses: readonly HbalUse[], { moves
   const found = improve(spec, {
     movesMax: movesMax ?? Number.POSITIVE_INFINITY,
     gainMin: movesMax === null ? gainShareMin / Math.max(1, spec.hosts) : leastGain,
-    effort,
+    effort: effort ?? Math.min(quickEffortMax, spec.hosts),
     spend: movesMax !== null,
     random: seededRandom('hbal'),
   });

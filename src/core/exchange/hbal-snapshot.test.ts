@@ -134,6 +134,7 @@ describe('law: what was written is read again', () => {
         state: one.state,
         vcpus: one.vcpus,
         cpuUsedCores: cores(one.cpu),
+        cpuDelayCores: cores(0),
         memoryBytes: bytes(one.mib * mebibyte),
         forecast: null,
       }));

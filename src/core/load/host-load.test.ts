@@ -138,6 +138,7 @@ describe('load of a host', () => {
         state: 'running',
         vcpus: 2,
         cpuUsedCores: 1.5,
+        cpuDelayCores: 0,
         memoryBytes: 4 * gibibyte,
         forecast: null,
       },

@@ -12,6 +12,8 @@ import type { Smoothed } from './smoothing.ts';
 export interface VmLoad {
   readonly sample: VmSample;
   readonly cpuCores: Smoothed | null;
+  /** What it waited for; null where its host does not tell. */
+  readonly delayCores: Smoothed | null;
 }
 
 /**
@@ -48,7 +50,9 @@ export function nextHostLoad(
   let vmBytes = 0;
   for (const vm of sample.vms) {
     const cpuCores = nextVmCpu(previous?.vms.get(vm.vmId)?.cpuCores ?? null, vm, takenAtMs, halfLifeMs, carried.get(vm.vmId));
-    vms.set(vm.vmId, { sample: vm, cpuCores });
+    const delayBefore = previous?.vms.get(vm.vmId)?.delayCores ?? null;
+    const delayCores = vm.cpuDelayCores === null ? delayBefore : smooth(delayBefore, vm.cpuDelayCores, takenAtMs, halfLifeMs);
+    vms.set(vm.vmId, { sample: vm, cpuCores, delayCores });
     vmCores += vm.cpuUsedCores ?? cpuCores?.value ?? 0;
     vmBytes += vm.memoryResidentBytes;
   }
@@ -117,17 +121,18 @@ export function snapshotHostOf(
 
 /** The host's VMs as the planner sees them, without a forecast. One whose CPU is not known yet counts as idle: its load is still in the host's own part. */
 export function snapshotVmsOf(load: HostLoad): readonly SnapshotVm[] {
-  return [...load.vms.values()].map(({ sample, cpuCores }) => snapshotVmOf(load.mark.hostId, sample, cpuCores));
+  return [...load.vms.values()].map((vm) => snapshotVmOf(load.mark.hostId, vm));
 }
 
-function snapshotVmOf(hostId: HostId, vm: VmSample, cpu: Smoothed | null): SnapshotVm {
+function snapshotVmOf(hostId: HostId, { sample: vm, cpuCores, delayCores }: VmLoad): SnapshotVm {
   return {
     vmId: vm.vmId,
     name: vm.name,
     hostId,
     state: vm.state,
     vcpus: vm.vcpus,
-    cpuUsedCores: cores(Math.max(0, cpu?.value ?? 0)),
+    cpuUsedCores: cores(Math.max(0, cpuCores?.value ?? 0)),
+    cpuDelayCores: cores(Math.max(0, delayCores?.value ?? 0)),
     memoryBytes: vm.memoryBytes,
     forecast: null,
   };

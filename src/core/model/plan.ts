@@ -45,7 +45,8 @@ export type SkipCode =
   | 'cordoned'
   | 'refused'
   | 'unfit'
-  | 'headroom';
+  | 'headroom'
+  | 'returned';
 
 /** What was looked at and left alone, with the reason. `vmId` is null when the whole host was left alone. */
 export interface Skip {

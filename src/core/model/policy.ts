@@ -36,6 +36,19 @@ export interface ForecastPolicy {
   readonly horizonMs: number;
 }
 
+/**
+ * How the move is chosen that relieves a host. `lines`: the one that leaves the lowest score. `balance`: the one that saves most shortage of
+ * CPU for the bytes it copies, by what the VMs want now and are expected to want; none that saves less than it costs.
+ */
+export type Strategy = 'lines' | 'balance';
+
+export interface BalancePolicy {
+  /** A shortage that is seen now is taken to last for so long. */
+  readonly shortageMs: number;
+  /** Core-seconds of shortage that a copied GiB must save: what encrypting and copying it costs both hosts, and the VM its brownout. */
+  readonly coreSecondsPerGib: number;
+}
+
 /** What the cluster must be able to lose after each move. */
 export interface HeadroomPolicy {
   /**
@@ -71,6 +84,10 @@ export interface Policy {
   readonly noProgressMsMax: number;
   readonly forecast: ForecastPolicy;
   readonly headroom: HeadroomPolicy;
+  readonly strategy: Strategy;
+  readonly balance: BalancePolicy;
+  /** The balancer does not send a VM back to a host that it has left less than this ago. */
+  readonly returnMsMin: number;
   readonly migration: MigrationPolicy;
   readonly channel: ChannelPolicy;
 }
@@ -131,6 +148,9 @@ export const defaultPolicy: Policy = {
   noProgressMsMax: 150_000,
   forecast: { horizonMs: 30 * 60_000 },
   headroom: { hostFailures: 0 },
+  strategy: 'lines',
+  balance: { shortageMs: 200_000, coreSecondsPerGib: 20 },
+  returnMsMin: 60 * 60_000,
   migration: { pilot: pilotPolicyOf('balanced'), streams: 1, compression: 'none', predictionMarginPercent: 10 },
   channel: {
     profile: defaultProfile,

@@ -62,6 +62,8 @@ export interface SnapshotVm {
   readonly vcpus: number;
   /** Smoothed. */
   readonly cpuUsedCores: Cores;
+  /** What it wanted beyond that and had to wait for; smoothed. */
+  readonly cpuDelayCores: Cores;
   readonly memoryBytes: Bytes;
   /** Null where nothing is known yet. */
   readonly forecast: VmForecast | null;

@@ -112,6 +112,16 @@ export function bestGainPercent(search: Search, vm: ClusterVm): number | null {
   return best;
 }
 
+/** The cluster's score with the VM on this target. */
+export function scoreAfterMove(search: Search, vm: ClusterVm, target: ClusterHost): number {
+  return scoreWith(sourceView(search, vm), vm, target);
+}
+
+/** By how much that lowers the score of the two hosts, in percent of it. */
+export function gainOf(search: Search, vm: ClusterVm, target: ClusterHost): number {
+  return gainWith(sourceView(search, vm), vm, target);
+}
+
 export function fits(target: ClusterHost, vm: ClusterVm, limit: Limit): boolean {
   return vm.memoryBytes <= freeMemoryBytes(target) && !isAbove(loadWith(target, vm), limit);
 }

@@ -12,6 +12,11 @@ export interface ClusterVm {
   readonly name: string;
   readonly state: VmState;
   readonly cpuUsedCores: Cores;
+  /** With what it has to wait for. */
+  readonly cpuWantedCores: number;
+  /** What it is expected to want over the forecast's horizon, and its standard deviation; what it uses now, and 0, where nothing is known. */
+  readonly meanCores: number;
+  readonly spreadCores: number;
   /** What it may use, and what a target must have free. */
   readonly memoryBytes: Bytes;
   /** What its host's used memory is expected to fall by when it leaves: never more than it may use. */
@@ -108,14 +113,28 @@ function clusterHostOf(host: SnapshotHost, vms: readonly SnapshotVm[]): ClusterH
     cpuUsedCores: host.cpuUsedCores,
     memoryUsedBytes: host.memoryUsedBytes,
     memoryPromisedBytes: bytes(promisedBytes),
-    vms: sorted.map((vm) => ({
-      vmId: vm.vmId,
-      name: vm.name,
-      state: vm.state,
-      cpuUsedCores: vm.cpuUsedCores,
-      memoryBytes: vm.memoryBytes,
-      memoryReliefBytes: bytes(vm.memoryBytes * residentShare),
-    })),
+    vms: sorted.map((vm) => clusterVmOf(vm, vm.memoryBytes * residentShare)),
+  };
+}
+
+/** Of a normal distribution, nine tenths lie below its mean and this many standard deviations. */
+const deviationsOfHigh = 1.2816;
+
+/** A forecast counts by its confidence, against the guess that the VM goes on as it is. */
+export function clusterVmOf(vm: SnapshotVm, memoryReliefBytes: number): ClusterVm {
+  const { vmId, name, state, cpuUsedCores, cpuDelayCores, memoryBytes, forecast } = vm;
+  const share = (forecast?.confidencePercent ?? 0) / 100;
+  const { meanCores, highCores } = forecast ?? { meanCores: cpuUsedCores, highCores: cpuUsedCores };
+  return {
+    vmId,
+    name,
+    state,
+    cpuUsedCores,
+    cpuWantedCores: cpuUsedCores + cpuDelayCores,
+    meanCores: share * meanCores + (1 - share) * cpuUsedCores,
+    spreadCores: Math.max(0, highCores - meanCores) / deviationsOfHigh,
+    memoryBytes,
+    memoryReliefBytes: bytes(memoryReliefBytes),
   };
 }
 
@@ -131,7 +150,7 @@ function applyInFlight(cluster: Cluster, snapshot: Snapshot): Cluster {
     const copy = copies.get(vmId);
     const destination = findHost(result, toHostId);
     if (copy === undefined || copy.hostId === toHostId || destination === undefined) continue;
-    const arriving: ClusterVm = leaving ?? { ...copy, memoryReliefBytes: copy.memoryBytes };
+    const arriving: ClusterVm = leaving ?? clusterVmOf(copy, copy.memoryBytes);
     const incoming = destination.vms.find((vm) => vm.vmId === vmId);
     result = withHosts(result, [withVm(incoming === undefined ? destination : withoutVm(destination, incoming), arriving)]);
   }

@@ -12,7 +12,7 @@ import { bytes, cores } from '#core/model/units.ts';
 import type { VmId } from '#core/model/vm.ts';
 import { freeMemoryBytes } from './apply-move.ts';
 import { fits, loadWith } from './candidate.ts';
-import { clusterOf, findHost, hasUsableFigures, withHosts, withoutVm, withVm } from './cluster.ts';
+import { clusterVmOf as clusterVmAt, clusterOf, findHost, hasUsableFigures, withHosts, withoutVm, withVm } from './cluster.ts';
 import type { Cluster, ClusterHost, ClusterVm } from './cluster.ts';
 import { compareText, ledgerByVm } from './cool-down.ts';
 import { frozenHosts } from './freeze.ts';
@@ -287,8 +287,7 @@ function bySize(vms: readonly SnapshotVm[]): readonly SnapshotVm[] {
 }
 
 function clusterVmOf(vm: SnapshotVm): ClusterVm {
-  const { vmId, name, state, cpuUsedCores, memoryBytes } = vm;
-  return { vmId, name, state, cpuUsedCores, memoryBytes, memoryReliefBytes: memoryBytes };
+  return clusterVmAt(vm, vm.memoryBytes);
 }
 
 function sumOf([first, ...more]: readonly [SnapshotVm, ...SnapshotVm[]]): ClusterVm {

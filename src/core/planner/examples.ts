@@ -15,6 +15,7 @@ export interface ExampleVm extends Partial<Pick<SnapshotVm, 'state' | 'vcpus' | 
   readonly id: string;
   readonly cores: number;
   readonly gib?: number;
+  readonly delayCores?: number;
 }
 
 export interface ExampleHost extends Partial<
@@ -80,6 +81,7 @@ function exampleVm(hostId: HostId, vm: ExampleVm): SnapshotVm {
     state: vm.state ?? 'running',
     vcpus: vm.vcpus ?? 8,
     cpuUsedCores: vm.cores as Cores,
+    cpuDelayCores: (vm.delayCores ?? 0) as Cores,
     memoryBytes: ((vm.gib ?? 4) * gibibyte) as Bytes,
     forecast: vm.forecast ?? null,
   };

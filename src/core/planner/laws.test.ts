@@ -26,6 +26,7 @@ function snapshots(coresMax = 2.5): Arbitrary<Snapshot> {
   const vm = record({
     cores: double({ min: 0, max: coresMax, noNaN: true }),
     gib: integer({ min: 1, max: 16 }),
+    delayCores: double({ min: 0, max: 0.5, noNaN: true }),
     state: constantFrom('running' as const, 'running' as const, 'running' as const, 'paused' as const, 'shut-off' as const),
   });
   const host = record({
@@ -44,6 +45,7 @@ function snapshots(coresMax = 2.5): Arbitrary<Snapshot> {
     ledger: array(tuple(nat(), nat(3 * 3_600_000), constantFrom('moved' as const, 'stayed' as const)), { maxLength: 5 }),
     migrationsPerHostMax: integer({ min: 1, max: 3 }),
     movesPerPlanMax: integer({ min: 0, max: 8 }),
+    strategy: constantFrom('lines' as const, 'balance' as const),
   });
   return tuple(array(host, { minLength: 1, maxLength: 8 }), facts).map(([hosts, { inFlight, ledger, ...policy }]) => {
     const examples: ExampleHost[] = hosts.map(({ ageMs, vms, ...more }, index) => ({

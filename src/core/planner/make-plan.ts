@@ -13,6 +13,7 @@ import { relieve } from './relief.ts';
 import type { Relief, Source } from './relief.ts';
 import { repair } from './repair.ts';
 import type { Repair } from './repair.ts';
+import { returnsOf } from './returns.ts';
 import { ruleBookOf } from './rules.ts';
 import type { RuleBook } from './rules.ts';
 import { scoreOf, totalsOf } from './score.ts';
@@ -49,6 +50,7 @@ export function makePlan(snapshot: Snapshot): PlanDraft {
     knownTargets: known.length - 1,
     mayMove: vms.mayMove,
     book,
+    returns: returnsOf(snapshot),
   });
   const mended = repairAfter(relief, { snapshot, known, targets, book, stayOf });
   const moves = [...relief.moves, ...mended.moves];
@@ -116,7 +118,9 @@ function waitOf(host: SnapshotHost, snapshot: Snapshot, cluster: Cluster): Stay 
   const { hostId, roundsOverLine, relieving, unfit } = host;
   if (unfit !== null) return { code: 'unfit', reason: `${hostId} takes part in no migration: ${unfit}` };
   // Written so that NaN waits too.
-  if (!relieving.cpu && !relieving.memory && !(roundsOverLine >= policy.sustainedRounds)) {
+  // By `balance` a shortage that would not last is not worth its move, so it need not be waited for.
+  const mustLast = policy.strategy === 'lines';
+  if (mustLast && !relieving.cpu && !relieving.memory && !(roundsOverLine >= policy.sustainedRounds)) {
     return {
       code: 'not-sustained',
       reason: `${hostId} is over its line for ${count(roundsOverLine, 'round')}, relief begins at ${policy.sustainedRounds}`,

@@ -2,6 +2,7 @@ import type { HostId } from '#core/model/host.ts';
 import type { Move, Skip } from '#core/model/plan.ts';
 import type { VmId } from '#core/model/vm.ts';
 import { applyMove } from './apply-move.ts';
+import { bestSaving } from './balance.ts';
 import { bestCandidate } from './candidate.ts';
 import type { Candidate, Placement, Search } from './candidate.ts';
 import { findHost } from './cluster.ts';
@@ -10,6 +11,7 @@ import { compareText } from './cool-down.ts';
 import { fillLimit, isAbove, loadOf, startLimit, stopLimit } from './line.ts';
 import type { Limit } from './line.ts';
 import { describeMove } from './describe.ts';
+import type { Returns } from './returns.ts';
 import type { RuleBook } from './rules.ts';
 import { scoreOf, totalsOf } from './score.ts';
 import type { Totals } from './score.ts';
@@ -31,6 +33,7 @@ export interface ReliefInput {
   readonly knownTargets: number;
   readonly mayMove: ReadonlySet<VmId>;
   readonly book: RuleBook;
+  readonly returns: Returns;
 }
 
 export interface Relief {
@@ -65,7 +68,7 @@ export function relieve(input: ReliefInput): Relief {
     }
     const source = worst(state.cluster, open);
     const search = searchOf(input, state, source);
-    const candidate = search === null ? null : (lowering(search, bestCandidate(search)) ?? lowering(search, bestFill(search)));
+    const candidate = search === null ? null : chosen(search);
     if (search === null || candidate === null) {
       if (search !== null) skipped.push(...stays(input, search));
       open = open.filter((other) => other !== source);
@@ -77,6 +80,14 @@ export function relieve(input: ReliefInput): Relief {
     open = stillOver(state.cluster, open);
   }
   return { state, moves, skipped };
+}
+
+/** Memory is what it is: the lines decide what leaves a host that is short of it, whatever the strategy. */
+function chosen(search: Search): Candidate | null {
+  const { policy, source, goal } = search;
+  const lacksMemory = loadOf(source).memoryPercent > goal.memoryPercent;
+  if (policy.strategy === 'balance' && !lacksMemory) return lowering(search, bestSaving(search));
+  return lowering(search, bestCandidate(search)) ?? lowering(search, bestFill(search));
 }
 
 function stillOver(cluster: Cluster, sources: readonly Source[]): readonly Source[] {
@@ -98,17 +109,17 @@ function searchOf(input: ReliefInput, state: Progress, source: Source): Search |
     vms: host.vms.filter((vm) => input.mayMove.has(vm.vmId)),
     targets: state.cluster.hosts.filter((target) => input.targetIds.has(target.hostId)),
     limit: stopLimit(policy),
-    placement: placementOf(input.book, state),
+    placement: placementOf(input, state),
   };
 }
 
 /** The rules as they bind in this state of a plan. */
-export function placementOf(book: RuleBook, { moved }: Progress): Placement {
+function placementOf({ book, returns }: ReliefInput, { moved }: Progress): Placement {
   const where = whereWith(book.where, moved);
   return {
     hostFault: book.hostFault,
-    fault: (vm, hostId) => book.placementFault(vm, hostId, where),
-    isBound: book.isBound,
+    fault: (vm, hostId) => returns.fault(vm, hostId) ?? book.placementFault(vm, hostId, where),
+    isBound: (vm) => returns.isBound(vm.vmId) || book.isBound(vm),
   };
 }
 

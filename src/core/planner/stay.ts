@@ -2,6 +2,7 @@ import type { Skip, SkipCode } from '#core/model/plan.ts';
 import type { Snapshot, SnapshotVm } from '#core/model/snapshot.ts';
 import type { VmId } from '#core/model/vm.ts';
 import { freeMemoryBytes } from './apply-move.ts';
+import { largestSaving, type Saving } from './balance.ts';
 import { bestGainPercent, fits, gainBarPercent, loadWith, relieves } from './candidate.ts';
 import type { Search } from './candidate.ts';
 import { hasUsableFigures } from './cluster.ts';
@@ -45,7 +46,7 @@ export function stayRule(snapshot: Snapshot, book: RuleBook): (vm: SnapshotVm) =
  * hosts that are known well enough to be a target at all, busy ones included.
  */
 export function stayWithoutTarget(search: Search, vm: ClusterVm, reachable: number): Stay {
-  const { source, targets, policy } = search;
+  const { source, targets } = search;
   if (reachable === 0) return { code: 'no-target-fresh', reason: `no other host is known well enough to take ${vm.name}` };
   if (targets.length === 0) {
     return {
@@ -57,9 +58,9 @@ export function stayWithoutTarget(search: Search, vm: ClusterVm, reachable: numb
     return { code: 'gain-too-small', reason: `${vm.name} uses nothing of what ${source.hostId} is short of` };
   const running = source.vms.filter((other) => other.state === 'running').length;
   const allowed = { ...search, targets: targets.filter((target) => faultOf(search, vm, target) === null) };
-  const gain = bestGainPercent(allowed, vm);
-  const forbidden = gain === null ? stayForRule(search, vm, allowed.targets) : null;
-  const stay = forbidden ?? (gain === null ? stayForRoom(allowed, vm) : stayForGain(vm, gain, gainBarPercent(policy, running)));
+  const little = littleGain(allowed, vm, running);
+  const forbidden = little === null ? stayForRule(search, vm, allowed.targets) : null;
+  const stay = forbidden ?? little ?? stayForRoom(allowed, vm);
   if (running > 1) return stay;
   return {
     code: 'only-vm',
@@ -76,6 +77,24 @@ function stayForRule(search: Search, vm: ClusterVm, allowed: readonly ClusterHos
   const closed = search.targets.filter((target) => !allowed.includes(target));
   const best = closed.find((target) => fits(target, vm, search.limit)) ?? (allowed.length === 0 ? closed[0] : undefined);
   return best === undefined ? null : faultOf(search, vm, best);
+}
+
+/** Null where no target has room. */
+function littleGain(search: Search, vm: ClusterVm, running: number): Stay | null {
+  if (search.policy.strategy === 'balance') {
+    const saving = largestSaving(search, vm);
+    return saving === null ? null : stayForPrice(vm, saving);
+  }
+  const gain = bestGainPercent(search, vm);
+  return gain === null ? null : stayForGain(vm, gain, gainBarPercent(search.policy, running));
+}
+
+function stayForPrice(vm: ClusterVm, { savedCoreSeconds, priceCoreSeconds }: Saving): Stay {
+  const [saved, price] = [Math.round(savedCoreSeconds), Math.round(priceCoreSeconds)];
+  return {
+    code: 'gain-too-small',
+    reason: `moving ${vm.name} would save ${saved} core-seconds of shortage, its ${memorySize(vm.memoryBytes)} must save ${price}`,
+  };
 }
 
 function stayForGain(vm: ClusterVm, gain: number, bar: number): Stay {

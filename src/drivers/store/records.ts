@@ -205,6 +205,7 @@ const skipCode = Type.Enum([
   'refused',
   'unfit',
   'headroom',
+  'returned',
 ]);
 
 const skip = Type.Object({ hostId: id, vmId: orNull(id), vmName: orNull(text), code: skipCode, reason: text });

@@ -1,0 +1,98 @@
+import { describe, expect, it } from 'vitest';
+import { checkPlan } from '#core/checks/check-plan.ts';
+import { defaultPolicy, type Policy } from '#core/model/policy.ts';
+import { exampleEntry, exampleSnapshot, type ExampleHost } from './examples.ts';
+import { makePlan } from './make-plan.ts';
+
+const byBalance: Partial<Policy> = { strategy: 'balance', cpuLine: { startPercent: 85, stopPercent: 80 } };
+const snapshotOf = (hosts: readonly ExampleHost[], policy: Partial<Policy> = {}) =>
+  exampleSnapshot(hosts, { policy: { ...byBalance, ...policy } });
+const idle: ExampleHost = { id: 'idle', cores: 8, gib: 64, vms: [] };
+
+function planned(hosts: readonly ExampleHost[], policy: Partial<Policy> = {}) {
+  const snapshot = snapshotOf(hosts, policy);
+  const plan = makePlan(snapshot);
+  expect(checkPlan(snapshot, plan)).toEqual([]);
+  return plan;
+}
+
+describe('by the strategy balance', () => {
+  it('a host that is short gives the VM away that ends it for the least bytes, at once and to the host with room', () => {
+    const vms = [
+      { id: 'large', cores: 3, gib: 32 },
+      { id: 'small', cores: 3, gib: 2 },
+      { id: 'tiny', cores: 0.2, gib: 1 },
+    ];
+    const { moves } = planned([{ id: 'hot', cores: 8, gib: 64, otherCores: 1.2, roundsOverLine: 1, vms }, idle]);
+    expect(moves.map(({ vmName, toHostId }) => [vmName, toHostId])).toEqual([['small', 'idle']]);
+  });
+
+  it('nothing is moved that would save less than it costs, and the reason has both figures', () => {
+    const vms = [{ id: 'huge', cores: 0.2, gib: 48 }];
+    const { moves, verdict, skipped } = planned([{ id: 'hot', cores: 8, gib: 64, otherCores: 6.7, vms }, idle], {
+      balance: { shortageMs: 200_000, coreSecondsPerGib: 1000 },
+    });
+    expect([moves, verdict]).toEqual([[], 'no-beneficial-move']);
+    expect(skipped).toMatchObject([{ code: 'only-vm', reason: expect.stringMatching(/would save \d+ core-seconds.*must save 48000/) }]);
+  });
+
+  it('what VMs wait for counts as wanted, so a full host is relieved of more than it shows', () => {
+    const vms = [
+      { id: 'a', cores: 4, gib: 4, delayCores: 2 },
+      { id: 'b', cores: 4, gib: 4 },
+    ];
+    const full: ExampleHost = { id: 'full', cores: 8, gib: 64, vms: [{ id: 'c', cores: 2, gib: 4 }] };
+    expect(
+      planned([
+        { id: 'hot', cores: 8, gib: 64, vms },
+        { ...full, id: 'fits' },
+      ]).moves,
+    ).toMatchObject([{ vmName: 'b', toHostId: 'fits' }]);
+    const waiting = { ...full, vms: [{ id: 'c', cores: 2, gib: 4, delayCores: 3 }] };
+    expect(planned([{ id: 'hot', cores: 8, gib: 64, vms }, waiting]).moves).toEqual([]);
+  });
+
+  it('a host is spared whose VMs are expected to want more soon', () => {
+    const forecast = { meanCores: 6, highCores: 7, horizonMs: 1_800_000, confidencePercent: 90 } as never;
+    const vms = [
+      { id: 'a', cores: 4, gib: 4 },
+      { id: 'b', cores: 4, gib: 4 },
+    ];
+    const soon: ExampleHost = { id: 'calm-now', cores: 8, gib: 64, vms: [{ id: 'c', cores: 0.1, gib: 4, forecast }] };
+    const later: ExampleHost = { id: 'steady', cores: 8, gib: 64, vms: [{ id: 'd', cores: 1, gib: 4 }] };
+    expect(planned([{ id: 'hot', cores: 8, gib: 64, vms }, soon, later]).moves).toMatchObject([{ toHostId: 'steady' }]);
+  });
+
+  it('memory is relieved by its lines', () => {
+    const vms = [
+      { id: 'a', cores: 0.1, gib: 30 },
+      { id: 'b', cores: 0.1, gib: 30 },
+    ];
+    expect(planned([{ id: 'hot', cores: 8, gib: 64, vms }, idle]).moves).toHaveLength(1);
+  });
+
+  it('nothing moves while nobody wants more than the line', () => {
+    const vms = [{ id: 'a', cores: 6.7, gib: 4 }];
+    expect(planned([{ id: 'busy', cores: 8, gib: 64, vms }, idle])).toMatchObject({ moves: [], verdict: 'balanced' });
+  });
+});
+
+describe.each(['lines', 'balance'] as const)('by the strategy %s', (strategy) => {
+  it('a VM is not sent back to a host that it has left within the hour', () => {
+    const vms = [
+      { id: 'a', cores: 4, gib: 4 },
+      { id: 'b', cores: 4, gib: 4 },
+    ];
+    const policy: Policy = { ...defaultPolicy, ...byBalance, strategy, coolDownMs: 60_000, coolDownMsMax: 60_000 };
+    const at = (agoMs: number) => {
+      const past = ['a', 'b'].map((vmId) => exampleEntry(vmId, agoMs, { fromHostId: 'idle', toHostId: 'hot' }));
+      const snapshot = { ...exampleSnapshot([{ id: 'hot', cores: 8, gib: 64, vms }, idle], { policy }), ledger: past };
+      const plan = makePlan(snapshot);
+      expect(checkPlan(snapshot, plan)).toEqual([]);
+      return plan;
+    };
+    expect(at(10 * 60_000).moves).toEqual([]);
+    expect(at(10 * 60_000).skipped.map(({ code }) => code)).toEqual(['returned', 'returned']);
+    expect(at(61 * 60_000).moves).toHaveLength(1);
+  });
+});
