@@ -61,7 +61,7 @@ function withOffline(command: Command): Command {
     .addOption(new Option('--objective <name>', 'by the policy, or by the score that hbal has').choices(objectives).default('plimsoll'))
     .option('-l, --max-moves <n>', 'no more moves than this', movesArgument)
     .addOption(
-      new Option('--effort <n>', 'changes tried for each VM to make better use of the moves').argParser(effortArgument).default(20),
+      new Option('--effort <n>', 'changes tried for each VM to make better use of the moves (default: quick)').argParser(effortArgument),
     )
     .option('-S, --save-cluster <file>', 'write the cluster after the last move, in the format of hbal')
     .option('-f, --force', 'over a file that is there already', false);

@@ -37,9 +37,15 @@ function storeOfHosts(...hostIds: readonly string[]): MemoryStore {
 }
 
 /** Host a is over its line with two busy VMs, b and c are idle. */
-async function newPlanning(options: { readonly mode: Mode; readonly store?: MemoryStore; readonly changes?: Partial<Policy> }) {
+async function newPlanning(options: {
+  readonly mode: Mode;
+  readonly store?: MemoryStore;
+  readonly changes?: Partial<Policy>;
+  readonly planIntervalMs?: number;
+}) {
   const parts = fakeParts(options.store ?? storeOfHosts('a', 'b', 'c'));
-  const own = { ...settings, policy: { ...policy, migrationsPerClusterMax: 4, ...options.changes } };
+  const { planIntervalMs = settings.planIntervalMs } = options;
+  const own = { ...settings, planIntervalMs, policy: { ...policy, migrationsPerClusterMax: 4, ...options.changes } };
   const { view, executor, surveys } = await openRooms(parts, own, tokens, stop.signal);
   const [source] = [new FakeAgent(parts, 'a', runningVm()), new FakeAgent(parts, 'b'), new FakeAgent(parts, 'c')];
   let sequence = 0;
@@ -92,6 +98,22 @@ describe('planning', () => {
     const { parts, rounds } = await newPlanning({ mode: 'automatic' });
     await rounds(2);
     expect([...parts.store.records.values()]).toMatchObject([{ request: { fromHostId: 'a', askedBy: 'planner', cause: 'balance' } }]);
+  });
+
+  it('by balance does not wait for the next round while a host is short, by lines it does', async () => {
+    for (const [strategy, started] of [
+      ['balance', 1],
+      ['lines', 0],
+    ] as const) {
+      const cpuLine = { startPercent: 80, stopPercent: 60 };
+      const { parts, planning } = await newPlanning({ mode: 'automatic', changes: { strategy, cpuLine }, planIntervalMs: 60_000 });
+      const end = new AbortController();
+      const running = planning.run(end.signal);
+      await vi.advanceTimersByTimeAsync(6000);
+      expect(parts.store.records.size).toBe(started);
+      end.abort();
+      await running;
+    }
   });
 
   it('in automatic moves nothing by a plan that could not be kept, and goes on when the store is back', async () => {

@@ -76,8 +76,7 @@ export class Planning {
     let dueAtMs = clock.monotonicMs() + planIntervalMs;
     while (await pause(clock, Math.min(lookMs, Math.max(0, dueAtMs - clock.monotonicMs())), signal)) {
       const isDue = clock.monotonicMs() >= dueAtMs;
-      if (isDue) dueAtMs = clock.monotonicMs() + planIntervalMs;
-      else if (!this.#surveys.isAnyHostShort()) continue;
+      if (!isDue && !this.#surveys.isAnyHostShort()) continue;
       try {
         const plan = await this.#round(isDue);
         // What cannot start now is not waited for: the next round sees the cluster as it is then.
@@ -86,6 +85,7 @@ export class Planning {
       } catch (error) {
         if (!signal.aborted) this.#parts.log.error('a planning round failed', { ...refusalOf(error) });
       }
+      if (isDue) dueAtMs = clock.monotonicMs() + planIntervalMs;
     }
   }
 

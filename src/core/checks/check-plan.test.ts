@@ -105,6 +105,17 @@ describe('the linter of plans', () => {
     expect(codes(draft([sound]), snapshot({ inFlight }))).toEqual(expect.arrayContaining(['vm-in-flight', 'limit-exceeded']));
   });
 
+  it('sees a VM sent back to where it has just come from', () => {
+    const policy = { coolDownMs: 0, coolDownMsMax: 0 };
+    const from = (fromHostId: string, agoMs: number) => ({
+      ledger: [exampleEntry('db', agoMs, { fromHostId, toHostId: 'hot' })],
+      policy,
+    });
+    expect(codes(draft([sound]), snapshot(from('cool', 59 * 60_000)))).toEqual(['vm-returns']);
+    expect(codes(draft([sound]), snapshot(from('cool', 61 * 60_000)))).toEqual([]);
+    expect(codes(draft([sound]), snapshot(from('busy', 59 * 60_000)))).toEqual([]);
+  });
+
   it('finds a VM in cool-down, and none whose cool-down is over', () => {
     expect(codes(draft([sound]), snapshot({ ledger: [exampleEntry('db', 29 * 60_000)] }))).toEqual(['vm-cooling']);
     expect(codes(draft([sound]), snapshot({ ledger: [exampleEntry('db', 31 * 60_000)] }))).toEqual([]);

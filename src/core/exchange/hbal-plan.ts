@@ -39,7 +39,7 @@ export function planHbal(cluster: HbalCluster, uses: readonly HbalUse[], { moves
   const found = improve(spec, {
     movesMax: movesMax ?? Number.POSITIVE_INFINITY,
     gainMin: movesMax === null ? gainShareMin / Math.max(1, spec.hosts) : leastGain,
-    effort: effort ?? Math.min(quickEffortMax, spec.hosts),
+    effort: effort ?? Math.min(quickEffortMax, Math.ceil(spec.hosts / 2)),
     spend: movesMax !== null,
     random: seededRandom('hbal'),
   });

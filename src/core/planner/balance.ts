@@ -1,17 +1,10 @@
 /** The strategy `balance`: of all moves that relieve a host, the one that saves most shortage of CPU for what it copies. */
-import { type Candidate, fits, gainOf, relieves, type Search, scoreAfterMove } from './candidate.ts';
+import { type Candidate, fits, gainOf, relieves, type Saving, type Search, scoreAfterMove } from './candidate.ts';
 import type { ClusterHost, ClusterVm } from './cluster.ts';
 import { fillLimit } from './line.ts';
 import { type Outlook, outlookOf, outlookWith, shortageCoreSeconds } from './shortage.ts';
 
 const gibibyte = 2 ** 30;
-
-/** What one move saves, in core-seconds. */
-export interface Saving {
-  readonly savedCoreSeconds: number;
-  /** What it must save at least. */
-  readonly priceCoreSeconds: number;
-}
 
 /**
  * The best move, or null when none fits or saves more than its price. A large VM must save more than a small one, but not as much more as it
@@ -28,10 +21,10 @@ export function bestSaving(search: Search): Candidate | null {
     if (!relieves(search.source, vm, search.goal)) continue;
     for (const { target, outlook } of targets) {
       if (!fits(target, vm, limit) || wouldLack(search, outlook, vm)) continue;
-      const { savedCoreSeconds, priceCoreSeconds } = savingOf(search, source, outlook, vm);
-      const worth = savedCoreSeconds / Math.sqrt(vm.memoryBytes / gibibyte);
-      if (savedCoreSeconds <= priceCoreSeconds || (best !== null && worth <= best.worth)) continue;
-      const candidate = candidateOf(search, vm, target);
+      const saving = savingOf(search, source, outlook, vm);
+      const worth = saving.savedCoreSeconds / Math.sqrt(vm.memoryBytes / gibibyte);
+      if (saving.savedCoreSeconds <= saving.priceCoreSeconds || (best !== null && worth <= best.worth)) continue;
+      const candidate = candidateOf(search, vm, target, saving);
       if (candidate !== null) best = { candidate, worth };
     }
   }
@@ -66,7 +59,7 @@ function savingOf({ policy }: Search, source: Outlook, target: Outlook, vm: Clus
 }
 
 /** Rules are asked last: they cost most. */
-function candidateOf(search: Search, vm: ClusterVm, target: ClusterHost): Candidate | null {
+function candidateOf(search: Search, vm: ClusterVm, target: ClusterHost, saving: Saving): Candidate | null {
   if (search.placement.fault(vm, target.hostId) !== null) return null;
-  return { vm, target, scoreAfter: scoreAfterMove(search, vm, target), gainPercent: gainOf(search, vm, target) };
+  return { vm, target, scoreAfter: scoreAfterMove(search, vm, target), gainPercent: gainOf(search, vm, target), saving };
 }

@@ -18,6 +18,15 @@ export interface Candidate {
   readonly scoreAfter: number;
   /** By how much the move lowers the score of its two hosts, in percent of that score. */
   readonly gainPercent: number;
+  /** Null where it was not chosen for what it saves. */
+  readonly saving: Saving | null;
+}
+
+/** What one move saves, in core-seconds. */
+export interface Saving {
+  readonly savedCoreSeconds: number;
+  /** What it must save at least. */
+  readonly priceCoreSeconds: number;
 }
 
 /** What a search works on: one source, the VMs that may leave it, the hosts that may take one. */
@@ -96,7 +105,7 @@ function bestOf(search: Search, targetsFor: (vm: ClusterVm) => readonly ClusterH
       const gainPercent = gainWith(view, vm, target);
       // Asked last: it is what costs most.
       if (gainPercent >= view.barPercent && search.placement.fault(vm, target.hostId) === null)
-        best = { vm, target, scoreAfter, gainPercent };
+        best = { vm, target, scoreAfter, gainPercent, saving: null };
     }
   }
   return best;

@@ -1,15 +1,22 @@
 import type { LoadChange, Move, Skip, Verdict } from '#core/model/plan.ts';
 import type { Policy } from '#core/model/policy.ts';
+import type { Candidate } from './candidate.ts';
 import type { ClusterVm } from './cluster.ts';
 import { coreCount, count, memorySize, percent } from './words.ts';
 
 type MoveFacts = Pick<Move, 'source' | 'destination'>;
 
 /** Why this VM, why there: one sentence with the figures. */
-export function describeMove(policy: Policy, vm: ClusterVm, { source, destination }: MoveFacts): string {
+export function describeMove(policy: Policy, { vm, saving }: Pick<Candidate, 'vm' | 'saving'>, { source, destination }: MoveFacts): string {
   const uses = `${vm.name} uses ${coreCount(vm.cpuUsedCores)} and ${memorySize(vm.memoryBytes)}`;
   const there = `${destination.hostId} has the best room: ${change(destination)}`;
-  return `${source.hostId} is at ${troubleOf(policy, source)}; ${uses}, and ${there}; ${source.hostId} comes down to ${percent(source.cpuAfterPercent)} CPU, ${percent(source.memoryAfterPercent)} memory.`;
+  return `${source.hostId} is at ${troubleOf(policy, source)}; ${uses}, and ${there}; ${source.hostId} comes down to ${percent(source.cpuAfterPercent)} CPU, ${percent(source.memoryAfterPercent)} memory${worthOf(vm, saving)}.`;
+}
+
+function worthOf(vm: ClusterVm, saving: Candidate['saving']): string {
+  if (saving === null) return '';
+  const { savedCoreSeconds, priceCoreSeconds } = saving;
+  return `; that saves ${Math.round(savedCoreSeconds)} core-seconds of shortage, copying ${memorySize(vm.memoryBytes)} must save ${Math.round(priceCoreSeconds)}`;
 }
 
 /** Why this VM leaves a host on which no load troubles it. `fault`: the rule it breaks there. */

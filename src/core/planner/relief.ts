@@ -74,7 +74,7 @@ export function relieve(input: ReliefInput): Relief {
       open = open.filter((other) => other !== source);
       continue;
     }
-    const step = takeMove(state, search.source, candidate, (facts) => describeMove(policy, candidate.vm, facts));
+    const step = takeMove(state, search.source, candidate, (facts) => describeMove(policy, candidate, facts));
     moves.push(step.move);
     state = step.state;
     open = stillOver(state.cluster, open);
