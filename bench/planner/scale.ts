@@ -1,4 +1,4 @@
-/** How the CPU time of planning grows with the cluster: a whole plan by the policy, and one by the score of hbal. */
+/** How the CPU time of planning grows with the cluster: a whole plan by each strategy, and one by the score of hbal. */
 import { planHbal } from '#core/exchange/hbal-plan.ts';
 import { makePlan } from '#core/planner/make-plan.ts';
 import { hotCluster } from './hot-cluster.ts';
@@ -20,13 +20,14 @@ function cpuSecondsOf(work: () => number): { readonly seconds: number; readonly 
 /** Prints it; false when a limit is missed. */
 export function measureScale(): boolean {
   const planners = [
-    {
-      name: 'by the policy',
+    ...(['lines', 'balance'] as const).map((strategy) => ({
+      name: `by ${strategy}`,
       prepare: (hosts: number) => {
-        const snapshot = hotSnapshot(hosts, vmsPerHost);
+        const hot = hotSnapshot(hosts, vmsPerHost);
+        const snapshot = { ...hot, policy: { ...hot.policy, strategy } };
         return () => makePlan(snapshot).moves.length;
       },
-    },
+    })),
     {
       name: "by hbal's score",
       prepare: (hosts: number) => {

@@ -6,15 +6,55 @@ import { type Outlook, outlookOf, outlookWith, shortageCoreSeconds } from './sho
 
 const gibibyte = 2 ** 30;
 
+/** Of a large cluster, so many of the hosts with most CPU to spare are judged first. */
+const likelyTargets = 48;
+
 /**
  * The best move, or null when none fits or saves more than its price. A large VM must save more than a small one, but not as much more as it
  * is larger: one move that ends a shortage is better than several that share it. Ties go to the ids.
  */
 export function bestSaving(search: Search): Candidate | null {
+  const open = search.targets.filter((target) => search.placement.hostFault(target.hostId) === null);
+  const likely = emptiest(open, likelyTargets);
+  return bestAmong(search, likely) ?? (likely.length < open.length ? bestAmong(search, open) : null);
+}
+
+/** Those with most CPU to spare, by what is wanted and what is expected, in their order. */
+function emptiest(hosts: readonly ClusterHost[], amount: number): readonly ClusterHost[] {
+  if (hosts.length <= amount) return hosts;
+  const chosen = chosenOf.get(hosts) ?? chooseEmptiest(hosts, amount);
+  chosenOf.set(hosts, chosen);
+  return chosen;
+}
+
+/** The VMs of a host are judged on the same targets, one after the other. */
+const chosenOf = new WeakMap<readonly ClusterHost[], readonly ClusterHost[]>();
+
+function chooseEmptiest(hosts: readonly ClusterHost[], amount: number): readonly ClusterHost[] {
+  const spare = hosts.map((host) => {
+    const { capacityCores, wantedCores, meanCores, variance } = outlookOf(host);
+    return capacityCores - Math.max(wantedCores, meanCores + Math.sqrt(variance));
+  });
+  const least = kthLargest(spare, amount);
+  return hosts.filter((_, index) => (spare[index] ?? 0) >= least).slice(0, amount);
+}
+
+/** In one pass, with a short sorted list beside it. */
+function kthLargest(values: readonly number[], k: number): number {
+  const largest: number[] = [];
+  for (const value of values) {
+    if (largest.length === k && value <= (largest[k - 1] ?? 0)) continue;
+    let place = largest.length;
+    while (place > 0 && (largest[place - 1] ?? 0) < value) place -= 1;
+    largest.splice(place, 0, value);
+    if (largest.length > k) largest.pop();
+  }
+  return largest.at(-1) ?? Number.NEGATIVE_INFINITY;
+}
+
+function bestAmong(search: Search, hosts: readonly ClusterHost[]): Candidate | null {
   const limit = fillLimit(search.policy);
-  const targets = search.targets
-    .filter((target) => search.placement.hostFault(target.hostId) === null)
-    .map((target) => ({ target, outlook: outlookOf(target) }));
+  const targets = hosts.map((target) => ({ target, outlook: outlookOf(target) }));
   const source = outlookOf(search.source);
   let best: { readonly candidate: Candidate; readonly worth: number } | null = null;
   for (const vm of search.vms) {
@@ -33,10 +73,15 @@ export function bestSaving(search: Search): Candidate | null {
 
 /** Best of what fits, for the reason why a VM stays. Null when nothing fits. */
 export function largestSaving(search: Search, vm: ClusterVm): Saving | null {
+  const likely = emptiest(search.targets, likelyTargets);
+  return largestAmong(search, vm, likely) ?? (likely.length < search.targets.length ? largestAmong(search, vm, search.targets) : null);
+}
+
+function largestAmong(search: Search, vm: ClusterVm, targets: readonly ClusterHost[]): Saving | null {
   const limit = fillLimit(search.policy);
   const source = outlookOf(search.source);
   let best: Saving | null = null;
-  for (const target of search.targets) {
+  for (const target of targets) {
     const outlook = outlookOf(target);
     if (!fits(target, vm, limit) || wouldLack(search, outlook, vm)) continue;
     const saving = savingOf(search, source, outlook, vm);

@@ -46,8 +46,8 @@ export interface Relief {
 export interface Progress {
   readonly cluster: Cluster;
   readonly totals: Totals;
-  /** VMs that its moves have moved, and where to. */
-  readonly moved: ReadonlyMap<VmId, HostId>;
+  /** VMs that its moves have moved, and where to. Grows with the plan: a copy for each move would cost more than all the rest of a long one. */
+  readonly moved: Map<VmId, HostId>;
 }
 
 /**
@@ -171,7 +171,7 @@ export function takeMove(
     reason: reasonOf(facts),
     ...facts,
   };
-  const moved = new Map(state.moved).set(vm.vmId, target.hostId);
+  const moved = state.moved.set(vm.vmId, target.hostId);
   // Summed anew: rounding must not pile up over the moves of a long plan.
   return { move, state: { cluster, totals: totalsOf(cluster.hosts, cluster.policy), moved } };
 }

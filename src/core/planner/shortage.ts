@@ -11,7 +11,16 @@ export interface Outlook {
   readonly variance: number;
 }
 
+const known = new WeakMap<ClusterHost, Outlook>();
+
+/** Hosts are never changed, so each is summed up once. */
 export function outlookOf(host: ClusterHost): Outlook {
+  const outlook = known.get(host) ?? summedUp(host);
+  known.set(host, outlook);
+  return outlook;
+}
+
+function summedUp(host: ClusterHost): Outlook {
   let [used, wanted, mean, variance] = [0, 0, 0, 0];
   for (const vm of host.vms) {
     used += vm.cpuUsedCores;

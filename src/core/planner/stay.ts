@@ -57,7 +57,7 @@ export function stayWithoutTarget(search: Search, vm: ClusterVm, reachable: numb
   if (!relieves(source, vm, search.goal))
     return { code: 'gain-too-small', reason: `${vm.name} uses nothing of what ${source.hostId} is short of` };
   const running = source.vms.filter((other) => other.state === 'running').length;
-  const allowed = { ...search, targets: targets.filter((target) => faultOf(search, vm, target) === null) };
+  const allowed = { ...search, targets: allowedTargets(search, vm) };
   const little = littleGain(allowed, vm, running);
   const forbidden = little === null ? stayForRule(search, vm, allowed.targets) : null;
   const stay = forbidden ?? little ?? stayForRoom(allowed, vm);
@@ -67,6 +67,17 @@ export function stayWithoutTarget(search: Search, vm: ClusterVm, reachable: numb
     reason: `${vm.name} is the only running VM of ${source.hostId}, moving it would only move the problem: ${stay.reason}`,
   };
 }
+
+/** Of a VM that nothing binds, the same for all VMs of the host. */
+function allowedTargets(search: Search, vm: ClusterVm): readonly ClusterHost[] {
+  const { placement, targets } = search;
+  if (placement.isBound(vm)) return targets.filter((target) => faultOf(search, vm, target) === null);
+  const open = openOf.get(search) ?? targets.filter(({ hostId }) => placement.hostFault(hostId) === null);
+  openOf.set(search, open);
+  return open;
+}
+
+const openOf = new WeakMap<Search, readonly ClusterHost[]>();
 
 function faultOf({ placement }: Search, vm: ClusterVm, target: ClusterHost): Stay | null {
   return placement.hostFault(target.hostId) ?? placement.fault(vm, target.hostId);
