@@ -66,8 +66,14 @@ interface Machine {
 const machine = (): Machine => ({ book: new FakeLeaseBook(), vm: new Vm(), memory: new FakeMemory(), logged: [] });
 
 /** An agent's process on this machine. */
-async function agentOn({ book, vm, memory, logged }: Machine, agentId = 'agent1', signal = stop.signal): Promise<Lease> {
+async function agentOn(
+  { book, vm, memory, logged }: Machine,
+  agentId = 'agent1',
+  signal = stop.signal,
+  noteEnd: (() => Promise<void>) | null = null,
+): Promise<Lease> {
   const gate = new Gate('a', await Remembered.load(memory), { verify: () => true }, () => 'boot 1');
+  if (noteEnd !== null) gate.noteEnd = noteEnd;
   const note = (message: string) => void logged.push(message);
   const hypervisor = vm.port as unknown as ConstructorParameters<typeof Lease>[0]['hypervisor'];
   const lease = new Lease({ clock: timerClock, hypervisor, leaseBook: book, log: { info: note, warn: note, error: note } }, gate, agentId);
@@ -101,6 +107,18 @@ describe('a lease', () => {
     expect(host.vm.endedAtMs[0]).toBeLessThan(10 + leaseTerms.leaseMs + 1000);
     expect(host.logged.join()).toContain("this host's lease has ended: the VM was ended here");
     expect(await lease.look(vmId, going)).toEqual({ standing: 'fenced' });
+  });
+
+  it('that is not renewed ends the VM, also where the disk is full or hangs', async () => {
+    for (const fails of [() => Promise.reject(new PlimsollError('internal', 'no room')), () => new Promise<never>(() => undefined)]) {
+      const host = machine();
+      const stop2 = new AbortController();
+      const lease = await agentOn(host, 'agent1', stop2.signal, fails);
+      await granted(lease);
+      await vi.advanceTimersByTimeAsync(leaseTerms.leaseMs + leaseTerms.fenceMs);
+      expect(host.vm.endedAtMs).toHaveLength(1);
+      stop2.abort();
+    }
   });
 
   it('that is renewed lets it run', async () => {

@@ -19,6 +19,7 @@ import type { AgentParts } from './parts.ts';
 const tickMs = 500;
 /** A daemon that hangs must not keep the lease from being renewed. */
 const lookMsMax = 2000;
+const noteMsMax = 1000;
 /** An order to start a VM that was held up for longer comes too late. */
 const orderMsMax = 15_000;
 
@@ -105,7 +106,7 @@ export class Lease {
     try {
       const ended = await withDeadline(clock, leaseTerms.fenceMs, signal, async (limited) => {
         // Whether it runs or only arrives is not asked first: a daemon that hangs must not delay the end.
-        await this.#gate.noteEnd(vmId);
+        await this.#noteEnd(vmId, limited);
         return hypervisor.fence(vmId, limited);
       });
       this.#stubborn.delete(vmId);
@@ -116,6 +117,17 @@ export class Lease {
       if (signal.aborted || this.#stubborn.has(vmId)) return;
       this.#stubborn.add(vmId);
       log.error("this host's lease has ended, and the VM could not be ended: it is tried again", { vmId, ...refusalOf(error) });
+    }
+  }
+
+  /** A disk that is full, or hangs, must not keep the VM running. */
+  async #noteEnd(vmId: VmId, signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#parts;
+    try {
+      await withDeadline(clock, noteMsMax, signal, () => this.#gate.noteEnd(vmId));
+    } catch (error) {
+      if (!signal.aborted)
+        log.error('that the VM is ended here could not be noted: it is ended all the same', { vmId, ...refusalOf(error) });
     }
   }
 

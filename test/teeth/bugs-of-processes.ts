@@ -67,7 +67,7 @@ export const bugsOfProcesses: readonly PlantedBug[] = [
     name: 'ended-copy-forgotten',
     what: 'an agent forgets that it has ended a VM that had come to its host, so that an older copy of it is resumed',
     file: 'src/agent/lease.ts',
-    find: `        await this.#gate.noteEnd(vmId);`,
+    find: `        await this.#noteEnd(vmId, limited);`,
     replace: `        limited.throwIfAborted();`,
     caughtBy: ['stale-copy'],
     schedule: 'scenario:restartable-vm-ended-after-the-switch',
