@@ -6,6 +6,7 @@ import { optionsOf } from '#bench/options.ts';
 import { compare, printPairs } from './against-hbal.ts';
 import { hasHbal } from './hbal.ts';
 import { comparePass } from './plain-pass.ts';
+import { measureReplan } from './replan.ts';
 import { measureScale } from './scale.ts';
 
 /** At 100 hosts hbal takes hours to its end. */
@@ -14,7 +15,7 @@ const clusters = [
   { hosts: 50, hbalMovesMax: null },
   { hosts: 100, hbalMovesMax: 3 },
 ] as const;
-const parts = ['hbal', 'scale', 'pass'] as const;
+const parts = ['hbal', 'scale', 'replan', 'pass'] as const;
 
 function againstHbal(seeds: number, hostsMax: number): boolean {
   if (!hasHbal()) throw new Error("hbal is not installed: run 'apt-get install ganeti-htools'");
@@ -48,6 +49,7 @@ if (options !== null) {
   const kept = [
     !isWanted('pass') || comparePass(1000, 10),
     !isWanted('scale') || measureScale(),
+    !isWanted('replan') || measureReplan(),
     !isWanted('hbal') || againstHbal(Number(seeds), Number(hostsMax)),
   ];
   if (!kept.every(Boolean)) process.exitCode = 1;

@@ -1,5 +1,6 @@
 /** Plans for a cluster of hbal by hbal's own score. */
 import { improve } from '#core/placement/improve.ts';
+import type { PlacementSpec } from '#core/placement/placement.ts';
 import { seededRandom } from '#core/seeded.ts';
 import type { HbalCluster, HbalUse } from './hbal-cluster.ts';
 import { hbalOfPlacement, placementSpecOfHbal } from './hbal-placement.ts';
@@ -27,19 +28,24 @@ export interface HbalPlanOptions {
   readonly effort: number | null;
 }
 
-/** Without a limit, a step that lowers the score by less than this share of what a host added to it at first is not worth its migration. */
-const gainShareMin = 0.012;
+/**
+ * Without a limit, a step that lowers the score by less than this share of what it was at first, divided by the square root of the hosts, is
+ * not worth its migration: about where hbal comes to rest, in small clusters and in large ones.
+ */
+const gainShareMin = 0.0017;
 const leastGain = 1e-9;
-/** More hosts are more to choose from. */
+/** More hosts are more to choose from; in a very large cluster all tries together are bounded. */
+const quickEffortPerHost = 0.85;
 const quickEffortMax = 100;
+const quickTriesMax = 500_000;
 
 /** Scores and rooms are those of hbal 3.0, see `placementSpecOfHbal`. The same input gives the same plan. */
 export function planHbal(cluster: HbalCluster, uses: readonly HbalUse[], { movesMax, effort }: HbalPlanOptions): HbalPlan {
   const spec = placementSpecOfHbal(cluster, uses);
   const found = improve(spec, {
     movesMax: movesMax ?? Number.POSITIVE_INFINITY,
-    gainMin: movesMax === null ? gainShareMin / Math.max(1, spec.hosts) : leastGain,
-    effort: effort ?? Math.min(quickEffortMax, Math.ceil(spec.hosts / 2)),
+    gainMin: movesMax === null ? gainShareMin / Math.sqrt(Math.max(1, spec.hosts)) : leastGain,
+    effort: effort ?? quickEffort(spec),
     spend: movesMax !== null,
     random: seededRandom('hbal'),
   });
@@ -50,4 +56,8 @@ export function planHbal(cluster: HbalCluster, uses: readonly HbalUse[], { moves
     score,
   }));
   return { scoreBefore: found.scoreBefore, scoreAfter: found.scoreAfter, steps, cluster: hbalOfPlacement(cluster, found.placement) };
+}
+
+function quickEffort({ hosts, vms }: PlacementSpec): number {
+  return Math.min(quickEffortMax, Math.ceil(quickEffortPerHost * hosts), Math.floor(quickTriesMax / Math.max(1, vms)));
 }

@@ -22,6 +22,7 @@ export interface DescentOptions {
 const donorShare = 0.02;
 /** To one of so many hosts, the emptiest; a later donor of the same round looks a little further up. */
 const receiversMax = 20;
+const receiversShareMax = 0.7;
 const donorsPerReceiver = 2;
 /** In a cluster of so many hosts, a round is short again as soon as one of the others has had its turn. */
 const smallHosts = 200;
@@ -119,6 +120,6 @@ class Ranking {
 
   receivers(place: number): readonly number[] {
     const first = Math.min(Math.floor(place / donorsPerReceiver), Math.max(0, this.#open.length - receiversMax));
-    return this.#open.slice(first, first + receiversMax);
+    return this.#open.slice(first, first + Math.min(receiversMax, Math.ceil(this.#open.length * receiversShareMax)));
   }
 }

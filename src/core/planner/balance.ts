@@ -14,57 +14,42 @@ const likelyTargets = 48;
  * is larger: one move that ends a shortage is better than several that share it. Ties go to the ids.
  */
 export function bestSaving(search: Search): Candidate | null {
-  const open = search.targets.filter((target) => search.placement.hostFault(target.hostId) === null);
-  const likely = emptiest(open, likelyTargets);
-  return bestAmong(search, likely) ?? (likely.length < open.length ? bestAmong(search, open) : null);
-}
-
-/** Those with most CPU to spare, by what is wanted and what is expected, in their order. */
-function emptiest(hosts: readonly ClusterHost[], amount: number): readonly ClusterHost[] {
-  if (hosts.length <= amount) return hosts;
-  const chosen = chosenOf.get(hosts) ?? chooseEmptiest(hosts, amount);
-  chosenOf.set(hosts, chosen);
-  return chosen;
-}
-
-/** The VMs of a host are judged on the same targets, one after the other. */
-const chosenOf = new WeakMap<readonly ClusterHost[], readonly ClusterHost[]>();
-
-function chooseEmptiest(hosts: readonly ClusterHost[], amount: number): readonly ClusterHost[] {
-  const spare = hosts.map((host) => {
-    const { capacityCores, wantedCores, meanCores, variance } = outlookOf(host);
-    return capacityCores - Math.max(wantedCores, meanCores + Math.sqrt(variance));
-  });
-  const least = kthLargest(spare, amount);
-  return hosts.filter((_, index) => (spare[index] ?? 0) >= least).slice(0, amount);
-}
-
-/** In one pass, with a short sorted list beside it. */
-function kthLargest(values: readonly number[], k: number): number {
-  const largest: number[] = [];
-  for (const value of values) {
-    if (largest.length === k && value <= (largest[k - 1] ?? 0)) continue;
-    let place = largest.length;
-    while (place > 0 && (largest[place - 1] ?? 0) < value) place -= 1;
-    largest.splice(place, 0, value);
-    if (largest.length > k) largest.pop();
-  }
-  return largest.at(-1) ?? Number.NEGATIVE_INFINITY;
-}
-
-function bestAmong(search: Search, hosts: readonly ClusterHost[]): Candidate | null {
-  const limit = fillLimit(search.policy);
-  const targets = hosts.map((target) => ({ target, outlook: outlookOf(target) }));
+  const { targets } = search;
   const source = outlookOf(search.source);
+  const leavers = search.vms.filter((vm) => relieves(search.source, vm, search.goal)).flatMap((vm) => leaverOf(search, source, vm));
+  if (leavers.length === 0) return null;
+  const likely = targets.emptiest(likelyTargets);
+  return bestAmong(search, leavers, likely) ?? (likely.length < targets.all.length ? bestAmong(search, leavers, targets.all) : null);
+}
+
+/** A VM whose leaving would save its price, if it costs its target nothing. */
+interface Leaver {
+  readonly vm: ClusterVm;
+  readonly reliefCoreSeconds: number;
+  readonly priceCoreSeconds: number;
+  readonly rootGib: number;
+}
+
+function leaverOf(search: Search, source: Outlook, vm: ClusterVm): readonly Leaver[] {
+  const reliefCoreSeconds = shortageOf(search, source) - shortageOf(search, outlookWith(source, vm, -1));
+  const priceCoreSeconds = priceOf(search, vm);
+  if (reliefCoreSeconds <= priceCoreSeconds) return [];
+  return [{ vm, reliefCoreSeconds, priceCoreSeconds, rootGib: Math.sqrt(vm.memoryBytes / gibibyte) }];
+}
+
+function bestAmong(search: Search, leavers: readonly Leaver[], targets: readonly ClusterHost[]): Candidate | null {
+  const limit = fillLimit(search.policy);
   let best: { readonly candidate: Candidate; readonly worth: number } | null = null;
-  for (const vm of search.vms) {
-    if (!relieves(search.source, vm, search.goal)) continue;
-    for (const { target, outlook } of targets) {
+  for (const { vm, reliefCoreSeconds, priceCoreSeconds, rootGib } of leavers) {
+    for (const target of targets) {
+      // No target can be worth more than one that the VM costs nothing.
+      if (best !== null && reliefCoreSeconds / rootGib <= best.worth) break;
+      const outlook = outlookOf(target);
       if (!fits(target, vm, limit) || wouldLack(search, outlook, vm)) continue;
-      const saving = savingOf(search, source, outlook, vm);
-      const worth = saving.savedCoreSeconds / Math.sqrt(vm.memoryBytes / gibibyte);
-      if (saving.savedCoreSeconds <= saving.priceCoreSeconds || (best !== null && worth <= best.worth)) continue;
-      const candidate = candidateOf(search, vm, target, saving);
+      const savedCoreSeconds = reliefCoreSeconds - burdenOf(search, outlook, vm);
+      const worth = savedCoreSeconds / rootGib;
+      if (savedCoreSeconds <= priceCoreSeconds || (best !== null && worth <= best.worth)) continue;
+      const candidate = candidateOf(search, vm, target, { savedCoreSeconds, priceCoreSeconds });
       if (candidate !== null) best = { candidate, worth };
     }
   }
@@ -73,21 +58,23 @@ function bestAmong(search: Search, hosts: readonly ClusterHost[]): Candidate | n
 
 /** Best of what fits, for the reason why a VM stays. Null when nothing fits. */
 export function largestSaving(search: Search, vm: ClusterVm): Saving | null {
-  const likely = emptiest(search.targets, likelyTargets);
-  return largestAmong(search, vm, likely) ?? (likely.length < search.targets.length ? largestAmong(search, vm, search.targets) : null);
+  const { targets } = search;
+  const likely = targets.emptiest(likelyTargets);
+  return largestAmong(search, vm, likely) ?? (likely.length < targets.all.length ? largestAmong(search, vm, targets.all) : null);
 }
 
 function largestAmong(search: Search, vm: ClusterVm, targets: readonly ClusterHost[]): Saving | null {
   const limit = fillLimit(search.policy);
   const source = outlookOf(search.source);
-  let best: Saving | null = null;
+  const reliefCoreSeconds = shortageOf(search, source) - shortageOf(search, outlookWith(source, vm, -1));
+  let least: number | null = null;
   for (const target of targets) {
+    if (least === 0) break;
     const outlook = outlookOf(target);
     if (!fits(target, vm, limit) || wouldLack(search, outlook, vm)) continue;
-    const saving = savingOf(search, source, outlook, vm);
-    if (best === null || saving.savedCoreSeconds > best.savedCoreSeconds) best = saving;
+    least = Math.min(least ?? Number.POSITIVE_INFINITY, burdenOf(search, outlook, vm));
   }
-  return best;
+  return least === null ? null : { savedCoreSeconds: reliefCoreSeconds - least, priceCoreSeconds: priceOf(search, vm) };
 }
 
 /** What is used there is not yet all that is wanted. */
@@ -95,12 +82,17 @@ function wouldLack({ policy }: Search, outlook: Outlook, vm: ClusterVm): boolean
   return outlook.wantedCores + vm.cpuWantedCores > (outlook.capacityCores * policy.cpuLine.startPercent) / 100;
 }
 
-function savingOf({ policy }: Search, source: Outlook, target: Outlook, vm: ClusterVm): Saving {
-  const { cpuLine, balance, forecast } = policy;
-  const short = (outlook: Outlook) => shortageCoreSeconds(outlook, cpuLine.startPercent, balance, forecast.horizonMs);
-  const before = short(source) + short(target);
-  const after = short(outlookWith(source, vm, -1)) + short(outlookWith(target, vm, 1));
-  return { savedCoreSeconds: before - after, priceCoreSeconds: (balance.coreSecondsPerGib * vm.memoryBytes) / gibibyte };
+/** What the VM adds to the shortage of its target. */
+function burdenOf(search: Search, target: Outlook, vm: ClusterVm): number {
+  return shortageOf(search, outlookWith(target, vm, 1)) - shortageOf(search, target);
+}
+
+function shortageOf({ policy }: Search, outlook: Outlook): number {
+  return shortageCoreSeconds(outlook, policy.cpuLine.startPercent, policy.balance, policy.forecast.horizonMs);
+}
+
+function priceOf({ policy }: Search, vm: ClusterVm): number {
+  return (policy.balance.coreSecondsPerGib * vm.memoryBytes) / gibibyte;
 }
 
 /** Rules are asked last: they cost most. */

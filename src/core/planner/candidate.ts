@@ -4,11 +4,11 @@ import { freeMemoryBytes } from './apply-move.ts';
 import type { ClusterHost, ClusterVm } from './cluster.ts';
 import { withoutVm } from './cluster.ts';
 import { isAbove, loadOf } from './line.ts';
-import { undominated } from './front.ts';
 import type { Limit, Load } from './line.ts';
 import type { RuleFault } from './rules.ts';
 import { addTotals, lineTerms, partOf, scoreOf } from './score.ts';
 import type { Totals } from './score.ts';
+import type { Targets } from './targets.ts';
 
 /** One VM on one target, judged. */
 export interface Candidate {
@@ -35,7 +35,9 @@ export interface Search {
   readonly totals: Totals;
   readonly source: ClusterHost;
   readonly vms: readonly ClusterVm[];
-  readonly targets: readonly ClusterHost[];
+  readonly targets: Targets;
+  /** Hosts that would be targets but take no VM at all, see `Placement.hostFault`: only for the reasons. */
+  readonly closed: readonly ClusterHost[];
   /** What the source has to come down to; infinite for a resource it is not short of. */
   readonly goal: Limit;
   /** A target may be filled up to this. */
@@ -86,11 +88,11 @@ export function relieves(source: ClusterHost, vm: ClusterVm, goal: Limit): boole
  * has room, seen over CPU and memory together.
  */
 export function bestCandidate(search: Search): Candidate | null {
-  const open = search.targets.filter((target) => search.placement.hostFault(target.hostId) === null);
-  const front = undominated(open);
+  const { all } = search.targets;
+  const front = search.targets.front();
   const { isBound } = search.placement;
   // The gain is judged on two hosts, so where the best target gains too little a more loaded one may still do.
-  return bestOf(search, (vm) => (isBound(vm) ? open : front)) ?? (front.length < open.length ? bestOf(search, () => open) : null);
+  return bestOf(search, (vm) => (isBound(vm) ? all : front)) ?? (front.length < all.length ? bestOf(search, () => all) : null);
 }
 
 function bestOf(search: Search, targetsFor: (vm: ClusterVm) => readonly ClusterHost[]): Candidate | null {
@@ -115,7 +117,7 @@ function bestOf(search: Search, targetsFor: (vm: ClusterVm) => readonly ClusterH
 export function bestGainPercent(search: Search, vm: ClusterVm): number | null {
   const view = sourceView(search, vm);
   let best: number | null = null;
-  for (const target of search.targets) {
+  for (const target of search.targets.all) {
     if (fits(target, vm, search.limit)) best = Math.max(best ?? -Infinity, gainWith(view, vm, target));
   }
   return best;

@@ -8,6 +8,7 @@ import { cores } from '#core/model/units.ts';
 import { applied } from './applied-plan.ts';
 import { applyMove } from './apply-move.ts';
 import { anyPlacement, bestCandidate } from './candidate.ts';
+import { Targets } from './targets.ts';
 import { clusterOf, findHost } from './cluster.ts';
 import { exampleEntry, exampleNowMs, exampleSnapshot, gibibyte } from './examples.ts';
 import type { ExampleHost } from './examples.ts';
@@ -227,7 +228,17 @@ describe('laws of the score', () => {
           const vms = source.vms.filter((vm) => vm.state === 'running');
           const open = { cpuPercent: 0, memoryPercent: 0 };
           const full = { cpuPercent: 100, memoryPercent: 100 };
-          const best = bestCandidate({ policy, totals, source, vms, targets, goal: open, limit: full, placement: anyPlacement });
+          const best = bestCandidate({
+            policy,
+            totals,
+            source,
+            vms,
+            targets: new Targets(targets),
+            closed: [],
+            goal: open,
+            limit: full,
+            placement: anyPlacement,
+          });
           if (best === null) continue;
           const after = applyMove(cluster, { vmId: best.vm.vmId, fromHostId: source.hostId, toHostId: best.target.hostId });
           if (!after.ok) throw new Error(after.reason);
@@ -255,7 +266,8 @@ describe('laws of the score', () => {
             totals: totalsOf(cluster.hosts, policy),
             source,
             vms,
-            targets,
+            targets: new Targets(targets),
+            closed: [],
             goal: open,
             limit: full,
             placement: anyPlacement,

@@ -13,9 +13,9 @@ import type { Limit } from './line.ts';
 import { describeMove } from './describe.ts';
 import type { Returns } from './returns.ts';
 import type { RuleBook } from './rules.ts';
-import { scoreOf, totalsOf } from './score.ts';
-import type { Totals } from './score.ts';
+import { RunningTotals, scoreOf } from './score.ts';
 import { skipHost, skipVm, stayWithoutTarget } from './stay.ts';
+import { Targets } from './targets.ts';
 import { whereWith } from './where.ts';
 
 /** A host to be relieved; `goal` is its stop line for each resource that is over its start line, else infinite. */
@@ -42,12 +42,20 @@ export interface Relief {
   readonly skipped: readonly Skip[];
 }
 
-/** A plan half made. */
+/** A plan half made. Totals and moves grow with it: a copy of them for each move would cost more than all the rest of a long plan. */
 export interface Progress {
   readonly cluster: Cluster;
-  readonly totals: Totals;
-  /** VMs that its moves have moved, and where to. Grows with the plan: a copy for each move would cost more than all the rest of a long one. */
+  readonly totals: RunningTotals;
+  /** VMs that its moves have moved, and where to. */
   readonly moved: Map<VmId, HostId>;
+}
+
+/** A source that is still over its goal. */
+interface Open {
+  readonly source: Source;
+  readonly host: ClusterHost;
+  /** Percentage points above its start line. */
+  readonly points: number;
 }
 
 /**
@@ -56,30 +64,41 @@ export interface Progress {
  * will not find one later in the same plan: each step ends in a move or in one source less.
  */
 export function relieve(input: ReliefInput): Relief {
-  const { policy } = input.cluster;
-  let state: Progress = { cluster: input.cluster, totals: totalsOf(input.cluster.hosts, policy), moved: new Map() };
+  const { policy, hosts } = input.cluster;
+  let state: Progress = { cluster: input.cluster, totals: new RunningTotals(hosts, policy), moved: new Map() };
+  const ends = endsOf(input);
   const moves: Move[] = [];
   const skipped: Skip[] = [];
-  let open = stillOver(state.cluster, input.sources);
+  let open = input.sources.flatMap((source) => openOf(state.cluster, source));
   while (open.length > 0) {
     if (moves.length >= policy.movesPerPlanMax) {
-      skipped.push(...open.map((source) => planFull(source.hostId, policy.movesPerPlanMax)));
+      skipped.push(...open.map(({ host }) => planFull(host.hostId, policy.movesPerPlanMax)));
       break;
     }
-    const source = worst(state.cluster, open);
-    const search = searchOf(input, state, source);
-    const candidate = search === null ? null : chosen(search);
-    if (search === null || candidate === null) {
-      if (search !== null) skipped.push(...stays(input, search));
-      open = open.filter((other) => other !== source);
+    const next = worst(open);
+    const search = searchOf(input, state, next, ends);
+    const candidate = chosen(search);
+    if (candidate === null) {
+      skipped.push(...stays(input, search));
+      open = open.filter((other) => other !== next);
       continue;
     }
     const step = takeMove(state, search.source, candidate, (facts) => describeMove(policy, candidate, facts));
     moves.push(step.move);
     state = step.state;
-    open = stillOver(state.cluster, open);
+    ends.targets.fill(findHost(state.cluster, candidate.target.hostId) ?? candidate.target);
+    open = open.flatMap((other) => (other === next ? openOf(state.cluster, other.source) : [other]));
   }
   return { state, moves, skipped };
+}
+
+/** The hosts that may take VMs, and those that only rules keep from it. */
+type Ends = Pick<Search, 'targets' | 'closed'>;
+
+function endsOf({ cluster, targetIds, book }: ReliefInput): Ends {
+  const able = cluster.hosts.filter(({ hostId }) => targetIds.has(hostId));
+  const isClosed = ({ hostId }: ClusterHost) => book.hostFault(hostId) !== null;
+  return { targets: new Targets(able.filter((host) => !isClosed(host))), closed: able.filter(isClosed) };
 }
 
 /** Memory is what it is: the lines decide what leaves a host that is short of it, whatever the strategy. */
@@ -90,24 +109,25 @@ function chosen(search: Search): Candidate | null {
   return lowering(search, bestCandidate(search)) ?? lowering(search, bestFill(search));
 }
 
-function stillOver(cluster: Cluster, sources: readonly Source[]): readonly Source[] {
-  return sources.filter(({ hostId, goal }) => {
-    const host = findHost(cluster, hostId);
-    return host !== undefined && isAbove(loadOf(host), goal);
-  });
+/** Empty once it has come down to its goal. */
+function openOf(cluster: Cluster, source: Source): readonly Open[] {
+  const host = findHost(cluster, source.hostId);
+  if (host === undefined) return [];
+  const load = loadOf(host);
+  if (!isAbove(load, source.goal)) return [];
+  const start = startLimit(cluster.policy);
+  return [{ source, host, points: Math.max(load.cpuPercent - start.cpuPercent, load.memoryPercent - start.memoryPercent) }];
 }
 
-function searchOf(input: ReliefInput, state: Progress, source: Source): Search | null {
-  const host = findHost(state.cluster, source.hostId);
-  if (host === undefined) return null;
+function searchOf(input: ReliefInput, state: Progress, { source, host }: Open, ends: Ends): Search {
   const { policy } = state.cluster;
   return {
     policy,
-    totals: state.totals,
+    totals: state.totals.total,
     source: host,
     goal: source.goal,
     vms: host.vms.filter((vm) => input.mayMove.has(vm.vmId)),
-    targets: state.cluster.hosts.filter((target) => input.targetIds.has(target.hostId)),
+    ...ends,
     limit: stopLimit(policy),
     placement: placementOf(input, state),
   };
@@ -162,7 +182,7 @@ export function takeMove(
       memoryAfterPercent: then.memoryPercent,
     };
   };
-  const facts = { scoreBefore: scoreOf(state.totals), scoreAfter, source: change(source), destination: change(target) };
+  const facts = { scoreBefore: scoreOf(state.totals.total), scoreAfter, source: change(source), destination: change(target) };
   const move: Move = {
     vmId: vm.vmId,
     vmName: vm.name,
@@ -171,9 +191,13 @@ export function takeMove(
     reason: reasonOf(facts),
     ...facts,
   };
-  const moved = state.moved.set(vm.vmId, target.hostId);
-  // Summed anew: rounding must not pile up over the moves of a long plan.
-  return { move, state: { cluster, totals: totalsOf(cluster.hosts, cluster.policy), moved } };
+  for (const { hostId } of [source, target]) noteChange(state.totals, cluster, hostId);
+  return { move, state: { ...state, cluster, moved: state.moved.set(vm.vmId, target.hostId) } };
+}
+
+function noteChange(totals: RunningTotals, cluster: Cluster, hostId: HostId): void {
+  const [position, host] = [cluster.positions.get(hostId), findHost(cluster, hostId)];
+  if (position !== undefined && host !== undefined) totals.change(position, host);
 }
 
 function stays(input: ReliefInput, search: Search): readonly Skip[] {
@@ -190,16 +214,6 @@ function planFull(hostId: HostId, max: number): Skip {
 }
 
 /** Most points above its start line; the smaller id among equals. */
-function worst(cluster: Cluster, open: readonly Source[]): Source {
-  const start = startLimit(cluster.policy);
-  const points = (source: Source) => {
-    const host = findHost(cluster, source.hostId);
-    if (host === undefined) return -Infinity;
-    const load = loadOf(host);
-    return Math.max(load.cpuPercent - start.cpuPercent, load.memoryPercent - start.memoryPercent);
-  };
-  return open.reduce((a, b) => {
-    const difference = points(b) - points(a);
-    return difference > 0 || (difference === 0 && compareText(b.hostId, a.hostId) < 0) ? b : a;
-  });
+function worst(open: readonly Open[]): Open {
+  return open.reduce((a, b) => (b.points > a.points || (b.points === a.points && compareText(b.host.hostId, a.host.hostId) < 0) ? b : a));
 }

@@ -131,7 +131,7 @@ function bestWithin(
 
 function scoreWith(state: Progress, vm: ClusterVm, source: ClusterHost, target: ClusterHost): number {
   const { policy } = state.cluster;
-  const without = addTotals(addTotals(state.totals, partOf(loadOf(source), policy), -1), partOf(loadOf(target), policy), -1);
+  const without = addTotals(addTotals(state.totals.total, partOf(loadOf(source), policy), -1), partOf(loadOf(target), policy), -1);
   const together = addTotals(partOf(loadOf(withoutVm(source, vm)), policy), partOf(loadWith(target, vm), policy));
   return scoreOf(addTotals(without, together));
 }

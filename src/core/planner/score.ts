@@ -72,8 +72,48 @@ export function addTotals(a: Totals, b: Totals, sign: 1 | -1 = 1): Totals {
 const noHosts: Totals = { hosts: 0, overStartPoints: 0, overStopPoints: 0, cpuSum: 0, cpuSquares: 0, memorySum: 0, memorySquares: 0 };
 
 export function totalsOf(hosts: readonly ClusterHost[], policy: Policy): Totals {
+  return new RunningTotals(hosts, policy).total;
+}
+
+/**
+ * The totals of a cluster in which one host after the other changes. Summed in groups of hosts and then over the groups, always anew: a
+ * change costs two short sums instead of one over all hosts, and rounding does not pile up over the moves of a long plan.
+ */
+export class RunningTotals {
+  readonly #policy: Policy;
+  readonly #parts: Totals[];
+  readonly #groups: Totals[];
+  readonly #groupSize: number;
+  #total: Totals;
+
+  constructor(hosts: readonly ClusterHost[], policy: Policy) {
+    this.#policy = policy;
+    this.#parts = hosts.map((host) => partOf(loadOf(host), policy));
+    this.#groupSize = Math.max(1, Math.ceil(Math.sqrt(hosts.length)));
+    this.#groups = Array.from({ length: Math.ceil(hosts.length / this.#groupSize) }, (_, group) => this.#sumOfGroup(group));
+    this.#total = sumOf(this.#groups);
+  }
+
+  get total(): Totals {
+    return this.#total;
+  }
+
+  /** `position`: of the host in the list that this was made from. */
+  change(position: number, host: ClusterHost): void {
+    this.#parts[position] = partOf(loadOf(host), this.#policy);
+    const group = Math.floor(position / this.#groupSize);
+    this.#groups[group] = this.#sumOfGroup(group);
+    this.#total = sumOf(this.#groups);
+  }
+
+  #sumOfGroup(group: number): Totals {
+    return sumOf(this.#parts.slice(group * this.#groupSize, (group + 1) * this.#groupSize));
+  }
+}
+
+function sumOf(parts: readonly Totals[]): Totals {
   let totals = noHosts;
-  for (const host of hosts) totals = addTotals(totals, partOf(loadOf(host), policy));
+  for (const part of parts) totals = addTotals(totals, part);
   return totals;
 }
 

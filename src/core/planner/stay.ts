@@ -9,6 +9,7 @@ import { hasUsableFigures } from './cluster.ts';
 import type { ClusterHost, ClusterVm } from './cluster.ts';
 import { coolDownEndsAtMs, ledgerByVm } from './cool-down.ts';
 import type { RuleBook } from './rules.ts';
+import { Targets } from './targets.ts';
 import { count, duration, memorySize, percent } from './words.ts';
 
 /** Why something stays: a code and a sentence. */
@@ -48,7 +49,7 @@ export function stayRule(snapshot: Snapshot, book: RuleBook): (vm: SnapshotVm) =
 export function stayWithoutTarget(search: Search, vm: ClusterVm, reachable: number): Stay {
   const { source, targets } = search;
   if (reachable === 0) return { code: 'no-target-fresh', reason: `no other host is known well enough to take ${vm.name}` };
-  if (targets.length === 0) {
+  if (targets.all.length === 0 && search.closed.length === 0) {
     return {
       code: 'limit-reached',
       reason: `every host that could take ${vm.name} is over a line, is being relieved or is at its migration limit`,
@@ -59,7 +60,7 @@ export function stayWithoutTarget(search: Search, vm: ClusterVm, reachable: numb
   const running = source.vms.filter((other) => other.state === 'running').length;
   const allowed = { ...search, targets: allowedTargets(search, vm) };
   const little = littleGain(allowed, vm, running);
-  const forbidden = little === null ? stayForRule(search, vm, allowed.targets) : null;
+  const forbidden = little === null ? stayForRule(search, vm, allowed.targets.all) : null;
   const stay = forbidden ?? little ?? stayForRoom(allowed, vm);
   if (running > 1) return stay;
   return {
@@ -68,16 +69,10 @@ export function stayWithoutTarget(search: Search, vm: ClusterVm, reachable: numb
   };
 }
 
-/** Of a VM that nothing binds, the same for all VMs of the host. */
-function allowedTargets(search: Search, vm: ClusterVm): readonly ClusterHost[] {
+function allowedTargets(search: Search, vm: ClusterVm): Targets {
   const { placement, targets } = search;
-  if (placement.isBound(vm)) return targets.filter((target) => faultOf(search, vm, target) === null);
-  const open = openOf.get(search) ?? targets.filter(({ hostId }) => placement.hostFault(hostId) === null);
-  openOf.set(search, open);
-  return open;
+  return placement.isBound(vm) ? new Targets(targets.all.filter(({ hostId }) => placement.fault(vm, hostId) === null)) : targets;
 }
-
-const openOf = new WeakMap<Search, readonly ClusterHost[]>();
 
 function faultOf({ placement }: Search, vm: ClusterVm, target: ClusterHost): Stay | null {
   return placement.hostFault(target.hostId) ?? placement.fault(vm, target.hostId);
@@ -85,7 +80,7 @@ function faultOf({ placement }: Search, vm: ClusterVm, target: ClusterHost): Sta
 
 /** A target with room that is closed to the VM, or any when no target is open to it: what closes it is the reason. */
 function stayForRule(search: Search, vm: ClusterVm, allowed: readonly ClusterHost[]): Stay | null {
-  const closed = search.targets.filter((target) => !allowed.includes(target));
+  const closed = [...search.closed, ...search.targets.all].filter((target) => !allowed.includes(target));
   const best = closed.find((target) => fits(target, vm, search.limit)) ?? (allowed.length === 0 ? closed[0] : undefined);
   return best === undefined ? null : faultOf(search, vm, best);
 }
@@ -116,7 +111,10 @@ function stayForGain(vm: ClusterVm, gain: number, bar: number): Stay {
 }
 
 function stayForRoom(search: Search, vm: ClusterVm): Stay {
-  const { targets, limit } = search;
+  const {
+    targets: { all: targets },
+    limit,
+  } = search;
   const withMemory = targets.filter(
     (target) => vm.memoryBytes <= freeMemoryBytes(target) && loadWith(target, vm).memoryPercent <= limit.memoryPercent,
   );
