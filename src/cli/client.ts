@@ -12,9 +12,8 @@ import {
   TokenSchema,
   VmCheckSchema,
   VmSchema,
-  type VmSettingsBody,
-  VmSettingsSchema,
 } from '#wire/api.ts';
+import { type VmSettingsBody, VmSettingsSchema } from '#wire/vm-settings-api.ts';
 import { BalanceSchema } from '#wire/balance-api.ts';
 import { ChannelSchema, type ProveBody, ProveSchema, ResetSchema, type TuneBody, TuneSchema } from '#wire/channel-api.ts';
 import { AuditEntrySchema, CertificateSchema, type GrantBody, GrantSchema, RenewalSchema, RevocationSchema } from '#wire/security-api.ts';

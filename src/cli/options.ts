@@ -120,6 +120,23 @@ export function yesNoArgument(text: string): boolean {
   return text === 'yes';
 }
 
+/** Argument parser of SLA classes: the name of one, or `none`. */
+export function classArgument(text: string): string {
+  if (!isWord(text)) throw new InvalidArgumentError('Write the name of a class of policy.classes such as critical, or none.');
+  return text;
+}
+
+/** Argument parser of tenants: a name, or `none`. */
+export function tenantArgument(text: string): string {
+  if (!isWord(text))
+    throw new InvalidArgumentError('Write up to 64 small letters, digits, dots, dashes and underscores such as acme, or none.');
+  return text;
+}
+
+function isWord(text: string): boolean {
+  return /^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$/.test(text);
+}
+
 /** Argument parser of the first moment wanted. */
 export function sinceArgument(text: string): number {
   return momentOf(text).firstMs;

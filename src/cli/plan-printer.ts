@@ -1,5 +1,5 @@
 import type { PlanResource } from '#wire/api.ts';
-import { formatAge, formatDuration, formatPercent, formatScore, printable } from './format.ts';
+import { formatAge, formatBytes, formatDuration, formatPercent, formatScore, printable } from './format.ts';
 import { type Column, table } from './table.ts';
 
 type MoveResource = PlanResource['moves'][number];
@@ -37,7 +37,26 @@ function moveLines(move: MoveResource, index: number): readonly string[] {
     `     ${printable(move.reason)}`,
     `     ${loadLine(move.source)}`,
     `     ${loadLine(move.destination)}`,
+    ...(move.cost === undefined ? [] : [`     ${costLine(move.cost)}`]),
   ];
+}
+
+function costLine(cost: NonNullable<MoveResource['cost']>): string {
+  const { bytes, bytesBy, durationMs, downtimeMs, slaClass, priceCoreSeconds, savedCoreSeconds } = cost;
+  const parts = [
+    `sends about ${formatBytes(bytes)}${bytesBy === 'memory' ? ' (all its memory once)' : ''}`,
+    durationMs === null ? 'no channel was measured yet' : `takes about ${formatDuration(durationMs)}`,
+    ...(downtimeMs === null ? [] : [`stops it for about ${formatDuration(downtimeMs)}`]),
+    ...(savedCoreSeconds === null
+      ? []
+      : [`saves ${formatCoreSeconds(savedCoreSeconds)}, price ${formatCoreSeconds(priceCoreSeconds ?? 0)}`]),
+    `class ${slaClass}`,
+  ];
+  return `cost: ${parts.join('; ')}`;
+}
+
+function formatCoreSeconds(value: number): string {
+  return `${Math.round(value)} core-seconds`;
 }
 
 function loadLine(change: LoadChangeResource): string {

@@ -41,6 +41,8 @@ test.each([
   ['vm set web1 --address web1', 'Write an IP address such as 192.0.2.7, or none.'],
   ['vm set web1 --address fe80::1%eth0', 'Write an IP address such as 192.0.2.7, or none.'],
   ['vm set web1 --restartable maybe', 'Write yes or no.'],
+  ['vm set web1 --class Gold', 'Write the name of a class of policy.classes such as critical, or none.'],
+  ['vm set web1 --tenant a,b', 'Write up to 64 small letters, digits, dots, dashes and underscores such as acme, or none.'],
   ['vm check', "missing required argument 'vm'"],
   ['mode reckless', 'Allowed choices are observe, approve, automatic.'],
   ['status -o xml', 'Allowed choices are table, json.'],

@@ -1,9 +1,9 @@
-import type { VmSettingsBody } from '#wire/api.ts';
+import type { VmSettingsBody } from '#wire/vm-settings-api.ts';
 import type { Command } from 'commander';
 import { printVmCheck } from './check-printer.ts';
 import type { ControllerClient } from './client.ts';
 import { CliError } from './errors.ts';
-import { addressArgument, callOf, withController, withWatch, yesNoArgument } from './options.ts';
+import { addressArgument, callOf, classArgument, tenantArgument, withController, withWatch, yesNoArgument } from './options.ts';
 import { show, showView } from './output.ts';
 import { printVm, printVms, printVmSettings, type VmWithSettings } from './vm-printer.ts';
 
@@ -22,12 +22,17 @@ What is not given stays as it is.
 Examples:
   plimsoll vm set web1 --address 192.0.2.7
   plimsoll vm set web1 --address none --restartable yes
+  plimsoll vm set web1 --class critical --tenant acme
+  plimsoll vm set web1 --class none
   plimsoll vm show web1`;
 
 interface SetOptions {
   /** An IP address, or `none`. */
   readonly address?: string;
   readonly restartable?: boolean;
+  /** A word, or `none`. */
+  readonly class?: string;
+  readonly tenant?: string;
 }
 
 /** `vm list|show|set|check`. */
@@ -49,11 +54,13 @@ export function addVmCommands(program: Command): void {
   withController(
     vm
       .command('set')
-      .description('say where a VM is reached, and whether it may be started elsewhere when its host has died')
+      .description('say where a VM is reached, whether it may be started elsewhere when its host has died, and what moves it bears')
       .argument('<vm>', 'its name or UUID'),
   )
     .option('--address <ip>', 'its clients reach it there: it is asked for answers while it moves; none: look it up', addressArgument)
     .option('--restartable <yes|no>', 'it may be started on another host after the death of its own', yesNoArgument)
+    .option('--class <name>', 'one of policy.classes: what a move by the balancer may cost it; none: standard', classArgument)
+    .option('--tenant <name>', 'whose it is: counted against policy.budgets.tenantMovesPerHour; none: nobody said', tenantArgument)
     .addHelpText('after', setExamples)
     .action(async (reference: string, options: SetOptions, command: Command) => {
       const change = changeOf(options);
@@ -77,12 +84,17 @@ export function addVmCommands(program: Command): void {
     });
 }
 
-function changeOf({ address, restartable }: SetOptions): VmSettingsBody {
-  if (address === undefined && restartable === undefined)
-    throw new CliError('usage', "nothing to set: give --address or --restartable; 'plimsoll vm show' shows what holds now");
+function changeOf({ address, restartable, class: slaClass, tenant }: SetOptions): VmSettingsBody {
+  if ([address, restartable, slaClass, tenant].every((value) => value === undefined))
+    throw new CliError(
+      'usage',
+      "nothing to set: give --address, --restartable, --class or --tenant; 'plimsoll vm show' shows what holds now",
+    );
   return {
     ...(address === undefined ? {} : { address: address === 'none' ? null : address }),
     ...(restartable === undefined ? {} : { restartable }),
+    ...(slaClass === undefined ? {} : { slaClass: slaClass === 'none' ? null : slaClass }),
+    ...(tenant === undefined ? {} : { tenant: tenant === 'none' ? null : tenant }),
   };
 }
 

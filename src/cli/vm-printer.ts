@@ -1,4 +1,5 @@
-import type { VmResource, VmSettingsResource } from '#wire/api.ts';
+import type { VmResource } from '#wire/api.ts';
+import type { VmSettingsResource } from '#wire/vm-settings-api.ts';
 import { formatBytes, formatCores, formatDuration, formatPercent, unknown } from './format.ts';
 import { type Column, fields, table } from './table.ts';
 
@@ -51,9 +52,21 @@ export function printVmSettings(reference: string, settings: VmSettingsResource)
   return fields([['VM', reference], ...settingsFields(settings)]);
 }
 
-function settingsFields({ address, restartable }: VmSettingsResource): readonly (readonly [string, string])[] {
+function settingsFields({
+  address,
+  restartable,
+  slaClass,
+  effectiveClass,
+  tenant,
+}: VmSettingsResource): readonly (readonly [string, string])[] {
   return [
     ['address', address ?? 'not set: looked up among the neighbours of the hosts'],
     ['restartable', restartable ? 'yes: it may be started elsewhere when its host has died' : 'no'],
+    ['class', slaClass === null || slaClass === effectiveClass ? effectiveClass : lostClass(slaClass, effectiveClass)],
+    ['tenant', tenant ?? 'not set'],
   ];
+}
+
+function lostClass(slaClass: string, effectiveClass: string): string {
+  return `${effectiveClass}, because policy.classes does not have its own, ${slaClass}`;
 }

@@ -11,6 +11,7 @@ import { pairKey } from './busy-pairs.ts';
 import type { ControllerParts } from './parts.ts';
 import type { Ends } from './securing.ts';
 import type { StreamMeter } from './stream-meter.ts';
+import type { TransferKnowledge } from './transfer-knowledge.ts';
 
 const quickMs = 10_000;
 /** Where the agent has not looked at the VM already: long enough for two looks of different length, short against any migration. */
@@ -37,6 +38,8 @@ export interface ChoosingRooms {
   readonly lines: AgentLines;
   readonly policy: Policy;
   readonly streams: StreamMeter;
+  /** Is told what was found out. */
+  readonly knowledge: TransferKnowledge;
 }
 
 /** What takes long, and is found out while the channel is made. */
@@ -77,7 +80,9 @@ export class Choosing {
     const measuredAtMs = this.#rooms.parts.clock.nowMs();
     for (const [pair, known] of this.#bandwidths)
       if (!this.#isFresh(known) || this.#bandwidths.size >= pairsKeptMax) this.#bandwidths.delete(pair);
-    this.#bandwidths.set(pairKey(ends.fromHostId, ends.toHostId), { bytesPerSecond, measuredAtMs, by: 'stream' });
+    const measured = { bytesPerSecond, measuredAtMs, by: 'stream' } as const;
+    this.#bandwidths.set(pairKey(ends.fromHostId, ends.toHostId), measured);
+    this.#rooms.knowledge.noteBandwidth(ends, measured);
   }
 
   /** The best of as many streams as it takes until one is as fast as the pair is known to be, within half; of a pair that is not known, of one. */
@@ -128,6 +133,7 @@ export class Choosing {
   async #measureMemory(fromHostId: string, vmId: string): Promise<MemoryActivity | null> {
     try {
       const measured = await this.#command(fromHostId, 'vm.measure', { vmId, durationMs: memoryMs }, memoryMs + quickMs);
+      this.#rooms.knowledge.noteActivity(vmId, measured.activity);
       return measured.activity;
     } catch (error) {
       // When the controller stops, nobody waits for it any more.

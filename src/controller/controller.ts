@@ -8,7 +8,7 @@ import type { Mode } from '#core/model/policy.ts';
 import { PlimsollError, refusalOf } from '#core/model/result.ts';
 import type { SnapshotVm } from '#core/model/snapshot.ts';
 import type { TrustUpdate } from '#core/ports.ts';
-import type { HistoryPoint, VmSettings } from '#core/store.ts';
+import type { HistoryPoint } from '#core/store.ts';
 import type {
   HostResource,
   MigrateBody,
@@ -44,7 +44,7 @@ import { Placement, type PlacementService } from './placement.ts';
 import { openRooms, type Rooms } from './rooms.ts';
 import type { ControllerService, MigrationFilter } from './service.ts';
 import { Tenure } from './tenure.ts';
-import type { VmChange } from './vm-settings.ts';
+import type { ShownVmSettings, VmChange } from './vm-settings.ts';
 
 /** Of the newest migrations, for how far predictions were off. */
 const errorsRead = 1000;
@@ -228,12 +228,12 @@ export class Controller implements ControllerService {
     return { vmId: vm.vmId, vmName: vm.name, hostId: vm.hostId, rows: [...rows] };
   }
 
-  async vmSettings(reference: string): Promise<VmSettings> {
+  async vmSettings(reference: string): Promise<ShownVmSettings> {
     const { wishes, vmSettings } = this.#rooms;
-    return vmSettings.of(wishes.vmIdOf(reference));
+    return vmSettings.shown(wishes.vmIdOf(reference));
   }
 
-  async setVm(reference: string, change: VmChange, askedBy: string): Promise<VmSettings> {
+  async setVm(reference: string, change: VmChange, askedBy: string): Promise<ShownVmSettings> {
     const { wishes, vmSettings, audit } = this.#rooms;
     // Settings can be taken back from a VM that is no more, not given to one.
     const vmId = vmSettings.isKept(reference) ? reference : wishes.findVm(reference).vmId;

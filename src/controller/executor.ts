@@ -295,6 +295,7 @@ export class Executor {
       endedAtMs: migration.endedAtMs ?? this.#parts.clock.nowMs(),
       outcome: outcomeOf(migration),
       failureCode: migration.failure?.code ?? null,
+      sentBytes: sentBytesOf(migration),
     };
     await this.#durably(() => this.#parts.store.appendLedger(entry));
     await this.#durably(() => this.#parts.store.saveMigration(migration));
@@ -307,6 +308,11 @@ export class Executor {
       if (!(await pause(this.#parts.clock, reconnectPollMs, this.#signal))) return;
     }
   }
+}
+
+/** Of a transfer that was given up too, as far as anybody saw it. */
+function sentBytesOf({ measures, outcome, lastMoved }: Migration): number | null {
+  return measures?.memorySentBytes ?? outcome?.memorySentBytes ?? lastMoved?.sentBytes ?? null;
 }
 
 function isPair(wish: { readonly fromHostId: HostId; readonly toHostId: HostId }, one: HostId, other: HostId): boolean {

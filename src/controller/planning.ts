@@ -1,12 +1,15 @@
 /** The planning loop: snapshot, plan, and what the mode allows to be done with it. */
 import { checkPlan } from '#core/checks/check-plan.ts';
 import type { MoveCause } from '#core/model/ledger.ts';
+import type { MethodWish } from '#core/model/method.ts';
 import type { Migration } from '#core/model/migration.ts';
 import type { Move, Plan } from '#core/model/plan.ts';
 import type { Mode } from '#core/model/policy.ts';
 import { PlimsollError, refusalOf } from '#core/model/result.ts';
 import type { Snapshot } from '#core/model/snapshot.ts';
+import { wishOfClass } from '#core/migration/move-forecast.ts';
 import { makePlan } from '#core/planner/make-plan.ts';
+import { classOf } from '#core/planner/sla.ts';
 import { pause } from '#core/time.ts';
 import type { Executor } from './executor.ts';
 import type { ControllerParts, ControllerSettings } from './parts.ts';
@@ -90,13 +93,13 @@ export class Planning {
   }
 
   /** What a plan that is made now would be made from. */
-  snapshotNow(): Promise<Snapshot> {
-    return this.#surveys.snapshot();
+  async snapshotNow(): Promise<Snapshot> {
+    return { ...(await this.#surveys.snapshot()), automatic: this.#mode === 'automatic' };
   }
 
-  /** Plans at once, keeps the plan, moves nothing. */
+  /** Plans at once, keeps the plan, moves nothing: it is for a person to apply, whatever the mode. */
   async planNow(): Promise<Plan> {
-    const plan = this.#wrap(await this.snapshotNow());
+    const plan = this.#wrap(await this.#surveys.snapshot());
     await this.#keep(plan);
     return plan;
   }
@@ -140,7 +143,8 @@ export class Planning {
 
   /** Between rounds nothing is counted: neither rounds over a line nor forecasts. */
   async #round(isDue: boolean): Promise<Plan> {
-    const plan = this.#wrap(await (isDue ? this.#surveys.nextRound() : this.#surveys.snapshot()));
+    const snapshot = await (isDue ? this.#surveys.nextRound() : this.#surveys.snapshot());
+    const plan = this.#wrap({ ...snapshot, automatic: this.#mode === 'automatic' });
     const news = this.#latest === null || plan.moves.length > 0 || gistOf(plan) !== gistOf(this.#latest);
     if (news) await this.#keep(plan);
     else this.#latest = plan;
@@ -169,6 +173,13 @@ export class Planning {
     this.#parts.log.info('plan', { planId: plan.planId, verdict: plan.verdict, moves: plan.moves.length, summary: plan.summary });
   }
 
+  /** As the policy has it, within what the VM's class bears. */
+  #methodFor({ cost }: Move): MethodWish {
+    const { policy } = this.#settings;
+    const sla = cost === undefined ? null : classOf(policy, cost.slaClass);
+    return { method: 'auto', ...wishOfClass(sla?.downtimeMsMax ?? 0, policy) };
+  }
+
   /** `limited` are the moves that only have to wait for another migration to end. */
   async #startMoves(
     moves: readonly Move[],
@@ -179,7 +190,15 @@ export class Planning {
     for (const move of moves) {
       const { vmId, vmName, fromHostId, toHostId } = move;
       try {
-        const migration = await this.#executor.start({ vmId, vmName, fromHostId, toHostId, ...planned, ...wish });
+        const migration = await this.#executor.start({
+          vmId,
+          vmName,
+          fromHostId,
+          toHostId,
+          ...planned,
+          wish: this.#methodFor(move),
+          ...wish,
+        });
         this.#parts.log.info('move started', {
           migrationId: migration.request.migrationId,
           vm: vmName,
@@ -199,7 +218,7 @@ export class Planning {
 }
 
 /** How planned moves are made: as the policy has it. */
-const planned = { channelKind: 'ipsec', grantId: null, wish: { method: 'auto' } } as const;
+const planned = { channelKind: 'ipsec', grantId: null } as const;
 
 /** What a plan without moves says: its verdict, and which kinds of reasons it has for it. */
 function gistOf(plan: Plan): string {

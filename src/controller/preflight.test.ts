@@ -161,6 +161,7 @@ describe('a cool-down', () => {
       ...times,
       outcome: 'moved',
       failureCode: null,
+      sentBytes: null,
     });
     expect(findingOf((await rooms.preflight.check(request)).row, 'cool-down')).toMatchObject({ verdict: 'warn' });
     await expect(rooms.preflight.check({ ...request, cause: 'balance' })).rejects.toMatchObject({ code: 'cool-down' });

@@ -100,7 +100,15 @@ class Cluster {
   private constructor(locks: typeof leases) {
     for (const hostId of ['a', 'b'])
       this.store.hostRecords.push({ hostId, joinedAtMs: 1, addresses: null, lastSeenAtMs: null, revokedAtMs: null });
-    this.store.settings.set(vmId, { vmId, restartable: true, address: null, definitionText: null, updatedAtMs: 0 });
+    this.store.settings.set(vmId, {
+      vmId,
+      restartable: true,
+      address: null,
+      definitionText: null,
+      slaClass: null,
+      tenant: null,
+      updatedAtMs: 0,
+    });
     this.parts = fakeParts(this.store);
     this.hosts = { a: new Host(this.parts, 'a', 'here', locks), b: new Host(this.parts, 'b', 'absent', locks) };
   }
@@ -284,7 +292,15 @@ describe('a restartable VM', () => {
 
   it('whose mark is taken away is let go of by its host, and forgotten', async () => {
     cluster = await Cluster.start();
-    cluster.store.settings.set(vmId, { vmId, restartable: false, address: null, definitionText: null, updatedAtMs: 5 });
+    cluster.store.settings.set(vmId, {
+      vmId,
+      restartable: false,
+      address: null,
+      definitionText: null,
+      slaClass: null,
+      tenant: null,
+      updatedAtMs: 5,
+    });
     await cluster.restartController();
     for (const host of Object.values(cluster.hosts)) host.return();
     await cluster.pass(30_000);

@@ -35,6 +35,7 @@ import { SecurityWatch } from './security-watch.ts';
 import { Securing } from './securing.ts';
 import { StreamMeter } from './stream-meter.ts';
 import { type RulesAgainst, Surveys } from './surveys.ts';
+import { TransferKnowledge } from './transfer-knowledge.ts';
 import { Tuner } from './tuner.ts';
 import { VmSettings } from './vm-settings.ts';
 import { Wishes } from './wishes.ts';
@@ -107,8 +108,10 @@ export async function openRooms(
   const securing = new Securing(parts, lines, signal);
   const tuner = new Tuner(parts, lines, securing, policy, signal);
   const streams = new StreamMeter(parts, lines, securing, signal);
-  const choosing = new Choosing({ parts, lines, policy, streams }, signal);
-  const vmSettings = await VmSettings.load(store, parts.clock);
+  const knowledge = await TransferKnowledge.load(store);
+  const choosing = new Choosing({ parts, lines, policy, streams, knowledge }, signal);
+  const vmSettings = await VmSettings.load(store, parts.clock, policy);
+  vmSettings.warnOfLostClasses(parts.log);
   const outside = new OutsideWatch(parts, lines, (vmId) => vmSettings.of(vmId).address, signal);
   const outcomes = new Outcomes({ parts, lines, outside, skewOf: (hostId) => skews.of(hostId) }, signal);
   const leases = new HostLeases(parts, lines, signal);
@@ -138,14 +141,14 @@ export async function openRooms(
     busyPairs,
     signal,
     onChange: (migration) => {
-      noteChange(parts, { view, refusals }, migration);
+      noteChange(parts, { view, refusals, knowledge }, migration);
       recoveries.noteMigration(migration);
     },
   });
   const left = new LeftChannels({ parts, lines, executor, busyPairs, kept });
   const watch = new SecurityWatch({ parts, settings: settings.certificates, policy, lines, membership, certificates, skews, left });
   const standingOf = standingsOf({ rulings, preflight, watch });
-  const surveys = new Surveys({ parts, policy, view, executor, rulings, refusals });
+  const surveys = new Surveys({ parts, policy, view, executor, rulings, refusals, knowledge, vmSettings });
   const drains = await Drains.load({ parts, policy, view, executor, surveys, rulings, audit });
   lines.serve();
   return {
@@ -181,14 +184,17 @@ export async function openRooms(
 interface Noting {
   readonly view: ClusterView;
   readonly refusals: PairRefusals;
+  readonly knowledge: TransferKnowledge;
 }
 
-function noteChange(parts: ControllerParts, { view, refusals }: Noting, { request, phase, failure }: MigrationResource): void {
+function noteChange(parts: ControllerParts, { view, refusals, knowledge }: Noting, migration: MigrationResource): void {
+  const { request, phase, failure } = migration;
   parts.log.info('migration', { migrationId: request.migrationId, vm: request.vmName, phase, failure: failure?.code });
   if (phase === 'failed' && failure !== null) refusals.note(request.vmId, request.toHostId, failure, parts.clock.nowMs());
   if (phase !== 'done') return;
   view.place(request.vmId, request.toHostId, parts.clock.nowMs());
   refusals.forget(request.vmId, request.toHostId);
+  knowledge.noteMoved(migration);
 }
 
 type Listening = Pick<Rooms, 'parts' | 'view' | 'history' | 'membership' | 'skews'> & {

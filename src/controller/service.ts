@@ -1,6 +1,6 @@
 import type { HostId } from '#core/model/host.ts';
 import type { Mode } from '#core/model/policy.ts';
-import type { HistoryPoint, VmSettings } from '#core/store.ts';
+import type { HistoryPoint } from '#core/store.ts';
 import type {
   HostResource,
   MigrateBody,
@@ -26,7 +26,7 @@ import type {
 } from '#wire/security-api.ts';
 import type { SnapshotFile } from '#wire/snapshot-file.ts';
 import type { PlacementService } from './placement.ts';
-import type { VmChange } from './vm-settings.ts';
+import type { ShownVmSettings, VmChange } from './vm-settings.ts';
 
 /** Newest first. What is left out does not restrict. */
 export interface MigrationFilter {
@@ -53,9 +53,9 @@ export interface ControllerService {
   /** By name or UUID. `vm-unknown`, `vm-ambiguous` */
   vm(reference: string): Promise<VmResource>;
   /** By name or UUID; one that never had any has the defaults. `vm-unknown`, `vm-ambiguous` */
-  vmSettings(reference: string): Promise<VmSettings>;
+  vmSettings(reference: string): Promise<ShownVmSettings>;
   /** What is left out stays as it is; resolves with what holds from now on. `vm-unknown`, `vm-ambiguous`, `input-invalid` */
-  setVm(reference: string, change: VmChange, askedBy: string): Promise<VmSettings>;
+  setVm(reference: string, change: VmChange, askedBy: string): Promise<ShownVmSettings>;
   /** The cluster as the planner would see it now; counts no planning round. */
   snapshot(): Promise<SnapshotFile>;
   /** How balancing stands; changes nothing. */

@@ -4,12 +4,15 @@ import type { MigrationRequest } from '#core/model/migration.ts';
 import type { Policy } from '#core/model/policy.ts';
 import type { Refusal } from '#core/model/result.ts';
 import type { Snapshot } from '#core/model/snapshot.ts';
+import { dayMs } from '#core/planner/budget.ts';
 import { ruleBookOf } from '#core/planner/rules.ts';
 import type { ClusterView } from './cluster-view.ts';
 import type { Executor } from './executor.ts';
 import type { PairRefusals } from './pair-refusals.ts';
 import type { ControllerParts } from './parts.ts';
 import type { Rulings } from './rulings.ts';
+import type { TransferKnowledge } from './transfer-knowledge.ts';
+import type { VmSettings } from './vm-settings.ts';
 
 /** Why the rules forbid a VM to come to a host. */
 export type RulesAgainst = (wish: Pick<MigrationRequest, 'vmId' | 'vmName' | 'toHostId' | 'cause'>) => readonly Refusal[];
@@ -26,6 +29,8 @@ export interface SurveyRooms {
   readonly executor: Pick<Executor, 'inFlight'>;
   readonly rulings: Rulings;
   readonly refusals: PairRefusals;
+  readonly knowledge: TransferKnowledge;
+  readonly vmSettings: Pick<VmSettings, 'facts'>;
 }
 
 export class Surveys {
@@ -35,11 +40,11 @@ export class Surveys {
     this.#rooms = rooms;
   }
 
-  /** With the past that cool-downs are counted from. `sinceMs`: or as much more of it as is asked for. */
+  /** With the past that cool-downs and budgets are counted from. `sinceMs`: or as much more of it as is asked for. */
   async snapshot(cluster: Cluster = this.#seen(), sinceMs = Number.POSITIVE_INFINITY): Promise<Snapshot> {
     const { parts, policy } = this.#rooms;
     const nowMs = parts.clock.nowMs();
-    const pastMs = Math.max(policy.coolDownMsMax * ledgerLookBack, policy.returnMsMin);
+    const pastMs = Math.max(policy.coolDownMsMax * ledgerLookBack, policy.returnMsMin, dayMs);
     const fromMs = Math.max(0, Math.min(sinceMs, nowMs - pastMs));
     return this.#with(cluster, await parts.store.ledgerSince(fromMs));
   }
@@ -79,10 +84,11 @@ export class Surveys {
   }
 
   #with(cluster: Cluster, ledger: readonly LedgerEntry[]): Snapshot {
-    const { parts, policy, executor, rulings, refusals } = this.#rooms;
+    const { parts, policy, executor, rulings, refusals, knowledge, vmSettings } = this.#rooms;
     const takenAtMs = parts.clock.nowMs();
     const present = { rules: rulings.rules, refusals: refusals.current(takenAtMs) };
-    return { takenAtMs, policy, ...cluster, inFlight: executor.inFlight(), ledger, ...present };
+    const known = { vmFacts: knowledge.vmFacts(vmSettings.facts(), takenAtMs), bandwidths: knowledge.bandwidths() };
+    return { takenAtMs, policy, ...cluster, inFlight: executor.inFlight(), ledger, ...present, ...known, automatic: false };
   }
 }
 

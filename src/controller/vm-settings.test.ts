@@ -1,24 +1,25 @@
+import { defaultPolicy } from '#core/model/policy.ts';
 import { describe, expect, it } from 'vitest';
 import { fakeParts, MemoryStore, otherVmId, vmId } from './fakes.ts';
 import { VmSettings } from './vm-settings.ts';
 
 const { clock } = fakeParts();
-const none = { restartable: false, address: null, definitionText: null, updatedAtMs: 0 };
+const none = { restartable: false, address: null, definitionText: null, slaClass: null, tenant: null, updatedAtMs: 0 };
 
 describe('what operators want for a VM', () => {
   it('is nothing until somebody says so', async () => {
-    const settings = await VmSettings.load(new MemoryStore(), clock);
+    const settings = await VmSettings.load(new MemoryStore(), clock, defaultPolicy);
     expect(settings.of(vmId)).toEqual({ vmId, ...none });
     expect(settings.isKept(vmId)).toBe(false);
   });
 
   it('changes in what is given and nothing else, and is known to the next controller', async () => {
     const store = new MemoryStore();
-    const settings = await VmSettings.load(store, clock);
+    const settings = await VmSettings.load(store, clock, defaultPolicy);
     expect(await settings.set(vmId, { address: '192.0.2.7' })).toMatchObject({ address: '192.0.2.7', restartable: false });
     expect(await settings.set(vmId, { restartable: true })).toMatchObject({ address: '192.0.2.7', restartable: true });
     await settings.set(otherVmId, { address: '2001:db8::7' });
-    const next = await VmSettings.load(store, clock);
+    const next = await VmSettings.load(store, clock, defaultPolicy);
     expect([next.of(vmId).address, next.of(otherVmId).address]).toEqual(['192.0.2.7', '2001:db8::7']);
     expect(await next.set(vmId, { address: null })).toMatchObject({ address: null, restartable: true });
     expect(next.of(vmId).updatedAtMs).toBeGreaterThan(0);
@@ -27,7 +28,7 @@ describe('what operators want for a VM', () => {
   it('keeps the definition that was seen last', async () => {
     const store = new MemoryStore();
     store.settings.set(vmId, { vmId, ...none, definitionText: '<domain/>' });
-    const settings = await VmSettings.load(store, clock);
+    const settings = await VmSettings.load(store, clock, defaultPolicy);
     expect(await settings.set(vmId, { restartable: true })).toMatchObject({ definitionText: '<domain/>' });
   });
 
@@ -35,21 +36,21 @@ describe('what operators want for a VM', () => {
     'refuses %j as an address',
     async (address) => {
       const store = new MemoryStore();
-      const settings = await VmSettings.load(store, clock);
+      const settings = await VmSettings.load(store, clock, defaultPolicy);
       await expect(settings.set(vmId, { address })).rejects.toMatchObject({ code: 'input-invalid' });
       expect([settings.isKept(vmId), store.settings.size]).toEqual([false, 0]);
     },
   );
 
   it('of two changes at once both hold', async () => {
-    const settings = await VmSettings.load(new MemoryStore(), clock);
+    const settings = await VmSettings.load(new MemoryStore(), clock, defaultPolicy);
     await Promise.all([settings.set(vmId, { address: '192.0.2.7' }), settings.set(vmId, { restartable: true })]);
     expect(settings.of(vmId)).toMatchObject({ address: '192.0.2.7', restartable: true });
   });
 
   it('does not count before it is durable, and one that failed is no obstacle for the next', async () => {
     const store = new MemoryStore();
-    const settings = await VmSettings.load(store, clock);
+    const settings = await VmSettings.load(store, clock, defaultPolicy);
     store.failing.add('saveVmSettings');
     await expect(settings.set(vmId, { restartable: true })).rejects.toThrow('disk full');
     expect(settings.of(vmId).restartable).toBe(false);

@@ -110,6 +110,10 @@ export interface VmSettings {
   readonly address: string | null;
   /** Its definition in the hypervisor's own words, as last seen; null before it was. */
   readonly definitionText: string | null;
+  /** A name of `policy.classes`; null: nobody has given it one, and it counts as `standard`. */
+  readonly slaClass: string | null;
+  /** Whose it is, for budgets; null where that is not said. */
+  readonly tenant: string | null;
   readonly updatedAtMs: number;
 }
 

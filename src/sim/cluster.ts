@@ -112,7 +112,15 @@ export class SimCluster {
     this.#watches = new Watches(this.world, this.store, this.policy, spec.mode);
     for (const { vmId, name } of this.world.guests) {
       if (spec.vms[name]?.restartable !== true) continue;
-      void this.store.saveVmSettings({ vmId, restartable: true, address: null, definitionText: null, updatedAtMs: this.time.nowMs });
+      void this.store.saveVmSettings({
+        vmId,
+        restartable: true,
+        address: null,
+        definitionText: null,
+        slaClass: null,
+        tenant: null,
+        updatedAtMs: this.time.nowMs,
+      });
     }
     const set = { by: 'the scenario', atMs: this.time.nowMs };
     for (const rule of spec.rules ?? []) void this.store.saveRule({ rule, ...set });

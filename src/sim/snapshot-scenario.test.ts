@@ -53,6 +53,9 @@ function snapshot(change: Partial<Snapshot> = {}): Snapshot {
     ledger: [],
     rules: [],
     refusals: [],
+    vmFacts: [],
+    bandwidths: [],
+    automatic: false,
     ...change,
   };
 }

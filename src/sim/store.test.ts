@@ -30,6 +30,7 @@ const entry = {
   startedAtMs: 1,
   endedAtMs: 2,
   failureCode: null,
+  sentBytes: null,
 } as const;
 const receipt = { migrationId: 'm1', sequence: 1, createdAtMs: 5, envelope: '{}' };
 

@@ -1,11 +1,11 @@
 /** The REST API's resources: what a client sends and gets. Times are milliseconds since the Unix epoch. */
 import type { Move, Skip, SkipCode } from '#core/model/plan.ts';
 import { type Static, Type } from 'typebox';
+import { MoveCostSchema } from './bounds-schemas.ts';
 import { ModeSchema } from './controller-config.ts';
 import { CordonSchema, DrainPhaseSchema } from './placement-api.ts';
 import {
   AddressesSchema,
-  AddressSchema,
   AuthenticationSchema,
   BytesSchema,
   CapacitySchema,
@@ -101,26 +101,6 @@ export const VmSchema = Type.Object(
   strict,
 );
 
-/** What operators want for one VM. */
-export const VmSettingsSchema = Type.Object(
-  {
-    vmId: VmIdSchema,
-    /** Where its clients reach it: asked for answers while it is migrated. Null: the hosts' neighbour tables are asked for it. */
-    address: orNull(AddressSchema),
-    /** After its host's death it may be started on another one. */
-    restartable: Type.Boolean(),
-    /** Null when nobody has ever set any: these are the defaults. */
-    updatedAtMs: orNull(TimeSchema),
-  },
-  strict,
-);
-
-/** What is left out stays as it is. */
-export const VmSettingsBodySchema = Type.Object(
-  { address: Type.Optional(orNull(AddressSchema)), restartable: Type.Optional(Type.Boolean()) },
-  { ...strict, minProperties: 1 },
-);
-
 const LoadChangeSchema = Type.Object(
   {
     hostId: HostIdSchema,
@@ -143,6 +123,8 @@ export const MoveSchema = Type.Object(
     scoreAfter: Type.Number(),
     source: LoadChangeSchema,
     destination: LoadChangeSchema,
+    /** Not there in a plan that was made before it was predicted. */
+    cost: Type.Optional(MoveCostSchema),
   },
   strict,
 );
@@ -371,8 +353,6 @@ export const ErrorSchema = Type.Object({ code: IdSchema, message: TextSchema }, 
 export type Alarm = Static<typeof AlarmSchema>;
 export type HostResource = Static<typeof HostSchema>;
 export type VmResource = Static<typeof VmSchema>;
-export type VmSettingsResource = Static<typeof VmSettingsSchema>;
-export type VmSettingsBody = Static<typeof VmSettingsBodySchema>;
 export type PlanResource = Static<typeof PlanSchema>;
 export type MigrationResource = Static<typeof MigrationSchema>;
 export type MigrateBody = Static<typeof MigrateBodySchema>;

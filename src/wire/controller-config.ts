@@ -12,6 +12,7 @@ import {
 } from '#core/model/policy.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import { type Static, Type } from 'typebox';
+import { BudgetsSchema, ClassesSchema, ClassesSectionSchema, classesOf } from './bounds-schemas.ts';
 import { AddressSchema, AuthenticationSchema, ProfileNameSchema, strict } from './resources.ts';
 import { CompressionSchema, PresetSchema, RungSchema } from './transfer-schemas.ts';
 
@@ -48,6 +49,9 @@ export const PolicySchema = Type.Object(
       strict,
     ),
     returnMsMin: Milliseconds,
+    classes: ClassesSchema,
+    budgets: BudgetsSchema,
+    assumedBandwidthBytesPerSecond: Type.Number({ minimum: 0 }),
   },
   strict,
 );
@@ -129,6 +133,8 @@ export const ControllerConfigSchema = Type.Object(
           ...Type.Partial(PolicySchema).properties,
           cpuLine: Type.Optional(Type.Partial(Line, strict)),
           memoryLine: Type.Optional(Type.Partial(Line, strict)),
+          classes: Type.Optional(ClassesSectionSchema),
+          budgets: Type.Optional(Type.Partial(BudgetsSchema, strict)),
         },
         strict,
       ),
@@ -179,6 +185,8 @@ function policyOf(file: ControllerConfigFile): Policy {
     ...given,
     cpuLine: { ...defaultPolicy.cpuLine, ...given.cpuLine },
     memoryLine: { ...defaultPolicy.memoryLine, ...given.memoryLine },
+    classes: classesOf(given.classes ?? {}),
+    budgets: { ...defaultPolicy.budgets, ...given.budgets },
     forecast: forecastPolicyOf(file.forecast ?? {}),
     channel: channelPolicyOf(file.channel ?? {}),
     migration: migrationPolicyOf(file.migration ?? {}, given.downtimeMsMax ?? defaultPolicy.downtimeMsMax),

@@ -4,8 +4,9 @@ import type { LedgerEntry } from '#core/model/ledger.ts';
 import { defaultPolicy, type Mode, type Policy } from '#core/model/policy.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import type { PairRefusal, Rule } from '#core/model/rule.ts';
-import type { InFlight, Snapshot, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
+import type { InFlight, PairBandwidth, Snapshot, SnapshotHost, SnapshotVm, VmFacts } from '#core/model/snapshot.ts';
 import { type Static, Type } from 'typebox';
+import { PairBandwidthSchema, VmFactsSchema } from './bounds-schemas.ts';
 import { ModeSchema, PolicySchema } from './controller-config.ts';
 import {
   BytesSchema,
@@ -21,6 +22,7 @@ import {
   PercentSchema,
   PressureSchema,
   QuarantineSchema,
+  RateSchema,
   RefusalCodeSchema,
   strict,
   TextSchema,
@@ -40,6 +42,7 @@ export const snapshotVersion = 1;
 const hostsMax = 100_000;
 const vmsMax = 1_000_000;
 const refusalsMax = 10_000;
+const bandwidthsMax = 1_000_000;
 
 const HostSchema = Type.Object(
   {
@@ -87,6 +90,7 @@ const LedgerEntrySchema = Type.Object(
     endedAtMs: TimeSchema,
     outcome: Type.Union([Type.Literal('moved'), Type.Literal('stayed'), Type.Literal('unclear')]),
     failureCode: orNull(RefusalCodeSchema),
+    sentBytes: orNull(RateSchema),
   },
   strict,
 );
@@ -134,6 +138,9 @@ export const SnapshotFileSchema = Type.Object(
     ledger: Type.Unsafe<readonly LedgerEntry[]>(Type.Array(LedgerEntrySchema, { maxItems: vmsMax })),
     rules: Type.Unsafe<readonly Rule[]>(RulesSchema),
     refusals: Type.Unsafe<readonly PairRefusal[]>(Type.Array(PairRefusalSchema, { maxItems: refusalsMax })),
+    vmFacts: Type.Unsafe<readonly VmFacts[]>(Type.Array(VmFactsSchema, { maxItems: vmsMax })),
+    bandwidths: Type.Unsafe<readonly PairBandwidth[]>(Type.Array(PairBandwidthSchema, { maxItems: bandwidthsMax })),
+    automatic: Type.Boolean(),
   },
   strict,
 );
@@ -141,13 +148,25 @@ export const SnapshotFileSchema = Type.Object(
 export type SnapshotFile = Static<typeof SnapshotFileSchema>;
 
 export function snapshotFileOf(snapshot: Snapshot, mode: Mode | null): SnapshotFile {
-  const { takenAtMs, policy, hosts, vms, inFlight, ledger, rules, refusals } = snapshot;
-  const file = { format: snapshotFormat, version: snapshotVersion, mode, takenAtMs, policy, hosts, vms } as const;
-  return { ...file, inFlight, ledger, rules, refusals };
+  const { takenAtMs, policy, hosts, vms } = snapshot;
+  return { format: snapshotFormat, version: snapshotVersion, mode, takenAtMs, policy, hosts, vms, ...restOf(snapshot) };
 }
 
-export function snapshotOf({ takenAtMs, policy, hosts, vms, inFlight, ledger, rules, refusals }: SnapshotFile): Snapshot {
-  return { takenAtMs, policy, hosts, vms, inFlight, ledger, rules, refusals };
+export function snapshotOf(file: SnapshotFile): Snapshot {
+  const { takenAtMs, policy, hosts, vms } = file;
+  return { takenAtMs, policy, hosts, vms, ...restOf(file) };
+}
+
+function restOf({
+  inFlight,
+  ledger,
+  rules,
+  refusals,
+  vmFacts,
+  bandwidths,
+  automatic,
+}: Omit<Snapshot, 'takenAtMs' | 'policy' | 'hosts' | 'vms'>) {
+  return { inFlight, ledger, rules, refusals, vmFacts, bandwidths, automatic };
 }
 
 /**
@@ -170,15 +189,20 @@ export function parseSnapshotFile(value: unknown, what: string): SnapshotFile {
 
 /** Parts that files of this version have had since later: what is not in one is not known, or not there. */
 function withLaterParts(value: object): object {
-  const file: { readonly hosts?: unknown; readonly vms?: unknown; readonly policy?: unknown } = value;
-  const { hosts, vms, policy } = file;
-  const { headroom, forecast, strategy, balance, returnMsMin } = defaultPolicy;
+  const file: Readonly<Partial<Record<'hosts' | 'vms' | 'policy' | 'ledger' | 'mode', unknown>>> = value;
+  const { hosts, vms, policy, ledger, mode } = file;
+  const { headroom, forecast, strategy, balance, returnMsMin, classes, budgets, assumedBandwidthBytesPerSecond } = defaultPolicy;
+  const laterPolicy = { headroom, forecast, strategy, balance, returnMsMin, classes, budgets, assumedBandwidthBytesPerSecond };
   const each = (items: readonly unknown[], parts: object) => items.map((item) => (isObject(item) ? { ...parts, ...item } : item));
   return {
     rules: [],
     refusals: [],
+    vmFacts: [],
+    bandwidths: [],
+    automatic: mode === 'automatic',
     ...value,
-    ...(isObject(policy) ? { policy: { headroom, forecast, strategy, balance, returnMsMin, ...policy } } : {}),
+    ...(isObject(policy) ? { policy: { ...laterPolicy, ...policy } } : {}),
+    ...(Array.isArray(ledger) ? { ledger: each(ledger, { sentBytes: null }) } : {}),
     ...(Array.isArray(hosts) ? { hosts: each(hosts, { quarantine: null, cordoned: false, unfit: null }) } : {}),
     ...(Array.isArray(vms) ? { vms: each(vms, { forecast: null, cpuDelayCores: 0 }) } : {}),
   };

@@ -93,6 +93,9 @@ export class Plimsoll implements Balancer {
       ledger: this.#ledger,
       rules: [],
       refusals: [],
+      vmFacts: [],
+      bandwidths: [],
+      automatic: true,
     };
   }
 
@@ -168,5 +171,6 @@ function entryOf({ vmId, fromHostId, toHostId, startedAtSeconds, endedAtSeconds,
     endedAtMs: endedAtSeconds * 1000,
     outcome: outcome === 'moved' ? 'moved' : 'stayed',
     failureCode: null,
+    sentBytes: null,
   };
 }

@@ -1,7 +1,8 @@
 import type { ControllerService } from '#controller/service.ts';
-import type { VmSettings } from '#core/store.ts';
-import { VmCheckSchema, VmSchema, VmSettingsBodySchema, type VmSettingsResource, VmSettingsSchema } from '#wire/api.ts';
+import type { ShownVmSettings } from '#controller/vm-settings.ts';
+import { VmCheckSchema, VmSchema } from '#wire/api.ts';
 import { HostIdSchema, strict } from '#wire/resources.ts';
+import { VmSettingsBodySchema, type VmSettingsResource, VmSettingsSchema } from '#wire/vm-settings-api.ts';
 import { Type } from 'typebox';
 import type { ApiServer } from './api.ts';
 import { answers, askedBy, AskerHeadersSchema, NoQuerySchema, VmPathSchema } from './route-schemas.ts';
@@ -75,6 +76,6 @@ function addSettingsRoutes(server: ApiServer, service: ControllerService): void 
 }
 
 /** The definition that is kept with them has passwords in it, and stays where it is. */
-function shown({ vmId, address, restartable, updatedAtMs }: VmSettings): VmSettingsResource {
-  return { vmId, address, restartable, updatedAtMs: updatedAtMs === 0 ? null : updatedAtMs };
+function shown({ vmId, address, restartable, slaClass, effectiveClass, tenant, updatedAtMs }: ShownVmSettings): VmSettingsResource {
+  return { vmId, address, restartable, slaClass, effectiveClass, tenant, updatedAtMs: updatedAtMs === 0 ? null : updatedAtMs };
 }

@@ -38,6 +38,15 @@ const sound: Move = {
   scoreAfter: 5,
   source: { hostId: 'hot', cpuBeforePercent: 87.5, cpuAfterPercent: 50, memoryBeforePercent: 18.75, memoryAfterPercent: 12.5 },
   destination: { hostId: 'cool', cpuBeforePercent: 12.5, cpuAfterPercent: 50, memoryBeforePercent: 6.25, memoryAfterPercent: 12.5 },
+  cost: {
+    bytes: 4 * 2 ** 30,
+    bytesBy: 'memory',
+    durationMs: null,
+    downtimeMs: null,
+    slaClass: 'standard',
+    priceCoreSeconds: null,
+    savedCoreSeconds: null,
+  },
 };
 
 const always = { fromMinute: 0, untilMinute: 1440, weekdays, utcOffsetMinutes: 0 };

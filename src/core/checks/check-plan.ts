@@ -1,12 +1,18 @@
 import type { LoadChange, Move, PlanDraft } from '#core/model/plan.ts';
 import type { LedgerEntry } from '#core/model/ledger.ts';
 import type { Snapshot, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
+import { checkBudgets } from './check-plan-budgets.ts';
+import type { BudgetViolationCode } from './check-plan-budgets.ts';
+import { checkCosts } from './check-plan-costs.ts';
+import type { CostViolationCode } from './check-plan-costs.ts';
 import { checkRules } from './check-plan-rules.ts';
 import type { RuleViolationCode } from './check-plan-rules.ts';
 import type { Violation } from './violation.ts';
 
 export type PlanViolationCode =
   | RuleViolationCode
+  | CostViolationCode
+  | BudgetViolationCode
   | 'host-unknown'
   | 'vm-unknown'
   | 'vm-not-on-source'
@@ -44,6 +50,8 @@ export function checkPlan(snapshot: Snapshot, plan: PlanDraft): readonly PlanVio
     ...checkLimits(snapshot, plan),
     ...plan.moves.flatMap((move) => checkMove(snapshot, move, rules.repairs.has(move))),
     ...rules.violations,
+    ...checkCosts(snapshot, plan.moves, rules.repairs),
+    ...checkBudgets(snapshot, plan.moves),
     ...repeatedVms(plan.moves).map((move) => violation('vm-twice', `${move.vmName} is moved twice`, move)),
     ...replay(snapshot, plan.moves),
     ...checkVerdict(plan),

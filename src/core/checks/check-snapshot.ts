@@ -1,6 +1,6 @@
-import type { LinePair, Policy } from '#core/model/policy.ts';
+import { type LinePair, type Policy, standardClass } from '#core/model/policy.ts';
 import type { Rule } from '#core/model/rule.ts';
-import type { Snapshot, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
+import type { PairBandwidth, Snapshot, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
 import type { Violation } from './violation.ts';
 
 export type SnapshotViolationCode =
@@ -11,6 +11,7 @@ export type SnapshotViolationCode =
   | 'in-flight-invalid'
   | 'ledger-invalid'
   | 'rule-invalid'
+  | 'facts-invalid'
   | 'policy-invalid';
 
 export type SnapshotViolation = Violation<SnapshotViolationCode>;
@@ -25,6 +26,7 @@ export function checkSnapshot(snapshot: Snapshot): readonly SnapshotViolation[] 
     ...checkInFlight(snapshot, hostIds),
     ...checkLedger(snapshot),
     ...checkRules(snapshot.rules),
+    ...checkFacts(snapshot),
     ...(Number.isFinite(snapshot.takenAtMs) ? [] : [violation('figure-unusable', `the snapshot was taken at ${snapshot.takenAtMs}`)]),
   ];
 }
@@ -58,8 +60,18 @@ function checkPolicy(policy: Policy): readonly SnapshotViolation[] {
     ...names
       .filter((name) => !(policy[name] >= policyMinimums[name]))
       .map((name) => violation('policy-invalid', `${name} is ${policy[name]}, the least is ${policyMinimums[name]}`)),
+    ...checkClasses(policy),
     ...(policy.coolDownMsMax >= policy.coolDownMs ? [] : [violation('policy-invalid', 'coolDownMsMax is less than coolDownMs')]),
   ];
+}
+
+function checkClasses({ classes, budgets, assumedBandwidthBytesPerSecond }: Policy): readonly SnapshotViolation[] {
+  const ofClasses = Object.entries(classes).flatMap(([name, { downtimeMsMax, costFactor }]) =>
+    unusable({ downtimeMsMax, costFactor }).map((figure) => `class ${name}: ${figure}`),
+  );
+  const missing = Object.hasOwn(classes, standardClass) ? [] : [`there is no class ${standardClass}`];
+  const amounts = unusable({ ...budgets, assumedBandwidthBytesPerSecond });
+  return [...missing, ...ofClasses, ...amounts].map((message) => violation('policy-invalid', message));
 }
 
 function checkLine(name: string, line: LinePair): readonly SnapshotViolation[] {
@@ -127,6 +139,13 @@ function checkLedger(snapshot: Snapshot): readonly SnapshotViolation[] {
     .filter(({ startedAtMs, endedAtMs, fromHostId, toHostId }) => !(startedAtMs <= endedAtMs) || fromHostId === toHostId)
     .map(({ migrationId, vmId }) =>
       violation('ledger-invalid', `migration ${migrationId} ends before it starts, or where it starts`, { vmId }),
+    )
+    .concat(
+      snapshot.ledger
+        .filter(({ sentBytes }) => unusable({ sentBytes: sentBytes ?? 0 }).length > 0)
+        .map(({ migrationId, vmId, sentBytes }) =>
+          violation('ledger-invalid', `migration ${migrationId}: sentBytes is ${sentBytes}`, { vmId }),
+        ),
     );
 }
 
@@ -135,6 +154,27 @@ function checkRules(rules: readonly Rule[]): readonly SnapshotViolation[] {
     ...repeated(rules, ({ name }) => name).map(({ name }) => violation('rule-invalid', `rule ${name} is there twice`)),
     ...rules.filter(({ vms }) => vms.length === 0).map(({ name }) => violation('rule-invalid', `rule ${name} means no VM`)),
   ];
+}
+
+function checkFacts({ vmFacts, bandwidths }: Snapshot): readonly SnapshotViolation[] {
+  const found = repeated(vmFacts, ({ vmId }) => vmId).map(({ vmId }) => violation('facts-invalid', `VM ${vmId} has facts twice`, { vmId }));
+  for (const { vmId, activity } of vmFacts) {
+    if (activity === null) continue;
+    const { usedBytes, dirtyBytesPerSecond, workingSetBytes } = activity;
+    const figures = unusable({ usedBytes: usedBytes ?? 0, dirtyBytesPerSecond, workingSetBytes });
+    found.push(...figures.map((figure) => violation('facts-invalid', `VM ${vmId}: ${figure}`, { vmId })));
+  }
+  found.push(...repeated(bandwidths, pairOf).map((pair) => violation('facts-invalid', `the bandwidth of ${pairOf(pair)} is there twice`)));
+  for (const pair of bandwidths) {
+    const sound = [pair.bytesPerSecond, ...Object.values(pair.factors)].every((figure) => Number.isFinite(figure) && figure > 0);
+    if (!sound || !(pair.hostA < pair.hostB))
+      found.push(violation('facts-invalid', `${pairOf(pair)}: the lesser name comes first, and every figure is above 0`));
+  }
+  return found;
+}
+
+function pairOf({ hostA, hostB }: PairBandwidth): string {
+  return `${hostA} and ${hostB}`;
 }
 
 /** Names and values of amounts that are negative or not a number. */

@@ -51,7 +51,19 @@ export function snapshotOfHbal(
   );
   return {
     ok: true,
-    snapshot: { takenAtMs, policy, hosts, vms, inFlight: [], ledger: [], rules: [], refusals: [] },
+    snapshot: {
+      takenAtMs,
+      policy,
+      hosts,
+      vms,
+      inFlight: [],
+      ledger: [],
+      rules: [],
+      refusals: [],
+      vmFacts: [],
+      bandwidths: [],
+      automatic: false,
+    },
     lost: [...lostOfUse(cluster, uses), ...lostOf(cluster)],
   };
 }

@@ -21,4 +21,6 @@ export interface LedgerEntry {
   /** `moved`: runs on the destination. `stayed`: failed, runs on the source. `unclear`: a person must look. */
   readonly outcome: 'moved' | 'stayed' | 'unclear';
   readonly failureCode: RefusalCode | null;
+  /** Sent in the hypervisor's stream, also by a try that failed; null where nobody could tell, and in entries of before. */
+  readonly sentBytes: number | null;
 }

@@ -10,6 +10,21 @@ export interface LoadChange {
   readonly memoryAfterPercent: number;
 }
 
+/** What a move is predicted to cost, and to save; null where it is not known. */
+export interface MoveCost {
+  /** In the hypervisor's stream. */
+  readonly bytes: number;
+  /** `activity`: by how the VM uses its memory. `memory`: all that it may use, sent once. */
+  readonly bytesBy: 'activity' | 'memory';
+  readonly durationMs: number | null;
+  readonly downtimeMs: number | null;
+  /** The class that it was judged by. */
+  readonly slaClass: string;
+  /** What it must save and what it saves, in core-seconds of shortage; null where it was not chosen for that. */
+  readonly priceCoreSeconds: number | null;
+  readonly savedCoreSeconds: number | null;
+}
+
 /** One VM from A to B with its reason and predicted effect. */
 export interface Move {
   readonly vmId: VmId;
@@ -22,6 +37,8 @@ export interface Move {
   readonly scoreAfter: number;
   readonly source: LoadChange;
   readonly destination: LoadChange;
+  /** Not there in plans that were made before it was predicted. */
+  readonly cost?: MoveCost;
 }
 
 export type SkipCode =
@@ -46,7 +63,15 @@ export type SkipCode =
   | 'refused'
   | 'unfit'
   | 'headroom'
-  | 'returned';
+  | 'returned'
+  | 'class-never'
+  | 'class-approve-only'
+  | 'downtime-limit'
+  | 'copy-too-long'
+  | 'budget-vm'
+  | 'budget-tenant'
+  | 'budget-cluster'
+  | 'budget-bytes';
 
 /** What was looked at and left alone, with the reason. `vmId` is null when the whole host was left alone. */
 export interface Skip {

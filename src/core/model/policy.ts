@@ -49,6 +49,30 @@ export interface BalancePolicy {
   readonly coreSecondsPerGib: number;
 }
 
+/** What the VMs of one class bear when the balancer wants to move them. A person, and a drain, may do more. */
+export interface SlaClass {
+  /** A move is not made that is predicted to stop the VM for longer, and its migration is held to it; 0: as any migration. */
+  readonly downtimeMsMax: number;
+  /** By the strategies that weigh a move, one must save so many times what its bytes cost. */
+  readonly costFactor: number;
+  /** `approve-only`: never in mode `automatic`, only when a person applies a plan. */
+  readonly moves: 'automatic' | 'approve-only' | 'never';
+}
+
+/** The class of VMs that nobody has given one; it is always there. */
+export const standardClass = 'standard';
+
+/**
+ * How much the balancer may move; 0 = no limit. Moves of any cause count, and hold up the balancer's own alone. A try that failed is no move,
+ * but what it sent counts.
+ */
+export interface BudgetPolicy {
+  readonly vmMovesPerDay: number;
+  readonly tenantMovesPerHour: number;
+  readonly clusterMovesPerHour: number;
+  readonly gibPerHour: number;
+}
+
 /** What the cluster must be able to lose after each move. */
 export interface HeadroomPolicy {
   /**
@@ -86,6 +110,11 @@ export interface Policy {
   readonly headroom: HeadroomPolicy;
   readonly strategy: Strategy;
   readonly balance: BalancePolicy;
+  /** By name; `standard` is one of them. */
+  readonly classes: Readonly<Record<string, SlaClass>>;
+  readonly budgets: BudgetPolicy;
+  /** What channels are taken to carry before any was measured; 0: not known, and nothing is held up for it. */
+  readonly assumedBandwidthBytesPerSecond: number;
   /** The balancer does not send a VM back to a host that it has left less than this ago. */
   readonly returnMsMin: number;
   readonly migration: MigrationPolicy;
@@ -150,6 +179,14 @@ export const defaultPolicy: Policy = {
   headroom: { hostFailures: 0 },
   strategy: 'lines',
   balance: { shortageMs: 200_000, coreSecondsPerGib: 20 },
+  classes: {
+    critical: { downtimeMsMax: 250, costFactor: 4, moves: 'automatic' },
+    [standardClass]: { downtimeMsMax: 0, costFactor: 1, moves: 'automatic' },
+    batch: { downtimeMsMax: 0, costFactor: 0.5, moves: 'automatic' },
+  },
+  // More than cool-downs of an hour let through.
+  budgets: { vmMovesPerDay: 24, tenantMovesPerHour: 0, clusterMovesPerHour: 0, gibPerHour: 0 },
+  assumedBandwidthBytesPerSecond: 0,
   returnMsMin: 60 * 60_000,
   migration: { pilot: pilotPolicyOf('balanced'), streams: 1, compression: 'none', predictionMarginPercent: 10 },
   channel: {

@@ -1,3 +1,4 @@
+import type { MemoryActivity } from './forecast.ts';
 import type { HostCapacity, HostId, HostStatus } from './host.ts';
 import type { LedgerEntry } from './ledger.ts';
 import type { Policy } from './policy.ts';
@@ -69,6 +70,26 @@ export interface SnapshotVm {
   readonly forecast: VmForecast | null;
 }
 
+/** What is known of a VM beside its load that says how it may be moved. */
+export interface VmFacts {
+  readonly vmId: VmId;
+  /** Null: nobody has given it one. One that the policy does not have counts as `standard`. */
+  readonly slaClass: string | null;
+  readonly tenant: string | null;
+  /** Null where it was not looked at, or too long ago. */
+  readonly activity: MemoryActivity | null;
+}
+
+/** What a migration between two hosts gets of their encrypted channel, whoever sends; `hostA` < `hostB`. */
+export interface PairBandwidth {
+  readonly hostA: HostId;
+  readonly hostB: HostId;
+  readonly bytesPerSecond: number;
+  readonly measuredAtMs: number;
+  /** What earlier migrations took, in times of what the model says of them. */
+  readonly factors: { readonly total: number; readonly downtime: number; readonly bytes: number };
+}
+
 /** A migration that is under way: its VM may not be planned again and its destination's room is taken. */
 export interface InFlight {
   readonly vmId: VmId;
@@ -87,4 +108,10 @@ export interface Snapshot {
   readonly rules: readonly Rule[];
   /** Pairs of VM and host that were refused not long ago. */
   readonly refusals: readonly PairRefusal[];
+  /** Of VMs of which anything of it is known; each once. */
+  readonly vmFacts: readonly VmFacts[];
+  /** Of pairs that were measured; each once. */
+  readonly bandwidths: readonly PairBandwidth[];
+  /** Its plan is carried out without a person's approval. */
+  readonly automatic: boolean;
 }

@@ -11,7 +11,12 @@ export function applied(snapshot: Snapshot, plan: PlanDraft, laterMs: number): S
   const takenAtMs = snapshot.takenAtMs + laterMs;
   const moves = new Map(plan.moves.map((move) => [move.vmId, move]));
   const entries: LedgerEntry[] = plan.moves.map((move) =>
-    exampleEntry(move.vmId, 0, { ...pickHosts(move), startedAtMs: snapshot.takenAtMs, endedAtMs: snapshot.takenAtMs + 1_000 }),
+    exampleEntry(move.vmId, 0, {
+      ...pickHosts(move),
+      startedAtMs: snapshot.takenAtMs,
+      endedAtMs: snapshot.takenAtMs + 1_000,
+      sentBytes: move.cost?.bytes ?? null,
+    }),
   );
   const hosts = snapshot.hosts.map((host) => {
     const moved = snapshot.vms.filter((vm) => moves.has(vm.vmId));

@@ -1,17 +1,16 @@
 /** The strategy `balance`: of all moves that relieve a host, the one that saves most shortage of CPU for what it copies. */
 import { type Candidate, fits, gainOf, relieves, type Saving, type Search, scoreAfterMove } from './candidate.ts';
 import type { ClusterHost, ClusterVm } from './cluster.ts';
+import type { Toll } from './cost.ts';
 import { fillLimit } from './line.ts';
 import { type Outlook, outlookOf, outlookWith, shortageCoreSeconds } from './shortage.ts';
-
-const gibibyte = 2 ** 30;
 
 /** Of a large cluster, so many of the hosts with most CPU to spare are judged first. */
 const likelyTargets = 48;
 
 /**
- * The best move, or null when none fits or saves more than its price. A large VM must save more than a small one, but not as much more as it
- * is larger: one move that ends a shortage is better than several that share it. Ties go to the ids.
+ * The best move, or null when none fits or saves more than its price. One that sends more must save more, but not as much more as it
+ * sends: one move that ends a shortage is better than several that share it. Ties go to the ids.
  */
 export function bestSaving(search: Search): Candidate | null {
   const { targets } = search;
@@ -25,35 +24,41 @@ export function bestSaving(search: Search): Candidate | null {
 /** A VM whose leaving would save its price, if it costs its target nothing. */
 interface Leaver {
   readonly vm: ClusterVm;
+  /** Null where it depends on the target. */
+  readonly toll: Toll | null;
+  /** At most, whatever the target. */
   readonly reliefCoreSeconds: number;
-  readonly priceCoreSeconds: number;
-  readonly rootGib: number;
 }
 
 function leaverOf(search: Search, source: Outlook, vm: ClusterVm): readonly Leaver[] {
-  const reliefCoreSeconds = shortageOf(search, source) - shortageOf(search, outlookWith(source, vm, -1));
-  const priceCoreSeconds = priceOf(search, vm);
-  if (reliefCoreSeconds <= priceCoreSeconds) return [];
-  return [{ vm, reliefCoreSeconds, priceCoreSeconds, rootGib: Math.sqrt(vm.memoryBytes / gibibyte) }];
+  const toll = search.costs.everywhere(vm);
+  const reliefCoreSeconds = reliefOf(search, source, vm, toll);
+  return reliefCoreSeconds > (toll?.priceCoreSeconds ?? 0) ? [{ vm, toll, reliefCoreSeconds }] : [];
 }
 
 function bestAmong(search: Search, leavers: readonly Leaver[], targets: readonly ClusterHost[]): Candidate | null {
   const limit = fillLimit(search.policy);
   let best: { readonly candidate: Candidate; readonly worth: number } | null = null;
-  for (const { vm, reliefCoreSeconds, priceCoreSeconds, rootGib } of leavers) {
+  for (const leaver of leavers) {
+    const { vm } = leaver;
     for (const target of targets) {
       // No target can be worth more than one that the VM costs nothing.
-      if (best !== null && reliefCoreSeconds / rootGib <= best.worth) break;
+      if (best !== null && leaver.toll !== null && worthOf(leaver.reliefCoreSeconds, leaver.toll) <= best.worth) break;
       const outlook = outlookOf(target);
       if (!fits(target, vm, limit) || wouldLack(search, outlook, vm)) continue;
-      const savedCoreSeconds = reliefCoreSeconds - burdenOf(search, outlook, vm);
-      const worth = savedCoreSeconds / rootGib;
-      if (savedCoreSeconds <= priceCoreSeconds || (best !== null && worth <= best.worth)) continue;
-      const candidate = candidateOf(search, vm, target, { savedCoreSeconds, priceCoreSeconds });
+      const saving = savingOf(search, leaver, target);
+      const worth = worthOf(saving.savedCoreSeconds, saving.toll);
+      if (saving.savedCoreSeconds <= saving.toll.priceCoreSeconds || (best !== null && worth <= best.worth)) continue;
+      const candidate = candidateOf(search, vm, target, saving);
       if (candidate !== null) best = { candidate, worth };
     }
   }
   return best?.candidate ?? null;
+}
+
+/** One that sends more must save more, but not as much more as it sends. */
+function worthOf(savedCoreSeconds: number, toll: Toll): number {
+  return savedCoreSeconds / Math.sqrt(toll.weight);
 }
 
 /** Best of what fits, for the reason why a VM stays. Null when nothing fits. */
@@ -65,16 +70,16 @@ export function largestSaving(search: Search, vm: ClusterVm): Saving | null {
 
 function largestAmong(search: Search, vm: ClusterVm, targets: readonly ClusterHost[]): Saving | null {
   const limit = fillLimit(search.policy);
-  const source = outlookOf(search.source);
-  const reliefCoreSeconds = shortageOf(search, source) - shortageOf(search, outlookWith(source, vm, -1));
-  let least: number | null = null;
+  const toll = search.costs.everywhere(vm);
+  const leaver: Leaver = { vm, toll, reliefCoreSeconds: reliefOf(search, outlookOf(search.source), vm, toll) };
+  let best: Saving | null = null;
   for (const target of targets) {
-    if (least === 0) break;
-    const outlook = outlookOf(target);
-    if (!fits(target, vm, limit) || wouldLack(search, outlook, vm)) continue;
-    least = Math.min(least ?? Number.POSITIVE_INFINITY, burdenOf(search, outlook, vm));
+    if (best !== null && toll !== null && best.savedCoreSeconds >= leaver.reliefCoreSeconds) break;
+    if (!fits(target, vm, limit) || wouldLack(search, outlookOf(target), vm)) continue;
+    const saving = savingOf(search, leaver, target);
+    if (best === null || saving.savedCoreSeconds > best.savedCoreSeconds) best = saving;
   }
-  return least === null ? null : { savedCoreSeconds: reliefCoreSeconds - least, priceCoreSeconds: priceOf(search, vm) };
+  return best;
 }
 
 /** What is used there is not yet all that is wanted. */
@@ -82,17 +87,24 @@ function wouldLack({ policy }: Search, outlook: Outlook, vm: ClusterVm): boolean
   return outlook.wantedCores + vm.cpuWantedCores > (outlook.capacityCores * policy.cpuLine.startPercent) / 100;
 }
 
-/** What the VM adds to the shortage of its target. */
-function burdenOf(search: Search, target: Outlook, vm: ClusterVm): number {
-  return shortageOf(search, outlookWith(target, vm, 1)) - shortageOf(search, target);
+function savingOf(search: Search, { vm, toll: everywhere, reliefCoreSeconds }: Leaver, target: ClusterHost): Saving {
+  const toll = everywhere ?? search.costs.between(vm, search.source.hostId, target.hostId);
+  const relief = everywhere === null ? reliefOf(search, outlookOf(search.source), vm, toll) : reliefCoreSeconds;
+  const there = outlookOf(target);
+  const burden = shortageOf(search, outlookWith(there, vm, 1), toll) - shortageOf(search, there, toll);
+  return { savedCoreSeconds: relief - burden, toll };
 }
 
-function shortageOf({ policy }: Search, outlook: Outlook): number {
-  return shortageCoreSeconds(outlook, policy.cpuLine.startPercent, policy.balance, policy.forecast.horizonMs);
+function reliefOf(search: Search, source: Outlook, vm: ClusterVm, toll: Toll | null): number {
+  return shortageOf(search, source, toll) - shortageOf(search, outlookWith(source, vm, -1), toll);
 }
 
-function priceOf({ policy }: Search, vm: ClusterVm): number {
-  return (policy.balance.coreSecondsPerGib * vm.memoryBytes) / gibibyte;
+/** Until the copy has ended nothing is saved, so a copy that takes long saves less. */
+function shortageOf({ policy }: Search, outlook: Outlook, toll: Toll | null): number {
+  const { cpuLine, balance, forecast } = policy;
+  const lostMs = toll?.durationMs ?? 0;
+  const shortageMs = Math.max(0, balance.shortageMs - lostMs);
+  return shortageCoreSeconds(outlook, cpuLine.startPercent, { shortageMs }, Math.max(0, forecast.horizonMs - lostMs));
 }
 
 /** Rules are asked last: they cost most. */

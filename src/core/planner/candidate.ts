@@ -5,6 +5,7 @@ import type { ClusterHost, ClusterVm } from './cluster.ts';
 import { withoutVm } from './cluster.ts';
 import { isAbove, loadOf } from './line.ts';
 import type { Limit, Load } from './line.ts';
+import type { Costs, Toll } from './cost.ts';
 import type { RuleFault } from './rules.ts';
 import { addTotals, lineTerms, partOf, scoreOf } from './score.ts';
 import type { Totals } from './score.ts';
@@ -25,8 +26,8 @@ export interface Candidate {
 /** What one move saves, in core-seconds. */
 export interface Saving {
   readonly savedCoreSeconds: number;
-  /** What it must save at least. */
-  readonly priceCoreSeconds: number;
+  /** What it must save at least, and what it sends. */
+  readonly toll: Toll;
 }
 
 /** What a search works on: one source, the VMs that may leave it, the hosts that may take one. */
@@ -43,6 +44,7 @@ export interface Search {
   /** A target may be filled up to this. */
   readonly limit: Limit;
   readonly placement: Placement;
+  readonly costs: Costs;
 }
 
 /** What the cluster's rules say of the targets, in the state of the plan that is searched. */

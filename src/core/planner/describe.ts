@@ -1,22 +1,29 @@
 import type { LoadChange, Move, Skip, Verdict } from '#core/model/plan.ts';
-import type { Policy } from '#core/model/policy.ts';
-import type { Candidate } from './candidate.ts';
+import { type Policy, standardClass } from '#core/model/policy.ts';
+import type { TakenMove } from './bounds.ts';
 import type { ClusterVm } from './cluster.ts';
-import { coreCount, count, memorySize, percent } from './words.ts';
+import { coreCount, count, duration, memorySize, milliseconds, percent } from './words.ts';
 
 type MoveFacts = Pick<Move, 'source' | 'destination'>;
 
 /** Why this VM, why there: one sentence with the figures. */
-export function describeMove(policy: Policy, { vm, saving }: Pick<Candidate, 'vm' | 'saving'>, { source, destination }: MoveFacts): string {
+export function describeMove(policy: Policy, vm: ClusterVm, taken: TakenMove, { source, destination }: MoveFacts): string {
   const uses = `${vm.name} uses ${coreCount(vm.cpuUsedCores)} and ${memorySize(vm.memoryBytes)}`;
   const there = `${destination.hostId} has the best room: ${change(destination)}`;
-  return `${source.hostId} is at ${troubleOf(policy, source)}; ${uses}, and ${there}; ${source.hostId} comes down to ${percent(source.cpuAfterPercent)} CPU, ${percent(source.memoryAfterPercent)} memory${worthOf(vm, saving)}.`;
+  return `${source.hostId} is at ${troubleOf(policy, source)}; ${uses}, and ${there}; ${source.hostId} comes down to ${percent(source.cpuAfterPercent)} CPU, ${percent(source.memoryAfterPercent)} memory${worthOf(taken)}.`;
 }
 
-function worthOf(vm: ClusterVm, saving: Candidate['saving']): string {
-  if (saving === null) return '';
-  const { savedCoreSeconds, priceCoreSeconds } = saving;
-  return `; that saves ${Math.round(savedCoreSeconds)} core-seconds of shortage, copying ${memorySize(vm.memoryBytes)} must save ${Math.round(priceCoreSeconds)}`;
+/** Empty where nothing is known but what the VM may use. */
+export function worthOf({ cost, remark }: TakenMove): string {
+  const { bytes, durationMs, downtimeMs, slaClass, priceCoreSeconds, savedCoreSeconds } = cost;
+  const size = memorySize(bytes);
+  const takes = durationMs === null ? '' : `, which takes about ${duration(durationMs)}`;
+  const stands = downtimeMs === null ? '' : ` and stops it for about ${milliseconds(downtimeMs)}`;
+  const ofClass = slaClass === standardClass ? '' : ` (class ${slaClass})`;
+  if (priceCoreSeconds === null || savedCoreSeconds === null)
+    return durationMs === null ? remark : `; its copy sends ${size}${takes}${stands}${remark}`;
+  const [saved, price] = [Math.round(savedCoreSeconds), Math.round(priceCoreSeconds)];
+  return `; that saves ${saved} core-seconds of shortage, copying ${size}${takes === '' ? '' : `${takes}${stands},`} must save ${price}${ofClass}${remark}`;
 }
 
 /** Why this VM leaves a host on which no load troubles it. `fault`: the rule it breaks there. */

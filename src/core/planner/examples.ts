@@ -36,6 +36,9 @@ export interface ExampleFacts {
   readonly ledger?: Snapshot['ledger'];
   readonly rules?: Snapshot['rules'];
   readonly refusals?: Snapshot['refusals'];
+  readonly vmFacts?: Snapshot['vmFacts'];
+  readonly bandwidths?: Snapshot['bandwidths'];
+  readonly automatic?: boolean;
 }
 
 export function exampleSnapshot(hosts: readonly ExampleHost[], facts: ExampleFacts = {}): Snapshot {
@@ -49,6 +52,9 @@ export function exampleSnapshot(hosts: readonly ExampleHost[], facts: ExampleFac
     ledger: facts.ledger ?? [],
     rules: facts.rules ?? [],
     refusals: facts.refusals ?? [],
+    vmFacts: facts.vmFacts ?? [],
+    bandwidths: facts.bandwidths ?? [],
+    automatic: facts.automatic ?? true,
   };
 }
 
@@ -100,6 +106,7 @@ export function exampleEntry(vmId: string, agoMs: number, more: Partial<LedgerEn
     endedAtMs,
     outcome: 'moved',
     failureCode: null,
+    sentBytes: null,
     ...more,
   };
 }

@@ -7,6 +7,7 @@ import type { Snapshot } from '#core/model/snapshot.ts';
 import { cores } from '#core/model/units.ts';
 import { applied } from './applied-plan.ts';
 import { applyMove } from './apply-move.ts';
+import { boundsOf } from './bounds.ts';
 import { anyPlacement, bestCandidate } from './candidate.ts';
 import { Targets } from './targets.ts';
 import { clusterOf, findHost } from './cluster.ts';
@@ -228,17 +229,9 @@ describe('laws of the score', () => {
           const vms = source.vms.filter((vm) => vm.state === 'running');
           const open = { cpuPercent: 0, memoryPercent: 0 };
           const full = { cpuPercent: 100, memoryPercent: 100 };
-          const best = bestCandidate({
-            policy,
-            totals,
-            source,
-            vms,
-            targets: new Targets(targets),
-            closed: [],
-            goal: open,
-            limit: full,
-            placement: anyPlacement,
-          });
+          const { costs } = boundsOf(snapshot);
+          const search = { policy, totals, source, vms, targets: new Targets(targets), closed: [], costs };
+          const best = bestCandidate({ ...search, goal: open, limit: full, placement: anyPlacement });
           if (best === null) continue;
           const after = applyMove(cluster, { vmId: best.vm.vmId, fromHostId: source.hostId, toHostId: best.target.hostId });
           if (!after.ok) throw new Error(after.reason);
@@ -271,6 +264,7 @@ describe('laws of the score', () => {
             goal: open,
             limit: full,
             placement: anyPlacement,
+            costs: boundsOf(snapshot).costs,
           });
           const scores = vms.flatMap((vm) =>
             targets.flatMap((target) => {

@@ -2,6 +2,7 @@ import type { HostId } from '#core/model/host.ts';
 import type { PlanDraft, Skip, Verdict } from '#core/model/plan.ts';
 import type { Snapshot, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
 import type { VmId } from '#core/model/vm.ts';
+import { type Bounds, boundsOf } from './bounds.ts';
 import { clusterOf, findHost } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
 import { compareText } from './cool-down.ts';
@@ -37,10 +38,13 @@ export function makePlan(snapshot: Snapshot): PlanDraft {
   const hosts = snapshot.hosts.toSorted((a, b) => compareText(a.hostId, b.hostId));
   const known = hosts.filter((host) => !frozen.has(host.hostId));
   const over = known.filter((host) => needsRelief(host, policy));
-  const waits = over.map((host) => ({ host, stay: waitOf(host, snapshot, cluster) }));
+  const bounds = boundsOf(snapshot);
+  const spent = bounds.clusterFault();
+  const waits = over.map((host) => ({ host, stay: waitOf(host, snapshot, cluster) ?? spent }));
   const sources = waits.filter(({ stay }) => stay === null).map(({ host }) => host);
   const book = ruleBookOf(snapshot);
-  const stayOf = stayRule(snapshot, book);
+  const stayAtAll = stayRule(snapshot, book);
+  const stayOf = (vm: SnapshotVm) => stayAtAll(vm) ?? bounds.stay(vm);
   const vms = vmsToMove(snapshot, sources, stayOf);
   const targets = targetIds(snapshot, known, over);
   const relief = relieve({
@@ -49,10 +53,11 @@ export function makePlan(snapshot: Snapshot): PlanDraft {
     targetIds: targets,
     knownTargets: known.length - 1,
     mayMove: vms.mayMove,
-    book,
+    book: bounds.forRelief(book),
+    bounds,
     returns: returnsOf(snapshot),
   });
-  const mended = repairAfter(relief, { snapshot, known, targets, book, stayOf });
+  const mended = repairAfter(relief, { snapshot, known, targets, book, bounds, stayOf });
   const moves = [...relief.moves, ...mended.moves];
   const skipped = [
     ...hosts.flatMap(({ hostId }) => skipFrozen(hostId, frozen.get(hostId))),
@@ -83,11 +88,12 @@ interface AfterRelief {
   readonly known: readonly SnapshotHost[];
   readonly targets: ReadonlySet<HostId>;
   readonly book: RuleBook;
+  readonly bounds: Bounds;
   readonly stayOf: (vm: SnapshotVm) => Stay | null;
 }
 
 /** With the moves that relief has left over, between hosts that are not on the other side of one of its moves. */
-function repairAfter(relief: Relief, { snapshot, known, targets, book, stayOf }: AfterRelief): Repair {
+function repairAfter(relief: Relief, { snapshot, known, targets, book, bounds, stayOf }: AfterRelief): Repair {
   const { policy, inFlight } = snapshot;
   const busy = migrationsByHost(inFlight);
   const giving = new Set(relief.moves.map(({ fromHostId }) => fromHostId));
@@ -97,7 +103,8 @@ function repairAfter(relief: Relief, { snapshot, known, targets, book, stayOf }:
   const isClusterFree = inFlight.length < policy.migrationsPerClusterMax;
   return repair({
     state: relief.state,
-    book,
+    book: bounds.forRepair(book),
+    bounds,
     movesMax: isClusterFree ? policy.movesPerPlanMax - relief.moves.length : 0,
     sourceIds: new Set(known.filter((host) => isFree(host) && !taking.has(host.hostId)).map(({ hostId }) => hostId)),
     targetIds: new Set([...targets].filter((hostId) => !giving.has(hostId))),

@@ -3,6 +3,7 @@ import type { Move, Skip } from '#core/model/plan.ts';
 import type { VmId } from '#core/model/vm.ts';
 import { applyMove } from './apply-move.ts';
 import { bestSaving } from './balance.ts';
+import type { Bounds } from './bounds.ts';
 import { bestCandidate } from './candidate.ts';
 import type { Candidate, Placement, Search } from './candidate.ts';
 import { findHost } from './cluster.ts';
@@ -32,7 +33,9 @@ export interface ReliefInput {
   /** Known hosts besides the source, busy ones included: only for the reasons. */
   readonly knownTargets: number;
   readonly mayMove: ReadonlySet<VmId>;
+  /** With the bounds of the balancer. */
   readonly book: RuleBook;
+  readonly bounds: Bounds;
   readonly returns: Returns;
 }
 
@@ -83,8 +86,10 @@ export function relieve(input: ReliefInput): Relief {
       open = open.filter((other) => other !== next);
       continue;
     }
-    const step = takeMove(state, search.source, candidate, (facts) => describeMove(policy, candidate, facts));
-    moves.push(step.move);
+    const { vm, target, saving } = candidate;
+    const taken = input.bounds.take(vm, search.source.hostId, target.hostId, saving?.savedCoreSeconds ?? null);
+    const step = takeMove(state, search.source, candidate, (facts) => describeMove(policy, vm, taken, facts));
+    moves.push({ ...step.move, cost: taken.cost });
     state = step.state;
     ends.targets.fill(findHost(state.cluster, candidate.target.hostId) ?? candidate.target);
     open = open.flatMap((other) => (other === next ? openOf(state.cluster, other.source) : [other]));
@@ -130,6 +135,7 @@ function searchOf(input: ReliefInput, state: Progress, { source, host }: Open, e
     ...ends,
     limit: stopLimit(policy),
     placement: placementOf(input, state),
+    costs: input.bounds.costs,
   };
 }
 

@@ -2,6 +2,7 @@
 import type { HostId } from '#core/model/host.ts';
 import type { Move, Skip } from '#core/model/plan.ts';
 import type { VmId } from '#core/model/vm.ts';
+import type { Bounds } from './bounds.ts';
 import { fits, loadWith } from './candidate.ts';
 import { findHost, withoutVm } from './cluster.ts';
 import type { ClusterHost, ClusterVm } from './cluster.ts';
@@ -20,7 +21,9 @@ import type { Where } from './where.ts';
 
 export interface RepairInput {
   readonly state: Progress;
+  /** With the bounds of the balancer. */
   readonly book: RuleBook;
+  readonly bounds: Bounds;
   readonly movesMax: number;
   /** Hosts that may give or take one more VM, by the migrations under way and the moves planned before. */
   readonly sourceIds: ReadonlySet<HostId>;
@@ -69,7 +72,7 @@ export function repair(input: RepairInput): Repair {
     const fix = bestFix(input, state, open, { sources, targets });
     if (fix === null) break;
     const step = takeMove(state, fix.source, fix, ({ destination }) => describeRepair(fix.vm, fix.fault.reason, destination));
-    moves.push(step.move);
+    moves.push({ ...step.move, cost: input.bounds.take(fix.vm, fix.source.hostId, fix.target.hostId, null).cost });
     state = step.state;
     targets.delete(fix.source.hostId);
     sources.delete(fix.target.hostId);

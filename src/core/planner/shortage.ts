@@ -46,7 +46,12 @@ export function outlookWith(outlook: Outlook, vm: ClusterVm, sign: 1 | -1): Outl
  * Core-seconds that are wanted above `linePercent` of the host: what is short now, for as long as a shortage lasts, and what is expected to be
  * short over the horizon of the forecasts, their sum taken as normally distributed: E[(X - c)+] = s f(z) - (c - m) (1 - F(z)), z = (c - m) / s.
  */
-export function shortageCoreSeconds(outlook: Outlook, linePercent: number, { shortageMs }: BalancePolicy, horizonMs: number): number {
+export function shortageCoreSeconds(
+  outlook: Outlook,
+  linePercent: number,
+  { shortageMs }: Pick<BalancePolicy, 'shortageMs'>,
+  horizonMs: number,
+): number {
   const limit = (outlook.capacityCores * linePercent) / 100;
   const now = Math.max(0, outlook.wantedCores - limit);
   return (now * shortageMs + expectedExcess(outlook.meanCores, Math.sqrt(outlook.variance), limit) * horizonMs) / 1000;

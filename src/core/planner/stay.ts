@@ -95,11 +95,12 @@ function littleGain(search: Search, vm: ClusterVm, running: number): Stay | null
   return gain === null ? null : stayForGain(vm, gain, gainBarPercent(search.policy, running));
 }
 
-function stayForPrice(vm: ClusterVm, { savedCoreSeconds, priceCoreSeconds }: Saving): Stay {
-  const [saved, price] = [Math.round(savedCoreSeconds), Math.round(priceCoreSeconds)];
+function stayForPrice(vm: ClusterVm, { savedCoreSeconds, toll }: Saving): Stay {
+  const [saved, price] = [Math.round(savedCoreSeconds), Math.round(toll.priceCoreSeconds)];
+  const takes = toll.durationMs === null ? '' : `, and its copy takes about ${duration(toll.durationMs)}`;
   return {
     code: 'gain-too-small',
-    reason: `moving ${vm.name} would save ${saved} core-seconds of shortage, its ${memorySize(vm.memoryBytes)} must save ${price}`,
+    reason: `moving ${vm.name} would save ${saved} core-seconds of shortage, its ${memorySize(toll.bytes)} must save ${price}${takes}`,
   };
 }
 

@@ -20,6 +20,11 @@ export function seconds(valueMs: number): string {
   return `${Math.round(valueMs / 100) / 10} s`;
 }
 
+/** `340 ms` or `2.5 s`. */
+export function milliseconds(valueMs: number): string {
+  return valueMs < 1000 ? `${Math.round(valueMs)} ms` : seconds(valueMs);
+}
+
 /** `40 s`, `25 min` or `5.5 h`. */
 export function duration(valueMs: number): string {
   if (valueMs < 120_000) return `${Math.ceil(valueMs / 1000)} s`;

@@ -16,6 +16,7 @@ const ledgerRow = Type.Object({
   ended_at_ms: atMs,
   outcome: ledgerOutcome,
   failure_code: orNull(refusalCode),
+  sent_bytes: orNull(Type.Number({ minimum: 0 })),
 });
 
 /** Every move ever made and its outcome; rows are added and never changed. */
@@ -38,6 +39,7 @@ export class LedgerTable {
       ended_at_ms: entry.endedAtMs,
       outcome: entry.outcome,
       failure_code: entry.failureCode,
+      sent_bytes: entry.sentBytes,
     };
     await this.#database
       .insertInto('ledger')
@@ -67,6 +69,7 @@ export class LedgerTable {
         endedAtMs: row.ended_at_ms,
         outcome: row.outcome,
         failureCode: row.failure_code,
+        sentBytes: row.sent_bytes,
       };
     });
   }

@@ -181,6 +181,17 @@ const move = Type.Object({
   scoreAfter: number,
   source: loadChange,
   destination: loadChange,
+  cost: Type.Optional(
+    Type.Object({
+      bytes: number,
+      bytesBy: Type.Enum(['activity', 'memory']),
+      durationMs: orNull(number),
+      downtimeMs: orNull(number),
+      slaClass: text,
+      priceCoreSeconds: orNull(number),
+      savedCoreSeconds: orNull(number),
+    }),
+  ),
 });
 
 const skipCode = Type.Enum([
@@ -206,6 +217,14 @@ const skipCode = Type.Enum([
   'unfit',
   'headroom',
   'returned',
+  'class-never',
+  'class-approve-only',
+  'downtime-limit',
+  'copy-too-long',
+  'budget-vm',
+  'budget-tenant',
+  'budget-cluster',
+  'budget-bytes',
 ]);
 
 const skip = Type.Object({ hostId: id, vmId: orNull(id), vmName: orNull(text), code: skipCode, reason: text });

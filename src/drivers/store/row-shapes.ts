@@ -92,6 +92,8 @@ export const rowShapes = {
     restartable: Type.Union([Type.Literal(0), Type.Literal(1)]),
     address: orNull(id),
     definition_text: orNull(Type.String({ maxLength: definitionLengthMax })),
+    sla_class: orNull(id),
+    tenant: orNull(id),
     updated_at_ms: atMs,
   }),
 } as const;

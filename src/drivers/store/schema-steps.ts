@@ -5,6 +5,7 @@
  */
 import { type Kysely, sql, type Transaction } from 'kysely';
 import { PlimsollError } from '#core/model/result.ts';
+import { budgetSchema } from './budget-schema.ts';
 import { securedMigrationOf } from './earlier-records.ts';
 import { keptChannelsSchema } from './kept-channels-schema.ts';
 import { placementSchema } from './placement-schema.ts';
@@ -158,6 +159,7 @@ const steps: readonly Step[] = [
   recoverySchema,
   keptChannelsSchema,
   placementSchema,
+  budgetSchema,
 ];
 
 /** Brings the schema to this program's version. Throws `config-invalid` for a file of a newer version. */

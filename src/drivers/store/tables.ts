@@ -44,6 +44,7 @@ export interface Tables {
     readonly ended_at_ms: number;
     readonly outcome: string;
     readonly failure_code: string | null;
+    readonly sent_bytes: number | null;
   };
   readonly plans: {
     readonly position: Generated<number>;
@@ -86,6 +87,8 @@ export interface Tables {
     readonly restartable: number;
     readonly address: string | null;
     readonly definition_text: string | null;
+    readonly sla_class: string | null;
+    readonly tenant: string | null;
     readonly updated_at_ms: number;
   };
   readonly recoveries: { readonly vm_id: string; readonly record: string };

@@ -16,6 +16,8 @@ export class VmSettingsTable {
       restartable: settings.restartable ? 1 : 0,
       address: settings.address,
       definition_text: settings.definitionText,
+      sla_class: settings.slaClass,
+      tenant: settings.tenant,
       updated_at_ms: settings.updatedAtMs,
     };
     await this.#database
@@ -34,6 +36,8 @@ export class VmSettingsTable {
         restartable: row.restartable === 1,
         address: row.address,
         definitionText: row.definition_text,
+        slaClass: row.sla_class,
+        tenant: row.tenant,
         updatedAtMs: row.updated_at_ms,
       };
     });

@@ -97,7 +97,7 @@ test('VMs, and one VM', () => {
     'db    host-a  running      2        0.65  512 MiB  m-1        99999999-2222-4333-8444-555555555555',
   ]);
   expect(printVm({ ...vmWeb, settings: { ...vmSettings, address: null } })).toMatch(
-    /\nmigration: {4}none under way\naddress: {6}not set: .+\nrestartable: {2}no$/,
+    /\nmigration: {4}none under way\naddress: {6}not set: .+\nrestartable: {2}no\nclass: {8}standard\ntenant: {7}not set$/,
   );
 });
 
@@ -154,6 +154,31 @@ test('a plan: numbered moves with scores, loads and reasons, then what was skipp
 });
 
 test('an expired plan is not offered, one without moves has nothing to apply', () => {
+  const cost = {
+    bytes: 5 * 2 ** 30,
+    bytesBy: 'activity',
+    durationMs: 42_300,
+    downtimeMs: 180,
+    slaClass: 'critical',
+    priceCoreSeconds: 400,
+    savedCoreSeconds: 812.4,
+  } as const;
+  const priced = { ...plan, moves: plan.moves.map((move) => ({ ...move, cost })) };
+  expect(printPlan(priced, nowMs)).toContain(
+    '     cost: sends about 5.00 GiB; takes about 42.3 s; stops it for about 180 ms; saves 812 core-seconds, price 400 core-seconds; class critical\n',
+  );
+  const unknown = {
+    ...cost,
+    bytesBy: 'memory',
+    durationMs: null,
+    downtimeMs: null,
+    priceCoreSeconds: null,
+    savedCoreSeconds: null,
+  } as const;
+  const unpriced = { ...plan, moves: plan.moves.map((move) => ({ ...move, cost: { ...unknown, slaClass: 'standard' } })) };
+  expect(printPlan(unpriced, nowMs)).toContain(
+    '     cost: sends about 5.00 GiB (all its memory once); no channel was measured yet; class standard\n',
+  );
   expect(printPlan(plan, plan.expiresAtMs)).toContain("This plan has expired: 'plimsoll plan new' makes a fresh one.");
   expect(printPlan(plan, plan.expiresAtMs)).not.toContain('plan apply');
   expect(

@@ -2,7 +2,7 @@
 import type { MigrateCheck, MigrationResource, PredictionErrorsResource, VmCheckResource } from '#wire/api.ts';
 import { exampleOptions } from '#core/migration/forecast-examples.ts';
 import { pilotPolicyOf } from '#core/model/policy.ts';
-import type { VmSettings } from '#core/store.ts';
+import type { ShownVmSettings } from '#controller/vm-settings.ts';
 import { check, copying, done, nowMs, vmWeb } from './resources.ts';
 
 const mib = 1024 ** 2;
@@ -151,10 +151,13 @@ export const vmCheck: VmCheckResource = {
 export const plannedCheck: MigrateCheck = { ...check, row: possibleRow, plan: transferPlan, decisions: [chosen] };
 
 /** As the service has them, with what the API does not tell. */
-export const vmSettings: VmSettings = {
+export const vmSettings: ShownVmSettings = {
   vmId: vmWeb.vmId,
   restartable: false,
   address: '10.0.0.5',
   definitionText: "<domain><graphics passwd='hidden'/></domain>",
+  slaClass: null,
+  effectiveClass: 'standard',
+  tenant: null,
   updatedAtMs: nowMs - 60_000,
 };

@@ -49,7 +49,15 @@ async function cli(line: string, replaced: Partial<ControllerService> = {}): Pro
   return { ...(await runCli(line.split(' '), { env: { PLIMSOLL_CONTROLLER: `unix:${socketPath}` } })), service };
 }
 
-const shown = { vmId: vmWeb.vmId, address: '10.0.0.5', restartable: false, updatedAtMs: nowMs - 60_000 };
+const shown = {
+  vmId: vmWeb.vmId,
+  address: '10.0.0.5',
+  restartable: false,
+  slaClass: null,
+  effectiveClass: 'standard',
+  tenant: null,
+  updatedAtMs: nowMs - 60_000,
+};
 
 describe('the settings of a VM', () => {
   test('are given without its definition, which has passwords in it', async () => {
@@ -65,14 +73,18 @@ describe('the settings of a VM', () => {
     });
   });
 
-  test.each([[{ address: '2001:db8::7' }], [{ address: null }], [{ restartable: true }], [{ address: '192.0.2.7', restartable: false }]])(
-    '%j reaches the service with who asked, and nothing else does',
-    async (change) => {
-      const answer = await put(change);
-      expect(answer).toMatchObject({ status: 200, body: { ...shown, ...change, updatedAtMs: nowMs } });
-      expect(answer.asked).toEqual([['setVm', 'web1', change, 'bob']]);
-    },
-  );
+  test.each([
+    [{ address: '2001:db8::7' }],
+    [{ address: null }],
+    [{ restartable: true }],
+    [{ address: '192.0.2.7', restartable: false }],
+    [{ slaClass: 'critical' }],
+    [{ slaClass: null, tenant: 'acme' }],
+  ])('%j reaches the service with who asked, and nothing else does', async (change) => {
+    const answer = await put(change);
+    expect(answer).toMatchObject({ status: 200, body: { ...shown, ...change, updatedAtMs: nowMs } });
+    expect(answer.asked).toEqual([['setVm', 'web1', change, 'bob']]);
+  });
 
   test.each([
     [{}],
@@ -80,6 +92,9 @@ describe('the settings of a VM', () => {
     [{ address: '' }],
     [{ address: 'web1.example.org' }],
     [{ restartable: 'yes' }],
+    [{ slaClass: 'Gold' }],
+    [{ slaClass: '' }],
+    [{ tenant: 'a b' }],
     [{ definitionText: '<domain/>' }],
   ])('%j is refused', async (bad) => {
     const answer = await put(bad);
@@ -96,6 +111,8 @@ describe('plimsoll vm set', () => {
   test.each([
     ['--address 2001:db8::7', { address: '2001:db8::7' }],
     ['--restartable no --address none', { address: null, restartable: false }],
+    ['--class critical --tenant acme', { slaClass: 'critical', tenant: 'acme' }],
+    ['--class none --tenant none', { slaClass: null, tenant: null }],
   ])('%s', async (options, change) => {
     const { service, code, err } = await cli(`vm set web1 ${options}`);
     expect({ code, err }).toEqual({ code: 0, err: '' });
@@ -108,6 +125,8 @@ describe('plimsoll vm set', () => {
       'VM:          web1',
       'address:     not set: looked up among the neighbours of the hosts',
       'restartable: yes: it may be started elsewhere when its host has died',
+      'class:       standard',
+      'tenant:      not set',
       '',
     ]);
   });
@@ -124,6 +143,12 @@ describe('plimsoll vm show', () => {
   test('shows the settings with the VM', async () => {
     const { out } = await cli('vm show web1');
     expect(out).toContain('\naddress:      10.0.0.5\nrestartable:  no\n');
+  });
+
+  test('says when the policy does not have its class any more', async () => {
+    const lost = { ...vmSettings, slaClass: 'gold', tenant: 'acme' };
+    const { out } = await cli('vm show web1', { vmSettings: () => Promise.resolve(lost) });
+    expect(out).toContain('\nclass:        standard, because policy.classes does not have its own, gold\ntenant:       acme\n');
   });
 
   test('as JSON has the VM as before, and its settings beside it', async () => {

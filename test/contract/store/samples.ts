@@ -126,6 +126,7 @@ export function ledgerEntryOf(migrationId: string, endedAtMs: number, change: Pa
     endedAtMs,
     outcome: 'moved',
     failureCode: null,
+    sentBytes: 1_234_567,
     ...change,
   };
 }
@@ -205,7 +206,16 @@ export function grantOf(grantId: string, change: Partial<Grant> = {}): Grant {
 }
 
 export function vmSettingsOf(vmId: string, change: Partial<VmSettings> = {}): VmSettings {
-  return { vmId, restartable: true, address: '10.77.0.50', definitionText: "<domain type='kvm'/>", updatedAtMs: 100, ...change };
+  return {
+    vmId,
+    restartable: true,
+    address: '10.77.0.50',
+    definitionText: "<domain type='kvm'/>",
+    slaClass: 'critical',
+    tenant: 'acme',
+    updatedAtMs: 100,
+    ...change,
+  };
 }
 
 export function recoveryOf(vmId: string, change: Partial<Recovery> = {}): Recovery {

@@ -133,7 +133,8 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       it('are kept for each VM, in order, and replaced when they are saved again', async () => {
         expect(await store.vmSettings()).toEqual([]);
         await store.saveVmSettings(vmSettingsOf('y'));
-        const bare = vmSettingsOf('x', { restartable: false, address: null, definitionText: null, updatedAtMs: 0 });
+        const nothing = { address: null, definitionText: null, slaClass: null, tenant: null, updatedAtMs: 0 };
+        const bare = vmSettingsOf('x', { restartable: false, ...nothing });
         await store.saveVmSettings(bare);
         expect(await store.vmSettings()).toEqual([bare, vmSettingsOf('y')]);
         const changed = vmSettingsOf('y', { restartable: false, address: 'fd00::7', definitionText: null, updatedAtMs: 200 });
@@ -168,7 +169,10 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
 
     describe('the ledger', () => {
       it('gives entries that ended since a time, oldest first', async () => {
-        const entries = [ledgerEntryOf('m2', 200, { outcome: 'stayed', failureCode: 'no-memory' }), ledgerEntryOf('m1', 100)];
+        const entries = [
+          ledgerEntryOf('m2', 200, { outcome: 'stayed', failureCode: 'no-memory', sentBytes: null }),
+          ledgerEntryOf('m1', 100),
+        ];
         for (const entry of entries) await store.appendLedger(entry);
         expect(await store.ledgerSince(0)).toEqual(entries.toReversed());
         expect(await store.ledgerSince(101)).toEqual(entries.slice(0, 1));

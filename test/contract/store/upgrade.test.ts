@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { MigrationQuery } from '#core/store.ts';
 import { openSqliteStore } from '#drivers/store/sqlite-store.ts';
 import { associationOfVersion3, migrationOfVersion3, migrationOfVersion4, version3, version4 } from './earlier-databases.ts';
-import { grantOf, migrationOf, vmSettingsOf } from './samples.ts';
+import { grantOf, ledgerEntryOf, migrationOf, vmSettingsOf } from './samples.ts';
 
 /** Nothing was wished, planned, decided or measured before version 5. */
 const unplanned = { lastMoved: null, plan: null, decisions: [], measures: null };
@@ -132,6 +132,18 @@ describe('a database of schema version 4', () => {
     expect(await ids({ outcome: 'unclear' })).toEqual(['unknown', 'none', 'two']);
     expect(await ids({ open: true })).toEqual(['open']);
     expect(await ids({ vmId: 'z', outcome: 'stayed' })).toHaveLength(1200);
+    await store.close();
+  });
+
+  it('keeps its ledger, of which nobody can say what was sent', async () => {
+    make();
+    const database = new DatabaseSync(path);
+    database.exec("insert into ledger values (1, 'm1', 'x', 'a', 'b', 'balance', 10, 20, 'moved', null)");
+    database.close();
+    const store = await openSqliteStore({ path });
+    const unsaid = ledgerEntryOf('m1', 20, { vmId: 'x', cause: 'balance', sentBytes: null });
+    await store.appendLedger(ledgerEntryOf('m2', 30));
+    expect(await store.ledgerSince(0)).toEqual([unsaid, ledgerEntryOf('m2', 30)]);
     await store.close();
   });
 

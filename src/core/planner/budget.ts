@@ -1,0 +1,133 @@
+/** How much the balancer may still move: counted from the ledger, from what is under way, and from the plan's own moves. */
+import type { SkipCode } from '#core/model/plan.ts';
+import type { Snapshot, SnapshotVm, VmFacts } from '#core/model/snapshot.ts';
+import type { VmId } from '#core/model/vm.ts';
+import type { RuleFault } from './rules.ts';
+import { count, duration, memorySize } from './words.ts';
+
+type NamedVm = Pick<SnapshotVm, 'vmId' | 'name'>;
+
+/** Changed by `note` alone: a plan makes one for itself. */
+export interface Budget {
+  /** Why nothing is moved any more. */
+  readonly clusterFault: () => RuleFault | null;
+  /** Why this VM is not, whatever it sends. */
+  readonly vmFault: (vm: NamedVm) => RuleFault | null;
+  /** Why so many bytes more are not sent. */
+  readonly bytesFault: (vm: NamedVm, bytes: number) => RuleFault | null;
+  /** One move more in the plan. */
+  readonly note: (vmId: VmId, bytes: number) => void;
+}
+
+export const dayMs = 86_400_000;
+export const hourMs = 3_600_000;
+const gibibyte = 2 ** 30;
+
+/** Something that was spent; what is under way or planned is spent now. */
+interface Spent {
+  readonly atMs: number;
+  readonly amount: number;
+}
+
+type Facts = Pick<Snapshot, 'policy' | 'ledger' | 'inFlight' | 'takenAtMs' | 'vms' | 'vmFacts'>;
+
+export function budgetOf({ policy, ledger, inFlight, takenAtMs, vms, vmFacts }: Facts): Budget {
+  const { vmMovesPerDay, tenantMovesPerHour, clusterMovesPerHour, gibPerHour } = policy.budgets;
+  const tenants = tenantsOf(vmFacts);
+  const memory = new Map((gibPerHour > 0 ? vms : []).map(({ vmId, memoryBytes }) => [vmId, memoryBytes]));
+  const ofVm = new Map<VmId, Spent[]>();
+  const ofTenant = new Map<string, Spent[]>();
+  const moves: Spent[] = [];
+  const bytes: Spent[] = [];
+  const spendMove = (vmId: VmId, atMs: number) => {
+    const isRecent = atMs > takenAtMs - hourMs;
+    if (atMs > takenAtMs - dayMs) append(ofVm, vmId, { atMs, amount: 1 });
+    if (!isRecent) return;
+    moves.push({ atMs, amount: 1 });
+    const tenant = tenants.get(vmId);
+    if (tenant !== undefined) append(ofTenant, tenant, { atMs, amount: 1 });
+  };
+  for (const { vmId, endedAtMs, outcome, sentBytes } of ledger) {
+    if (endedAtMs <= takenAtMs - dayMs) continue;
+    if (outcome !== 'stayed') spendMove(vmId, endedAtMs);
+    // Of an entry that does not say: a VM that moved has sent its memory; nobody knows of one that did not.
+    const sent = sentBytes ?? (outcome === 'stayed' ? 0 : (memory.get(vmId) ?? 0));
+    if (endedAtMs > takenAtMs - hourMs) bytes.push({ atMs: endedAtMs, amount: sent });
+  }
+  const note = (vmId: VmId, amount: number) => {
+    spendMove(vmId, takenAtMs);
+    bytes.push({ atMs: takenAtMs, amount });
+  };
+  for (const { vmId } of inFlight) note(vmId, memory.get(vmId) ?? 0);
+  const faultOf = (code: SkipCode, what: string, spent: readonly Spent[], max: number, windowMs: number): RuleFault | null => {
+    if (max === 0 || totalOf(spent) < max) return null;
+    const window = windowMs === dayMs ? 'day' : 'hour';
+    const free = freeAgain(spent, max - 1, windowMs, takenAtMs);
+    return { code, reason: `${what} within this ${window}, of ${count(max, 'move')} that ${budgetNames[code] ?? ''} allows: ${free}` };
+  };
+  return {
+    note,
+    clusterFault: () => faultOf('budget-cluster', `${count(moves.length, 'move')} of any VM`, moves, clusterMovesPerHour, hourMs),
+    vmFault: ({ vmId, name }) => {
+      const own = ofVm.get(vmId) ?? [];
+      const fault = faultOf('budget-vm', `${count(own.length, 'move')} of ${name}`, own, vmMovesPerDay, dayMs);
+      const tenant = tenants.get(vmId);
+      if (fault !== null || tenant === undefined) return fault;
+      const theirs = ofTenant.get(tenant) ?? [];
+      return faultOf(
+        'budget-tenant',
+        `${count(theirs.length, 'move')} of VMs of tenant ${tenant}, as ${name} is`,
+        theirs,
+        tenantMovesPerHour,
+        hourMs,
+      );
+    },
+    bytesFault: ({ name }, amount) => {
+      const max = gibPerHour * gibibyte;
+      if (gibPerHour === 0 || totalOf(bytes) + amount <= max) return null;
+      const needs = `moving ${name} would send ${memorySize(amount)}`;
+      const code = 'budget-bytes';
+      if (amount > max) return { code, reason: `${needs}, and policy.budgets.gibPerHour allows ${memorySize(max)} in an hour` };
+      const free = freeAgain(bytes, max - amount, hourMs, takenAtMs);
+      return {
+        code,
+        reason: `${needs} after ${memorySize(totalOf(bytes))} within this hour, of ${memorySize(max)} that policy.budgets.gibPerHour allows: ${free}`,
+      };
+    },
+  };
+}
+
+const budgetNames: Partial<Record<SkipCode, string>> = {
+  'budget-vm': 'policy.budgets.vmMovesPerDay',
+  'budget-tenant': 'policy.budgets.tenantMovesPerHour',
+  'budget-cluster': 'policy.budgets.clusterMovesPerHour',
+};
+
+/** When enough of it is longer ago than the window. */
+function freeAgain(spent: readonly Spent[], rest: number, windowMs: number, nowMs: number): string {
+  let left = totalOf(spent);
+  for (const { atMs, amount } of spent.toSorted((a, b) => a.atMs - b.atMs)) {
+    left -= amount;
+    if (left > rest) continue;
+    const afterMs = Math.max(0, atMs + windowMs - nowMs);
+    // What has not ended yet counts from its end on.
+    return atMs >= nowMs ? `free again in ${duration(afterMs)} at the earliest` : `free again in ${duration(afterMs)}`;
+  }
+  return 'raise it to move more';
+}
+
+function totalOf(spent: readonly Spent[]): number {
+  let total = 0;
+  for (const { amount } of spent) total += amount;
+  return total;
+}
+
+function tenantsOf(vmFacts: readonly VmFacts[]): ReadonlyMap<VmId, string> {
+  return new Map(vmFacts.flatMap(({ vmId, tenant }) => (tenant === null ? [] : [[vmId, tenant] as const])));
+}
+
+function append(lists: Map<string, Spent[]>, key: string, spent: Spent): void {
+  const list = lists.get(key);
+  if (list === undefined) lists.set(key, [spent]);
+  else list.push(spent);
+}
