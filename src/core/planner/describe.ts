@@ -1,16 +1,28 @@
 import type { LoadChange, Move, Skip, Verdict } from '#core/model/plan.ts';
 import { type Policy, standardClass } from '#core/model/policy.ts';
 import type { TakenMove } from './bounds.ts';
+import type { ClosedTarget } from './closed-target.ts';
 import type { ClusterVm } from './cluster.ts';
 import { coreCount, count, duration, memorySize, milliseconds, percent } from './words.ts';
 
 type MoveFacts = Pick<Move, 'source' | 'destination'>;
 
-/** Why this VM, why there: one sentence with the figures. */
-export function describeMove(policy: Policy, vm: ClusterVm, taken: TakenMove, { source, destination }: MoveFacts): string {
+/** Why this VM, why there, and what closed a better host: one sentence with the figures. */
+export function describeMove(
+  policy: Policy,
+  vm: ClusterVm,
+  taken: TakenMove,
+  { source, destination }: MoveFacts,
+  closed: ClosedTarget | null = null,
+): string {
   const uses = `${vm.name} uses ${coreCount(vm.cpuUsedCores)} and ${memorySize(vm.memoryBytes)}`;
-  const there = `${destination.hostId} has the best room: ${change(destination)}`;
+  const best = closed === null ? 'the best room' : 'the best room that is open to it';
+  const there = `${destination.hostId} has ${best}: ${change(destination)}${closed === null ? '' : closedText(closed)}`;
   return `${source.hostId} is at ${troubleOf(policy, source)}; ${uses}, and ${there}; ${source.hostId} comes down to ${percent(source.cpuAfterPercent)} CPU, ${percent(source.memoryAfterPercent)} memory${worthOf(taken)}.`;
+}
+
+function closedText({ hostId, load, reason }: ClosedTarget): string {
+  return `; ${hostId} would have more, at ${percent(load.cpuPercent)} CPU and ${percent(load.memoryPercent)} memory, but ${reason}`;
 }
 
 /** Empty where nothing is known but what the VM may use. */

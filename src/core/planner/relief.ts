@@ -6,6 +6,7 @@ import { bestSaving } from './balance.ts';
 import type { Bounds } from './bounds.ts';
 import { bestCandidate } from './candidate.ts';
 import type { Candidate, Placement, Search } from './candidate.ts';
+import { betterClosed } from './closed-target.ts';
 import { findHost } from './cluster.ts';
 import type { Cluster, ClusterHost } from './cluster.ts';
 import { compareText } from './cool-down.ts';
@@ -88,7 +89,8 @@ export function relieve(input: ReliefInput): Relief {
     }
     const { vm, target, saving } = candidate;
     const taken = input.bounds.take(vm, search.source.hostId, target.hostId, saving?.savedCoreSeconds ?? null);
-    const step = takeMove(state, search.source, candidate, (facts) => describeMove(policy, vm, taken, facts));
+    const closed = betterClosed(search, candidate);
+    const step = takeMove(state, search.source, candidate, (facts) => describeMove(policy, vm, taken, facts, closed));
     moves.push({ ...step.move, cost: taken.cost });
     state = step.state;
     ends.targets.fill(findHost(state.cluster, candidate.target.hostId) ?? candidate.target);

@@ -41,6 +41,29 @@ describe('a rule and a host over its line', () => {
     expect(ruled({ kind: 'anti-affinity', name: 'web', vms: ['web-*'] }, withoutDb).steps).toEqual(['web-1 hot > spare']);
   });
 
+  it('the plan says which rule or cordon closed the better host, and nothing of the kind where the best one is open', () => {
+    const apart = ruled({ kind: 'anti-affinity', name: 'web', vms: ['web-*'] }, withoutDb);
+    expect(apart.moves[0]?.reason).toContain(
+      'spare has the best room that is open to it: 3.8 % CPU and 7.8 % memory now, 41.3 % and 14.1 % with it; ' +
+        'idle would have more, at 1.3 % CPU and 6.3 % memory, but rule web keeps web-1 apart from 1 VM on idle; hot comes down to',
+    );
+    const cordoned = plan([hot, { ...idle, cordoned: true }, spare], {});
+    expect(cordoned.moves[0]?.reason).toContain('idle would have more, at 1.3 % CPU and 6.3 % memory, but idle is cordoned');
+    expect(ruled(withoutDb).moves[0]?.reason).toContain('idle has the best room: ');
+    const away = ruled({ kind: 'pin', name: 'rack', vms: ['web-1'], hosts: ['hot', 'idle'] }, withoutDb);
+    expect(away.moves[0]?.reason).toContain('idle has the best room: ');
+  });
+
+  it('by balance it says so as well', () => {
+    const facts = {
+      policy: { strategy: 'balance' as const },
+      rules: [{ kind: 'anti-affinity' as const, name: 'web', vms: ['web-*'] }, withoutDb],
+    };
+    const [move] = plan([hot, idle, spare], facts).moves;
+    expect(move?.toHostId).toBe('spare');
+    expect(move?.reason).toContain('but rule web keeps web-1 apart from 1 VM on idle');
+  });
+
   it('a pin leaves the VM where it may be, and another one goes', () => {
     const made = ruled({ kind: 'pin', name: 'rack', vms: ['web-1'], hosts: ['hot'] });
     expect(made.steps).toEqual(['db-1 hot > idle']);
