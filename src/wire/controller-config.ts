@@ -4,11 +4,13 @@ import type { Rung } from '#core/model/method.ts';
 import {
   type ChannelPolicy,
   defaultPolicy,
+  directions,
   type ForecastPolicy,
   type MigrationPolicy,
   type Mode,
   pilotPolicyOf,
   type Policy,
+  strategies,
 } from '#core/model/policy.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import { type Static, Type } from 'typebox';
@@ -43,7 +45,12 @@ export const PolicySchema = Type.Object(
     downtimeMsMax: Milliseconds,
     noProgressMsMax: Milliseconds,
     headroom: Type.Object({ hostFailures: Type.Union([Type.Literal(0), Type.Literal(1)]) }, strict),
-    strategy: Type.Union([Type.Literal('lines'), Type.Literal('balance')]),
+    strategy: Type.Enum(strategies),
+    direction: Type.Enum(directions),
+    pull: Type.Object(
+      { belowPercent: Type.Number({ minimum: 1, maximum: 100 }), marginPercent: Type.Number({ minimum: 1, maximum: 100 }) },
+      strict,
+    ),
     balance: Type.Object(
       { shortageMs: Type.Integer({ minimum: 1000, maximum: 86_400_000 }), coreSecondsPerGib: Type.Number({ minimum: 0, maximum: 1e6 }) },
       strict,
@@ -199,6 +206,12 @@ function policyOf(file: ControllerConfigFile): Policy {
         `policy.${name}: stopPercent (${stopPercent}) must be below startPercent (${startPercent})`,
       );
     }
+  }
+  if (policy.strategy === 'pack' && policy.direction !== 'push') {
+    throw new PlimsollError(
+      'config-invalid',
+      `policy: direction ${policy.direction} fills the hosts that strategy pack empties: leave the direction at push, or take another strategy`,
+    );
   }
   const { patienceMs } = policy.migration.pilot;
   if (patienceMs >= policy.noProgressMsMax) {

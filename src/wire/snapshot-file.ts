@@ -191,8 +191,20 @@ export function parseSnapshotFile(value: unknown, what: string): SnapshotFile {
 function withLaterParts(value: object): object {
   const file: Readonly<Partial<Record<'hosts' | 'vms' | 'policy' | 'ledger' | 'mode', unknown>>> = value;
   const { hosts, vms, policy, ledger, mode } = file;
-  const { headroom, forecast, strategy, balance, returnMsMin, classes, budgets, assumedBandwidthBytesPerSecond } = defaultPolicy;
-  const laterPolicy = { headroom, forecast, strategy, balance, returnMsMin, classes, budgets, assumedBandwidthBytesPerSecond };
+  const { headroom, forecast, strategy, direction, pull, balance, returnMsMin, classes, budgets, assumedBandwidthBytesPerSecond } =
+    defaultPolicy;
+  const laterPolicy = {
+    headroom,
+    forecast,
+    strategy,
+    direction,
+    pull,
+    balance,
+    returnMsMin,
+    classes,
+    budgets,
+    assumedBandwidthBytesPerSecond,
+  };
   const each = (items: readonly unknown[], parts: object) => items.map((item) => (isObject(item) ? { ...parts, ...item } : item));
   return {
     rules: [],

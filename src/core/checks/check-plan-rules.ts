@@ -47,7 +47,7 @@ export function checkRules(snapshot: Snapshot, moves: readonly Move[]): RuleChec
 }
 
 /** Where everything is once the migrations under way have ended. */
-function placesOf({ vms, inFlight }: Snapshot): Map<string, string> {
+export function placesOf({ vms, inFlight }: Snapshot): Map<string, string> {
   const places = new Map(vms.filter((vm) => vm.state === 'incoming').map((vm) => [vm.vmId, vm.hostId]));
   for (const vm of vms) if (vm.state !== 'incoming') places.set(vm.vmId, vm.hostId);
   for (const { vmId, toHostId } of inFlight) if (places.has(vmId)) places.set(vmId, toHostId);
@@ -124,7 +124,7 @@ function holdsMemory(vm: SnapshotVm): boolean {
 }
 
 /** Memory of running VMs that a lost host would leave without room. */
-function shortBytes(snapshot: Snapshot, places: Places): number {
+export function shortBytes(snapshot: Snapshot, places: Places): number {
   if (snapshot.policy.headroom.hostFailures === 0) return 0;
   const held = heldVms(snapshot);
   const on = (hostId: string) => held.filter((vm) => places.get(vm.vmId) === hostId);

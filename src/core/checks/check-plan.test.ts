@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Move, PlanDraft } from '#core/model/plan.ts';
 import type { Snapshot } from '#core/model/snapshot.ts';
 import { weekdays } from '#core/model/rule.ts';
+import { cores } from '#core/model/units.ts';
 import { exampleEntry, exampleNowMs, exampleSnapshot } from '#core/planner/examples.ts';
 import type { ExampleFacts, ExampleHost } from '#core/planner/examples.ts';
 import { checkPlan } from './check-plan.ts';
@@ -212,5 +213,96 @@ describe('the linter of plans', () => {
     expect(codes(draft([], { summary: '' }))).toEqual(['reason-missing']);
     const skip = { hostId: 'hot', vmId: null, vmName: null, code: 'not-sustained' as const, reason: '' };
     expect(codes(draft([], { skipped: [skip] }))).toEqual(['reason-missing']);
+  });
+
+  it('knows what the threshold rule may do: at once, but only above its one line', () => {
+    const by = (roundsOverLine: number) => snapshot({ policy: { strategy: 'threshold' } }, roundsOverLine);
+    expect(codes(draft([sound]), by(1))).toEqual([]);
+    const relieving = { ...snapshot({ policy: { strategy: 'threshold', cpuLine: { startPercent: 90, stopPercent: 60 } } }) };
+    const hosts = relieving.hosts.map((host) => ({ ...host, relieving: { cpu: true, memory: false } }));
+    expect(codes(draft([sound]), { ...relieving, hosts })).toEqual(['source-not-over-line']);
+  });
+
+  it('knows what a host may take that nobody pushed: only far from the mean, and only what brings the two closer', () => {
+    const line = { startPercent: 90, stopPercent: 80 };
+    const by = (policy: ExampleFacts['policy']) => codes(draft([sound]), snapshot({ policy: { cpuLine: line, ...policy } }));
+    expect(by({ direction: 'push' })).toEqual(['source-not-over-line']);
+    expect(by({ direction: 'pull' })).toEqual([]);
+    expect(by({ direction: 'both' })).toEqual([]);
+    expect(by({ direction: 'pull', pull: { belowPercent: 10, marginPercent: 15 } })).toEqual(['pull-unfounded']);
+    expect(by({ direction: 'pull', pull: { belowPercent: 30, marginPercent: 60 } })).toEqual(['pull-unfounded']);
+    expect(by({ direction: 'pull', cpuLine: { startPercent: 90, stopPercent: 40 } })).toEqual(['pull-too-much']);
+    // Over its line as well: by pull alone that is no reason.
+    const full = codes(draft([sound]), snapshot({ policy: { direction: 'pull', pull: { belowPercent: 10, marginPercent: 15 } } }));
+    expect(full).toEqual(['pull-unfounded']);
+  });
+});
+
+describe('the linter of plans that empty hosts', () => {
+  const forecast = { meanCores: cores(1), highCores: cores(1), horizonMs: 1_800_000, confidencePercent: 100 };
+  const vm = (id: string) => ({ id, cores: 1, forecast });
+  const calm: readonly ExampleHost[] = [
+    { id: 'few', vms: [vm('one'), vm('two')] },
+    { id: 'many', vms: ['a', 'b', 'c'].map(vm) },
+    { id: 'empty', vms: [] },
+  ];
+  const packed = (facts: ExampleFacts = {}, hosts = calm) =>
+    exampleSnapshot(hosts, { ...facts, policy: { strategy: 'pack', ...facts.policy } });
+  const step = (vmId: string, fromHostId: string, toHostId: string, used: readonly [number, number]): Move => {
+    const [from, to] = used;
+    const change = (hostId: string, before: number, after: number) => ({
+      hostId,
+      cpuBeforePercent: before * 12.5,
+      cpuAfterPercent: after * 12.5,
+      memoryBeforePercent: before * 6.25,
+      memoryAfterPercent: after * 6.25,
+    });
+    const ends = { source: change(fromHostId, from, from - 1), destination: change(toHostId, to, to + 1) };
+    return { ...sound, vmId, vmName: vmId, fromHostId, toHostId, reason: 'emptied', scoreBefore: 5, scoreAfter: 6, ...ends };
+  };
+  const whole = [step('one', 'few', 'many', [2, 3]), step('two', 'few', 'many', [1, 4])] as const;
+
+  it('finds nothing in one that empties a whole host into one in use, and only by that strategy', () => {
+    // 5 of 8 cores are 62.5 %.
+    const line = { startPercent: 80, stopPercent: 70 };
+    expect(checkPlan(packed({ policy: { cpuLine: line } }), draft(whole))).toEqual([]);
+    expect(codes(draft(whole), packed())).toEqual(['pack-overfull']);
+    const byLines = codes(draft(whole), packed({ policy: { cpuLine: line, strategy: 'lines' } }));
+    expect(new Set(byLines)).toEqual(new Set(['score-not-lower', 'source-not-over-line', 'source-not-sustained']));
+  });
+
+  it('finds a host that is begun and not ended, unless the plan is full', () => {
+    expect(codes(draft(whole.slice(0, 1)), packed())).toEqual(['pack-half']);
+    expect(codes(draft(whole.slice(0, 1)), packed({ policy: { movesPerPlanMax: 1 } }))).toEqual([]);
+  });
+
+  it('finds an empty host that is filled', () => {
+    const wrong = [step('one', 'few', 'empty', [2, 0]), step('two', 'few', 'many', [1, 3])];
+    expect(codes(draft(wrong), packed())).toEqual(['pack-to-empty']);
+  });
+
+  it('finds packing beside relief, beside a migration, and where a host is not known', () => {
+    const plan = draft(whole.slice(0, 1));
+    const one = { policy: { movesPerPlanMax: 1, migrationsPerHostMax: 4 } };
+    const hot: ExampleHost = { id: 'hot', vms: [{ id: 'whale', cores: 7.5 }] };
+    const silent: ExampleHost = { id: 'silent', status: 'silent', vms: [vm('x')] };
+    const inFlight = [{ vmId: 'gone', fromHostId: 'empty', toHostId: 'elsewhere' }];
+    expect(codes(plan, packed(one, [...calm, hot]))).toEqual(['pack-not-at-rest']);
+    expect(codes(plan, packed(one, [...calm, silent]))).toEqual(['pack-not-at-rest']);
+    expect(codes(plan, packed({ ...one, inFlight }))).toEqual(['pack-not-at-rest']);
+  });
+
+  it('finds a target whose VMs are expected to want more than its fill limit', () => {
+    const bursts = { ...vm('one'), forecast: { ...forecast, highCores: cores(4.1) } };
+    const hosts = calm.map((host) => (host.id === 'few' ? { ...host, vms: [bursts, vm('two')] } : host));
+    expect(codes(draft(whole.slice(0, 1)), packed({ policy: { movesPerPlanMax: 1 } }, hosts))).toEqual(['pack-overfull']);
+    const unwatched = calm.map((host) => (host.id === 'few' ? { ...host, vms: [{ id: 'one', cores: 1, vcpus: 4 }, vm('two')] } : host));
+    expect(codes(draft(whole.slice(0, 1)), packed({ policy: { movesPerPlanMax: 1 } }, unwatched))).toEqual(['pack-overfull']);
+  });
+
+  it('finds hosts left in use that could not lose one without those that are emptied', () => {
+    const line = { startPercent: 80, stopPercent: 70 };
+    const found = codes(draft(whole), packed({ policy: { cpuLine: line, headroom: { hostFailures: 1 } } }));
+    expect(found).toEqual(['pack-without-headroom']);
   });
 });

@@ -1,18 +1,23 @@
 import type { LoadChange, Move, PlanDraft } from '#core/model/plan.ts';
 import type { LedgerEntry } from '#core/model/ledger.ts';
-import type { Snapshot, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
+import type { Snapshot } from '#core/model/snapshot.ts';
 import { checkBudgets } from './check-plan-budgets.ts';
 import type { BudgetViolationCode } from './check-plan-budgets.ts';
 import { checkCosts } from './check-plan-costs.ts';
 import type { CostViolationCode } from './check-plan-costs.ts';
 import { checkRules } from './check-plan-rules.ts';
 import type { RuleViolationCode } from './check-plan-rules.ts';
+import { checkStrategy } from './check-plan-strategy.ts';
+import type { StrategyViolationCode } from './check-plan-strategy.ts';
+import { percentages, shift, talliesOf } from './check-plan-tally.ts';
+import type { Tally } from './check-plan-tally.ts';
 import type { Violation } from './violation.ts';
 
 export type PlanViolationCode =
   | RuleViolationCode
   | CostViolationCode
   | BudgetViolationCode
+  | StrategyViolationCode
   | 'host-unknown'
   | 'vm-unknown'
   | 'vm-not-on-source'
@@ -46,9 +51,14 @@ const tolerance = 1e-6;
  */
 export function checkPlan(snapshot: Snapshot, plan: PlanDraft): readonly PlanViolation[] {
   const rules = checkRules(snapshot, plan.moves);
+  const isPushed = (move: Move) => snapshot.policy.direction !== 'pull' && checkSource(snapshot, move).length === 0;
+  const unpushed = plan.moves.filter((move) => !rules.repairs.has(move) && !isPushed(move));
+  const strategy = checkStrategy(snapshot, plan.moves, new Set(unpushed));
+  const kindOf = (move: Move): MoveKind => (rules.repairs.has(move) ? 'repair' : (strategy.kinds.get(move) ?? 'push'));
   return [
     ...checkLimits(snapshot, plan),
-    ...plan.moves.flatMap((move) => checkMove(snapshot, move, rules.repairs.has(move))),
+    ...plan.moves.flatMap((move) => checkMove(snapshot, move, kindOf(move))),
+    ...strategy.violations,
     ...rules.violations,
     ...checkCosts(snapshot, plan.moves, rules.repairs),
     ...checkBudgets(snapshot, plan.moves),
@@ -81,20 +91,25 @@ function checkLimits({ policy, inFlight }: Snapshot, { moves }: PlanDraft): read
   return found;
 }
 
-/** A move that mends a rule needs no trouble on its source, and may cost the score something. */
-function checkMove(snapshot: Snapshot, move: Move, mendsRule: boolean): readonly PlanViolation[] {
+/** What a move is made for. */
+type MoveKind = 'push' | 'pull' | 'pack' | 'repair';
+
+/** A move that mends a rule or empties a host needs no trouble on its source, and may cost the score something. */
+function checkMove(snapshot: Snapshot, move: Move, kind: MoveKind): readonly PlanViolation[] {
+  const mayCost = kind === 'repair' || kind === 'pack';
   const found: PlanViolation[] = [];
   if (move.fromHostId === move.toHostId)
     found.push(violation('same-host', `${move.vmName} would stay on ${move.toHostId}`, move, move.toHostId));
   if (move.reason.trim() === '') found.push(violation('reason-missing', `the move of ${move.vmName} has no reason`, move));
-  if (mendsRule ? !Number.isFinite(move.scoreAfter) : !(move.scoreAfter < move.scoreBefore)) {
+  if (mayCost ? !Number.isFinite(move.scoreAfter) : !(move.scoreAfter < move.scoreBefore)) {
     found.push(violation('score-not-lower', `moving ${move.vmName} takes the score from ${move.scoreBefore} to ${move.scoreAfter}`, move));
   }
   return [
     ...found,
     ...checkVm(snapshot, move),
     ...[move.fromHostId, move.toHostId].flatMap((hostId) => checkFresh(snapshot, move, hostId)),
-    ...(mendsRule ? [] : [...checkSource(snapshot, move), ...checkReturn(snapshot, move)]),
+    ...(kind === 'push' ? checkSource(snapshot, move) : []),
+    ...(kind === 'repair' ? [] : checkReturn(snapshot, move)),
   ];
 }
 
@@ -178,39 +193,24 @@ function checkSource({ hosts, policy }: Snapshot, move: Move): readonly PlanViol
   const memory = (100 * host.memoryUsedBytes) / host.capacity.memoryBytes;
   const { relieving } = host;
   const over = cpu > policy.cpuLine.startPercent || memory > policy.memoryLine.startPercent;
-  const onItsWay = (relieving.cpu && cpu > policy.cpuLine.stopPercent) || (relieving.memory && memory > policy.memoryLine.stopPercent);
+  // The threshold rule has one line only.
+  const { strategy } = policy;
+  const onItsWay =
+    strategy !== 'threshold' &&
+    ((relieving.cpu && cpu > policy.cpuLine.stopPercent) || (relieving.memory && memory > policy.memoryLine.stopPercent));
   if (!over && !onItsWay) {
     found.push(violation('source-not-over-line', `${host.hostId} is at ${cpu} % CPU and ${memory} % memory`, move, host.hostId));
   }
-  if (policy.strategy === 'lines' && !relieving.cpu && !relieving.memory && !(host.roundsOverLine >= policy.sustainedRounds)) {
+  const waits = strategy === 'lines' || strategy === 'pack';
+  if (waits && !relieving.cpu && !relieving.memory && !(host.roundsOverLine >= policy.sustainedRounds)) {
     found.push(violation('source-not-sustained', `${host.hostId} is over its line for ${host.roundsOverLine} rounds`, move, host.hostId));
   }
   return found;
 }
 
-/** Amounts on one host while the moves are replayed: used, and promised to VMs. */
-interface Tally {
-  readonly host: SnapshotHost;
-  /** Share of what its VMs may use that is in use. */
-  readonly residentShare: number;
-  cores: number;
-  usedBytes: number;
-  promisedBytes: number;
-}
-
 /** Replays the moves in order: predicted loads, and the lines and the memory of each target at every step. */
 function replay(snapshot: Snapshot, moves: readonly Move[]): readonly PlanViolation[] {
-  const held = Map.groupBy(snapshot.vms.filter(isHeld), ({ hostId }) => hostId);
-  const tallies = new Map(snapshot.hosts.map((host) => [host.hostId, tallyOf(host, held.get(host.hostId) ?? [])]));
-  const vms = new Map(snapshot.vms.filter((vm) => vm.state !== 'incoming').map((vm) => [vm.vmId, vm]));
-  for (const { vmId, fromHostId, toHostId } of snapshot.inFlight) {
-    const vm = vms.get(vmId);
-    if (vm === undefined || vm.hostId === toHostId) continue;
-    // What the destination holds of it already is counted in full below.
-    const copy = snapshot.vms.find((other) => other.vmId === vmId && other.hostId === toHostId);
-    if (copy !== undefined) shift(tallies.get(toHostId), undefined, copy);
-    shift(isHeld(vm) ? tallies.get(fromHostId) : undefined, tallies.get(toHostId), vm);
-  }
+  const { tallies, vms } = talliesOf(snapshot);
   const found: PlanViolation[] = [];
   for (const move of moves) {
     const [source, target, vm] = [tallies.get(move.fromHostId), tallies.get(move.toHostId), vms.get(move.vmId)];
@@ -222,32 +222,6 @@ function replay(snapshot: Snapshot, moves: readonly Move[]): readonly PlanViolat
     found.push(...checkTarget(snapshot, move, target));
   }
   return found;
-}
-
-function tallyOf(host: SnapshotHost, here: readonly SnapshotVm[]): Tally {
-  const promisedBytes = here.filter((vm) => vm.cpuUsedCores >= 0 && vm.memoryBytes >= 0).reduce((sum, vm) => sum + vm.memoryBytes, 0);
-  const residentShare = promisedBytes === 0 ? 1 : Math.min(1, host.memoryUsedBytes / promisedBytes);
-  return { host, residentShare, cores: host.cpuUsedCores, usedBytes: host.memoryUsedBytes, promisedBytes };
-}
-
-function isHeld(vm: SnapshotVm): boolean {
-  return vm.state !== 'shut-off' && vm.state !== 'crashed';
-}
-
-function shift(source: Tally | undefined, target: Tally | undefined, vm: SnapshotVm): void {
-  if (source !== undefined) {
-    source.cores = Math.max(0, source.cores - vm.cpuUsedCores);
-    source.usedBytes -= vm.memoryBytes * source.residentShare;
-    source.promisedBytes -= vm.memoryBytes;
-  }
-  if (target === undefined) return;
-  target.cores += vm.cpuUsedCores;
-  target.usedBytes += vm.memoryBytes;
-  target.promisedBytes += vm.memoryBytes;
-}
-
-function percentages({ host, cores, usedBytes }: Tally): { readonly cpu: number; readonly memory: number } {
-  return { cpu: (100 * cores) / host.capacity.cpuCores, memory: (100 * Math.max(0, usedBytes)) / host.capacity.memoryBytes };
 }
 
 type Percentages = ReturnType<typeof percentages> | undefined;

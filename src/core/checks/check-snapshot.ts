@@ -62,6 +62,9 @@ function checkPolicy(policy: Policy): readonly SnapshotViolation[] {
       .map((name) => violation('policy-invalid', `${name} is ${policy[name]}, the least is ${policyMinimums[name]}`)),
     ...checkClasses(policy),
     ...(policy.coolDownMsMax >= policy.coolDownMs ? [] : [violation('policy-invalid', 'coolDownMsMax is less than coolDownMs')]),
+    ...(policy.strategy !== 'pack' || policy.direction === 'push'
+      ? []
+      : [violation('policy-invalid', `direction ${policy.direction} fills the hosts that strategy pack empties`)]),
   ];
 }
 

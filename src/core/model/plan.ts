@@ -71,7 +71,8 @@ export type SkipCode =
   | 'budget-vm'
   | 'budget-tenant'
   | 'budget-cluster'
-  | 'budget-bytes';
+  | 'budget-bytes'
+  | 'not-pulled';
 
 /** What was looked at and left alone, with the reason. `vmId` is null when the whole host was left alone. */
 export interface Skip {

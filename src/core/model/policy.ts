@@ -36,11 +36,31 @@ export interface ForecastPolicy {
   readonly horizonMs: number;
 }
 
+export const strategies = ['lines', 'balance', 'threshold', 'pack'] as const;
+
 /**
- * How the move is chosen that relieves a host. `lines`: the one that leaves the lowest score. `balance`: the one that saves most shortage of
- * CPU for the bytes it copies, by what the VMs want now and are expected to want; none that saves less than it costs.
+ * How moves are chosen. `lines`: the one that leaves the lowest score. `balance`: the one that saves most shortage of CPU for the bytes it
+ * copies, by what the VMs want now and are expected to want; none that saves less than it costs. `threshold`: a host above its start line
+ * gives its busiest VM to the least loaded host with room, at once and down to that line. `pack`: hosts are relieved as by `lines`, and
+ * where none has to be, hosts are emptied that others have room for.
  */
-export type Strategy = 'lines' | 'balance';
+export type Strategy = (typeof strategies)[number];
+
+export const directions = ['push', 'pull', 'both'] as const;
+
+/**
+ * Who begins. `push`: a host over its line gives. `pull`: a host with little to do takes from one that has much more than the mean; nothing
+ * else moves for load. `both`: first the one, then the other.
+ */
+export type Direction = (typeof directions)[number];
+
+/** When a host takes from another one. By CPU, now and as it is expected. */
+export interface PullPolicy {
+  /** A host below this takes. */
+  readonly belowPercent: number;
+  /** A host gives to it that is at least so many points above the mean of the cluster. */
+  readonly marginPercent: number;
+}
 
 export interface BalancePolicy {
   /** A shortage that is seen now is taken to last for so long. */
@@ -109,6 +129,8 @@ export interface Policy {
   readonly forecast: ForecastPolicy;
   readonly headroom: HeadroomPolicy;
   readonly strategy: Strategy;
+  readonly direction: Direction;
+  readonly pull: PullPolicy;
   readonly balance: BalancePolicy;
   /** By name; `standard` is one of them. */
   readonly classes: Readonly<Record<string, SlaClass>>;
@@ -178,6 +200,8 @@ export const defaultPolicy: Policy = {
   forecast: { horizonMs: 30 * 60_000 },
   headroom: { hostFailures: 0 },
   strategy: 'lines',
+  direction: 'push',
+  pull: { belowPercent: 30, marginPercent: 15 },
   balance: { shortageMs: 200_000, coreSecondsPerGib: 20 },
   classes: {
     critical: { downtimeMsMax: 250, costFactor: 4, moves: 'automatic' },

@@ -118,7 +118,7 @@ function clusterHostOf(host: SnapshotHost, vms: readonly SnapshotVm[]): ClusterH
 }
 
 /** Of a normal distribution, nine tenths lie below its mean and this many standard deviations. */
-const deviationsOfHigh = 1.2816;
+export const deviationsOfHigh = 1.2816;
 
 /** A forecast counts by its confidence, against the guess that the VM goes on as it is. */
 export function clusterVmOf(vm: SnapshotVm, memoryReliefBytes: number): ClusterVm {

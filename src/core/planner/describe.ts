@@ -16,8 +16,11 @@ export function describeMove(
   closed: ClosedTarget | null = null,
 ): string {
   const uses = `${vm.name} uses ${coreCount(vm.cpuUsedCores)} and ${memorySize(vm.memoryBytes)}`;
-  const best = closed === null ? 'the best room' : 'the best room that is open to it';
-  const there = `${destination.hostId} has ${best}: ${change(destination)}${closed === null ? '' : closedText(closed)}`;
+  const best =
+    policy.strategy === 'threshold'
+      ? 'is the least loaded host with room'
+      : `has the best room${closed === null ? '' : ' that is open to it'}`;
+  const there = `${destination.hostId} ${best}: ${change(destination)}${closed === null ? '' : closedText(closed)}`;
   return `${source.hostId} is at ${troubleOf(policy, source)}; ${uses}, and ${there}; ${source.hostId} comes down to ${percent(source.cpuAfterPercent)} CPU, ${percent(source.memoryAfterPercent)} memory${worthOf(taken)}.`;
 }
 
@@ -43,6 +46,22 @@ export function describeRepair(vm: ClusterVm, fault: string, destination: LoadCh
   return `${fault}; ${vm.name} uses ${coreCount(vm.cpuUsedCores)} and ${memorySize(vm.memoryBytes)}, and ${destination.hostId} is the least loaded host that mends it: ${change(destination)}.`;
 }
 
+/** Why a host with little to do takes this VM from one that has more. `mean`: of the cluster's CPU, in percent. */
+export function describePulled(policy: Policy, vm: ClusterVm, mean: number, { source, destination }: MoveFacts): string {
+  const { belowPercent } = policy.pull;
+  const idle = `${destination.hostId} is at ${percent(destination.cpuBeforePercent)} CPU, below ${percent(belowPercent)}`;
+  const busy = `${source.hostId} at ${percent(source.cpuBeforePercent)}, the mean is ${percent(mean)}`;
+  return `${idle}, and ${busy}; ${vm.name} uses ${coreCount(vm.cpuUsedCores)} and ${memorySize(vm.memoryBytes)}: with it ${change(destination)}; ${source.hostId} comes down to ${percent(source.cpuAfterPercent)}.`;
+}
+
+/** Why this VM leaves a host that is emptied, and why there. `highPercent`: what the target is expected to want at most with it. */
+export function describePacked(vm: ClusterVm, emptied: Emptied, destination: LoadChange, highPercent: number): string {
+  const cost = `${count(emptied.vms, 'VM')}, ${memorySize(emptied.bytes)}`;
+  const uses = `${vm.name} uses ${coreCount(vm.cpuUsedCores)} and ${memorySize(vm.memoryBytes)}`;
+  const there = `${destination.hostId} is the fullest host with room: ${change(destination)}, up to ${percent(highPercent)} CPU expected`;
+  return `${emptied.hostId} is the cheapest that can be emptied: ${cost}; ${uses}, and ${there}.`;
+}
+
 function troubleOf(policy: Policy, source: LoadChange): string {
   const { cpuLine, memoryLine } = policy;
   const resources = [
@@ -63,6 +82,19 @@ function change(load: LoadChange): string {
   return `${cpu} now, ${percent(load.cpuAfterPercent)} and ${percent(load.memoryAfterPercent)} with it`;
 }
 
+/** What emptying a host takes. */
+interface Emptied {
+  readonly hostId: string;
+  readonly vms: number;
+  readonly bytes: number;
+}
+
+export interface PackFacts {
+  readonly emptied: readonly Emptied[];
+  /** What keeps packing waiting; null when nothing does. */
+  readonly waits: string | null;
+}
+
 export interface PlanFacts {
   /** Hosts above a start line. */
   readonly over: number;
@@ -72,6 +104,10 @@ export interface PlanFacts {
   readonly frozen: number;
   /** VMs placed against a rule, on hosts whose load is known. */
   readonly misplaced: number;
+  /** VMs that hosts with little to do take. */
+  readonly pulled: number;
+  /** Null where the strategy is not to pack. */
+  readonly packing: PackFacts | null;
   readonly moves: readonly Move[];
   readonly skipped: readonly Skip[];
   readonly scoreBefore: number;
@@ -86,14 +122,38 @@ export function describePlan(verdict: Verdict, facts: PlanFacts): string {
 
 const headline: Readonly<Record<Verdict, (facts: PlanFacts) => string>> = {
   moves: (facts) =>
-    `${hostsOver(facts)}: ${count(facts.moves.length, 'move')}, score ${facts.scoreBefore.toFixed(1)} to ${facts.scoreAfter.toFixed(1)}`,
-  balanced: () => 'No host is over its line, nothing to do',
+    `${causeOf(facts)}: ${count(facts.moves.length, 'move')}, score ${facts.scoreBefore.toFixed(1)} to ${facts.scoreAfter.toFixed(1)}`,
+  balanced: ({ packing }) => {
+    if (packing === null) return 'No host is over its line, nothing to do';
+    if (packing.waits !== null) return `No host is over its line; nothing is packed while ${packing.waits}`;
+    return 'No host is over its line and none can be emptied, nothing to do';
+  },
   'no-beneficial-move': (facts) => {
     const why = facts.skipped[0];
     return `${hostsOver(facts)}, but no move would help enough now${why === undefined ? '' : ` (${why.reason})`}`;
   },
   frozen: () => 'Nothing is planned, because too little is known',
 };
+
+function causeOf(facts: PlanFacts): string {
+  const { over, relieving, misplaced, pulled, packing } = facts;
+  return [
+    ...(over + relieving + misplaced > 0 ? [hostsOver(facts)] : []),
+    ...(pulled > 0 ? [`${count(pulled, 'VM')} for hosts with little to do`] : []),
+    ...(packing === null || packing.emptied.length === 0 ? [] : [emptiedBy(facts, packing.emptied)]),
+  ].join(', ');
+}
+
+const namedMax = 8;
+
+function emptiedBy({ moves }: PlanFacts, emptied: readonly Emptied[]): string {
+  const names = emptied.slice(0, namedMax).map(({ hostId }) => hostId);
+  const more = emptied.length > namedMax ? ` and ${emptied.length - namedMax} more` : '';
+  const cost = memorySize(emptied.reduce((sum, { bytes }) => sum + bytes, 0));
+  const vms = emptied.reduce((sum, host) => sum + host.vms, 0);
+  const part = moves.length < vms ? ` of which this plan has the first ${moves.length}` : '';
+  return `${names.join(', ')}${more} would be empty for ${count(vms, 'VM')} and ${cost} copied${part}`;
+}
 
 function hostsOver({ over, relieving, misplaced }: PlanFacts): string {
   const against = misplaced === 1 ? '1 VM is placed against a rule' : `${misplaced} VMs are placed against rules`;

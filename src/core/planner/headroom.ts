@@ -16,6 +16,8 @@ import { memorySize } from './words.ts';
 export interface Headroom {
   /** Why the move would leave the cluster less able to lose a host than it is now; null when it would not. */
   readonly fault: (vmId: VmId, toHostId: HostId, where: Where) => Pick<Skip, 'code' | 'reason'> | null;
+  /** How much memory of VMs would find no room when the worst host is lost; 0 where all would. */
+  readonly shortBytes: (where: Where) => number;
 }
 
 /** One host: what it has free for others, and what its own running VMs take. */
@@ -54,6 +56,10 @@ export function headroomOf(snapshot: Snapshot): Headroom | null {
   };
   const byId = new Map(loads.map((load) => [load.vmId, load]));
   return {
+    shortBytes: (where) => {
+      const short = stateOf(where).shortBytes;
+      return short <= toleranceBytes ? 0 : short;
+    },
     fault: (vmId, toHostId, where) => {
       const load = byId.get(vmId);
       const now = stateOf(where);

@@ -1,10 +1,10 @@
-/** Mistakes that were found in other balancers, each as a test of this one, under both strategies. */
+/** Mistakes that were found in other balancers, each as a test of this one, under all strategies and directions. */
 import { describe, expect, it } from 'vitest';
 import { checkPlan } from '#core/checks/check-plan.ts';
 import { acceptSample } from '#core/load/accept-sample.ts';
 import { exampleSample, exampleVmSample } from '#core/load/examples.ts';
 import { nextHostLoad, snapshotHostOf } from '#core/load/host-load.ts';
-import type { Policy, Strategy } from '#core/model/policy.ts';
+import { type Direction, type Policy, strategies, type Strategy } from '#core/model/policy.ts';
 import type { Snapshot } from '#core/model/snapshot.ts';
 import { bytes, type Bytes, cores, type Cores, percentOf } from '#core/model/units.ts';
 import { applied } from './applied-plan.ts';
@@ -15,9 +15,14 @@ import { noRelief } from './line.ts';
 const hot: ExampleHost = { id: 'hot', vms: ['a', 'b', 'c'].map((id) => ({ id, cores: 2.5, gib: 4 })) };
 const idle = (id: string): ExampleHost => ({ id, vms: [] });
 
-describe.each(['lines', 'balance'] as const satisfies readonly Strategy[])('by %s', (strategy) => {
+const ways: readonly (readonly [Strategy, Direction])[] = [
+  ...strategies.map((strategy) => [strategy, 'push'] as const),
+  ...strategies.filter((strategy) => strategy !== 'pack').flatMap((strategy) => [[strategy, 'pull'] as const, [strategy, 'both'] as const]),
+];
+
+describe.each(ways)('by %s, %s', (strategy, direction) => {
   const snapshotOf = (hosts: readonly ExampleHost[], policy: Partial<Policy> = {}): Snapshot =>
-    exampleSnapshot(hosts, { policy: { strategy, ...policy } });
+    exampleSnapshot(hosts, { policy: { strategy, direction, ...policy } });
   const planOf = (snapshot: Snapshot) => {
     const plan = makePlan(snapshot);
     expect(checkPlan(snapshot, plan)).toEqual([]);
@@ -149,11 +154,11 @@ describe.each(['lines', 'balance'] as const satisfies readonly Strategy[])('by %
     expect(snapshot).toEqual(before);
   });
 
-  it('a forecast is never ignored in silence: by balance it decides the target, and the strategy says so', () => {
+  it('a forecast is never ignored in silence: by balance and by pull it decides the target, and the strategy says so', () => {
     const forecast = { meanCores: cores(7), highCores: cores(8), horizonMs: 1_800_000, confidencePercent: 100 };
     const soonBusy: ExampleHost = { id: 'a-soon', vms: [{ id: 'later', cores: 0, gib: 1, forecast }] };
     const [move] = planOf(snapshotOf([hot, soonBusy, { ...idle('b-calm'), vms: [{ id: 'steady', cores: 0.5, gib: 1 }] }])).moves;
-    expect(move?.toHostId).toBe(strategy === 'balance' ? 'b-calm' : 'a-soon');
+    expect(move?.toHostId).toBe(strategy === 'balance' || direction === 'pull' ? 'b-calm' : 'a-soon');
   });
 });
 

@@ -60,10 +60,14 @@ export function needsRelief(
   return load.cpuPercent > cpuPercent || load.memoryPercent > memoryPercent;
 }
 
-/** Down to the stop line in each resource that is over its start line or being relieved; the others are not its trouble. */
+/**
+ * Down to the stop line in each resource that is over its start line or being relieved; the others are not its trouble. The published
+ * threshold rule knows one line only, the start line.
+ */
 export function reliefGoal(host: Pick<SnapshotHost, 'capacity' | 'cpuUsedCores' | 'memoryUsedBytes' | 'relieving'>, policy: Policy): Limit {
   const load = loadOf(host);
-  const { cpuLine, memoryLine } = policy;
+  const { cpuLine, memoryLine, strategy } = policy;
+  if (strategy === 'threshold') return startLimit(policy);
   return {
     cpuPercent: host.relieving.cpu || load.cpuPercent > cpuLine.startPercent ? cpuLine.stopPercent : Infinity,
     memoryPercent: host.relieving.memory || load.memoryPercent > memoryLine.startPercent ? memoryLine.stopPercent : Infinity,

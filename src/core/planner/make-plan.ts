@@ -1,5 +1,6 @@
 import type { HostId } from '#core/model/host.ts';
-import type { PlanDraft, Skip, Verdict } from '#core/model/plan.ts';
+import type { Move, PlanDraft, Skip, Verdict } from '#core/model/plan.ts';
+import type { Policy } from '#core/model/policy.ts';
 import type { Snapshot, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
 import type { VmId } from '#core/model/vm.ts';
 import { type Bounds, boundsOf } from './bounds.ts';
@@ -10,11 +11,16 @@ import { describePlan } from './describe.ts';
 import { type Freeze, frozenHosts } from './freeze.ts';
 import { isAbove, loadOf, needsRelief, reliefGoal, startLimit } from './line.ts';
 import { migrationsByHost } from './migration-limits.ts';
+import { pack, packingWaits } from './pack.ts';
+import type { Packing } from './pack.ts';
+import { pull } from './pull.ts';
+import type { Pull } from './pull.ts';
 import { relieve } from './relief.ts';
-import type { Relief, Source } from './relief.ts';
+import type { Progress, Relief, Source } from './relief.ts';
 import { repair } from './repair.ts';
 import type { Repair } from './repair.ts';
 import { returnsOf } from './returns.ts';
+import type { Returns } from './returns.ts';
 import { ruleBookOf } from './rules.ts';
 import type { RuleBook } from './rules.ts';
 import { scoreOf, totalsOf } from './score.ts';
@@ -40,13 +46,16 @@ export function makePlan(snapshot: Snapshot): PlanDraft {
   const over = known.filter((host) => needsRelief(host, policy));
   const bounds = boundsOf(snapshot);
   const spent = bounds.clusterFault();
-  const waits = over.map((host) => ({ host, stay: waitOf(host, snapshot, cluster) ?? spent }));
+  // By `pull` alone nobody gives: hosts take.
+  const givers = policy.direction === 'pull' ? [] : over;
+  const waits = givers.map((host) => ({ host, stay: waitOf(host, snapshot, cluster) ?? spent }));
   const sources = waits.filter(({ stay }) => stay === null).map(({ host }) => host);
   const book = ruleBookOf(snapshot);
   const stayAtAll = stayRule(snapshot, book);
   const stayOf = (vm: SnapshotVm) => stayAtAll(vm) ?? bounds.stay(vm);
   const vms = vmsToMove(snapshot, sources, stayOf);
   const targets = targetIds(snapshot, known, over);
+  const returns = returnsOf(snapshot);
   const relief = relieve({
     cluster,
     sources: sources.map((host) => sourceOf(host, snapshot)),
@@ -55,32 +64,40 @@ export function makePlan(snapshot: Snapshot): PlanDraft {
     mayMove: vms.mayMove,
     book: bounds.forRelief(book),
     bounds,
-    returns: returnsOf(snapshot),
+    returns,
   });
-  const mended = repairAfter(relief, { snapshot, known, targets, book, bounds, stayOf });
-  const moves = [...relief.moves, ...mended.moves];
+  const facts = { snapshot, known, targets, book, bounds, returns, stayOf };
+  const mended = repairAfter(relief, facts);
+  const pulled = pullAfter([...relief.moves, ...mended.moves], mended.state, facts);
+  const packWaits = policy.strategy === 'pack' ? packingWaits(snapshot, frozen, over) : null;
+  const packed = packAfter([...relief.moves, ...mended.moves, ...pulled.moves], pulled.state, packWaits, facts);
+  const moves = [...relief.moves, ...mended.moves, ...pulled.moves, ...packed.moves];
   const skipped = [
     ...hosts.flatMap(({ hostId }) => skipFrozen(hostId, frozen.get(hostId))),
     ...waits.flatMap(({ host, stay }) => (stay === null ? [] : [skipHost(host.hostId, stay)])),
     ...vms.stayed,
     ...relief.skipped,
     ...mended.skipped,
+    ...(policy.direction === 'pull' ? notPulled(over, pulled.moves, policy) : []),
+    ...packed.skipped,
   ];
   const aboveStart = over.filter((host) => isAbove(loadOf(host), startLimit(policy)));
   const verdict = moves.length > 0 ? 'moves' : verdictWithoutMoves(snapshot, frozen, aboveStart, skipped, mended.misplaced);
   const scoreBefore = scoreOf(totalsOf(cluster.hosts, policy));
-  const scoreAfter = scoreOf(totalsOf(mended.state.cluster.hosts, policy));
-  const facts = {
+  const scoreAfter = scoreOf(totalsOf(packed.state.cluster.hosts, policy));
+  const planFacts = {
     over: aboveStart.length,
     relieving: over.length - aboveStart.length,
     frozen: frozen.size,
     misplaced: mended.misplaced,
+    pulled: pulled.moves.length,
+    packing: policy.strategy === 'pack' ? { emptied: packed.emptied, waits: packWaits } : null,
     moves,
     skipped,
     scoreBefore,
     scoreAfter,
   };
-  return { verdict, summary: describePlan(verdict, facts), scoreBefore, scoreAfter, moves, skipped };
+  return { verdict, summary: describePlan(verdict, planFacts), scoreBefore, scoreAfter, moves, skipped };
 }
 
 interface AfterRelief {
@@ -89,30 +106,64 @@ interface AfterRelief {
   readonly targets: ReadonlySet<HostId>;
   readonly book: RuleBook;
   readonly bounds: Bounds;
+  readonly returns: Returns;
   readonly stayOf: (vm: SnapshotVm) => Stay | null;
 }
 
-/** With the moves that relief has left over, between hosts that are not on the other side of one of its moves. */
-function repairAfter(relief: Relief, { snapshot, known, targets, book, bounds, stayOf }: AfterRelief): Repair {
+/** What moves planned before leave over: so many more, between hosts that are not on the other side of one of them. */
+function freeEnds(planned: readonly Move[], { snapshot, known, targets }: AfterRelief) {
   const { policy, inFlight } = snapshot;
   const busy = migrationsByHost(inFlight);
-  const giving = new Set(relief.moves.map(({ fromHostId }) => fromHostId));
-  const taking = new Set([...relief.moves, ...inFlight].map(({ toHostId }) => toHostId));
-  const vms = new Map(snapshot.vms.map((vm) => [vm.vmId, vm]));
+  const giving = new Set(planned.map(({ fromHostId }) => fromHostId));
+  const taking = new Set([...planned, ...inFlight].map(({ toHostId }) => toHostId));
   const isFree = ({ hostId, unfit }: SnapshotHost) => unfit === null && (busy.get(hostId) ?? 0) < policy.migrationsPerHostMax;
   const isClusterFree = inFlight.length < policy.migrationsPerClusterMax;
-  return repair({
-    state: relief.state,
-    book: bounds.forRepair(book),
-    bounds,
-    movesMax: isClusterFree ? policy.movesPerPlanMax - relief.moves.length : 0,
+  return {
+    movesMax: isClusterFree ? policy.movesPerPlanMax - planned.length : 0,
     sourceIds: new Set(known.filter((host) => isFree(host) && !taking.has(host.hostId)).map(({ hostId }) => hostId)),
     targetIds: new Set([...targets].filter((hostId) => !giving.has(hostId))),
+  };
+}
+
+function repairAfter(relief: Relief, facts: AfterRelief): Repair {
+  const vms = new Map(facts.snapshot.vms.map((vm) => [vm.vmId, vm]));
+  return repair({
+    ...freeEnds(relief.moves, facts),
+    state: relief.state,
+    book: facts.bounds.forRepair(facts.book),
+    bounds: facts.bounds,
     stayOf: (vmId) => {
       const vm = vms.get(vmId);
-      return vm === undefined ? { code: 'in-flight', reason: 'it is not known' } : stayOf(vm);
+      return vm === undefined ? { code: 'in-flight', reason: 'it is not known' } : facts.stayOf(vm);
     },
   });
+}
+
+function pullAfter(planned: readonly Move[], state: Progress, facts: AfterRelief): Pull {
+  if (facts.snapshot.policy.direction === 'push') return { state, moves: [] };
+  const vms = new Map(facts.snapshot.vms.map((vm) => [vm.vmId, vm]));
+  const mayMove = (vmId: VmId) => {
+    const vm = vms.get(vmId);
+    return vm !== undefined && facts.stayOf(vm) === null;
+  };
+  const { bounds, returns } = facts;
+  return pull({ ...freeEnds(planned, facts), state, book: bounds.forRelief(facts.book), bounds, returns, mayMove });
+}
+
+/** Whether anybody is over a line or placed against a rule, that comes first. */
+function packAfter(planned: readonly Move[], state: Progress, waits: string | null, facts: AfterRelief): Packing {
+  const { snapshot, bounds, returns, stayOf } = facts;
+  const book = bounds.forRelief(facts.book);
+  if (snapshot.policy.strategy !== 'pack' || waits !== null || planned.length > 0) return { state, moves: [], skipped: [], emptied: [] };
+  return pack({ ...freeEnds(planned, facts), snapshot, state, book, bounds, returns, stayOf });
+}
+
+function notPulled(over: readonly SnapshotHost[], moves: readonly Move[], { pull: { belowPercent } }: Policy): readonly Skip[] {
+  const from = new Set(moves.map(({ fromHostId }) => fromHostId));
+  const reason = `the direction is pull, and no host below ${percent(belowPercent)} CPU could take from it`;
+  return over
+    .filter(({ hostId }) => !from.has(hostId))
+    .map(({ hostId }) => skipHost(hostId, { code: 'not-pulled', reason: `${hostId} is over its line, but ${reason}` }));
 }
 
 function sourceOf(host: SnapshotHost, { policy }: Snapshot): Source {
@@ -125,8 +176,8 @@ function waitOf(host: SnapshotHost, snapshot: Snapshot, cluster: Cluster): Stay 
   const { hostId, roundsOverLine, relieving, unfit } = host;
   if (unfit !== null) return { code: 'unfit', reason: `${hostId} takes part in no migration: ${unfit}` };
   // Written so that NaN waits too.
-  // By `balance` a shortage that would not last is not worth its move, so it need not be waited for.
-  const mustLast = policy.strategy === 'lines';
+  // By `balance` a shortage that would not last is not worth its move, so it need not be waited for; the threshold rule waits for nothing.
+  const mustLast = policy.strategy === 'lines' || policy.strategy === 'pack';
   if (mustLast && !relieving.cpu && !relieving.memory && !(roundsOverLine >= policy.sustainedRounds)) {
     return {
       code: 'not-sustained',

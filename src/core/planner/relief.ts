@@ -10,6 +10,7 @@ import { betterClosed } from './closed-target.ts';
 import { findHost } from './cluster.ts';
 import type { Cluster, ClusterHost } from './cluster.ts';
 import { compareText } from './cool-down.ts';
+import { withoutEmptyTargets } from './pack-room.ts';
 import { fillLimit, isAbove, loadOf, startLimit, stopLimit } from './line.ts';
 import type { Limit } from './line.ts';
 import { describeMove } from './describe.ts';
@@ -18,6 +19,7 @@ import type { RuleBook } from './rules.ts';
 import { RunningTotals, scoreOf } from './score.ts';
 import { skipHost, skipVm, stayWithoutTarget } from './stay.ts';
 import { Targets } from './targets.ts';
+import { byThreshold } from './threshold.ts';
 import { whereWith } from './where.ts';
 
 /** A host to be relieved; `goal` is its stop line for each resource that is over its start line, else infinite. */
@@ -111,8 +113,14 @@ function endsOf({ cluster, targetIds, book }: ReliefInput): Ends {
 /** Memory is what it is: the lines decide what leaves a host that is short of it, whatever the strategy. */
 function chosen(search: Search): Candidate | null {
   const { policy, source, goal } = search;
+  if (policy.strategy === 'threshold') return byThreshold(search);
+  if (policy.strategy === 'pack') return byLines(withoutEmptyTargets(search)) ?? byLines(search);
   const lacksMemory = loadOf(source).memoryPercent > goal.memoryPercent;
   if (policy.strategy === 'balance' && !lacksMemory) return lowering(search, bestSaving(search));
+  return byLines(search);
+}
+
+function byLines(search: Search): Candidate | null {
   return lowering(search, bestCandidate(search)) ?? lowering(search, bestFill(search));
 }
 

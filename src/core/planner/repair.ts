@@ -132,7 +132,8 @@ function bestWithin(
   return best;
 }
 
-function scoreWith(state: Progress, vm: ClusterVm, source: ClusterHost, target: ClusterHost): number {
+/** The cluster's score after the move. */
+export function scoreWith(state: Progress, vm: ClusterVm, source: ClusterHost, target: ClusterHost): number {
   const { policy } = state.cluster;
   const without = addTotals(addTotals(state.totals.total, partOf(loadOf(source), policy), -1), partOf(loadOf(target), policy), -1);
   const together = addTotals(partOf(loadOf(withoutVm(source, vm)), policy), partOf(loadWith(target, vm), policy));

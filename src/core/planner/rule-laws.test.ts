@@ -2,6 +2,7 @@ import { assert, constantFrom, array, double, integer, nat, option, property, re
 import type { Arbitrary } from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { checkPlan } from '#core/checks/check-plan.ts';
+import { directions, strategies } from '#core/model/policy.ts';
 import type { Rule } from '#core/model/rule.ts';
 import { weekdays } from '#core/model/rule.ts';
 import type { Snapshot } from '#core/model/snapshot.ts';
@@ -56,31 +57,32 @@ function clusters(coresMax: number): Arbitrary<Snapshot> {
     flight: option(tuple(nat(), nat()), { nil: null }),
     hostFailures: constantFrom<0 | 1>(0, 0, 1),
     movesPerPlanMax: integer({ min: 0, max: 8 }),
+    strategy: constantFrom(...strategies),
+    direction: constantFrom(...directions),
   });
-  return tuple(array(host, { minLength: 1, maxLength: 6 }), facts).map(
-    ([hosts, { rules, refusals, flight, hostFailures, movesPerPlanMax }]) => {
-      let number = 0;
-      const examples = hosts.map(({ vms, ...more }, index) => ({
-        ...more,
-        id: `host-${index}`,
-        vms: vms.map(({ service, ...each }) => ({ ...each, id: `${service}-${(number += 1)}` })),
-      }));
-      const policy = { movesPerPlanMax, migrationsPerHostMax: 4, coolDownMs: 600_000, headroom: { hostFailures } };
-      const plain = exampleSnapshot(examples, { policy, rules: unique(rules) });
-      const pick = (index: number) => plain.vms[index % Math.max(1, plain.vms.length)];
-      const [flying, to] = flight === null ? [] : [pick(flight[0]), plain.hosts[flight[1] % plain.hosts.length]];
-      const inFlight =
-        flying === undefined || to === undefined || to.hostId === flying.hostId
-          ? []
-          : [{ vmId: flying.vmId, fromHostId: flying.hostId, toHostId: to.hostId }];
-      const refused = refusals.flatMap(([vmIndex, hostIndex, leftMs]) => {
-        const one = pick(vmIndex);
-        const pair = { hostId: `host-${hostIndex}`, code: 'cpu-incompatible' as const, reason: 'no AVX', untilMs: exampleNowMs + leftMs };
-        return one === undefined ? [] : [{ vmId: one.vmId, ...pair }];
-      });
-      return { ...plain, inFlight, refusals: refused };
-    },
-  );
+  return tuple(array(host, { minLength: 1, maxLength: 6 }), facts).map(([hosts, { rules, refusals, flight, hostFailures, ...wishes }]) => {
+    let number = 0;
+    const examples = hosts.map(({ vms, ...more }, index) => ({
+      ...more,
+      id: `host-${index}`,
+      vms: vms.map(({ service, ...each }) => ({ ...each, id: `${service}-${(number += 1)}` })),
+    }));
+    const direction = wishes.strategy === 'pack' ? 'push' : wishes.direction;
+    const policy = { ...wishes, direction, migrationsPerHostMax: 4, coolDownMs: 600_000, headroom: { hostFailures } };
+    const plain = exampleSnapshot(examples, { policy, rules: unique(rules) });
+    const pick = (index: number) => plain.vms[index % Math.max(1, plain.vms.length)];
+    const [flying, to] = flight === null ? [] : [pick(flight[0]), plain.hosts[flight[1] % plain.hosts.length]];
+    const inFlight =
+      flying === undefined || to === undefined || to.hostId === flying.hostId
+        ? []
+        : [{ vmId: flying.vmId, fromHostId: flying.hostId, toHostId: to.hostId }];
+    const refused = refusals.flatMap(([vmIndex, hostIndex, leftMs]) => {
+      const one = pick(vmIndex);
+      const pair = { hostId: `host-${hostIndex}`, code: 'cpu-incompatible' as const, reason: 'no AVX', untilMs: exampleNowMs + leftMs };
+      return one === undefined ? [] : [{ vmId: one.vmId, ...pair }];
+    });
+    return { ...plain, inFlight, refusals: refused };
+  });
 }
 
 function unique(rules: readonly Rule[]): readonly Rule[] {
@@ -126,7 +128,9 @@ describe('laws of rules', () => {
         if (snapshot.hosts.some((host) => isAbove(loadOf(host), startLimit(snapshot.policy)))) return;
         if (snapshot.vms.some((vm) => book.brokenRule(vm, book.where) !== null)) return;
         calm += 1;
-        const plan = makePlan(snapshot);
+        const { policy } = snapshot;
+        const strategy = policy.strategy === 'pack' ? 'lines' : policy.strategy;
+        const plan = makePlan({ ...snapshot, policy: { ...policy, strategy, direction: 'push' } });
         expect(plan.moves).toEqual([]);
         expect(plan.verdict).not.toBe('no-beneficial-move');
       }),

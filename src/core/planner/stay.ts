@@ -10,6 +10,7 @@ import type { ClusterHost, ClusterVm } from './cluster.ts';
 import { coolDownEndsAtMs, ledgerByVm } from './cool-down.ts';
 import type { RuleBook } from './rules.ts';
 import { Targets } from './targets.ts';
+import { hasRoomByThreshold } from './threshold.ts';
 import { count, duration, memorySize, percent } from './words.ts';
 
 /** Why something stays: a code and a sentence. */
@@ -90,6 +91,10 @@ function littleGain(search: Search, vm: ClusterVm, running: number): Stay | null
   if (search.policy.strategy === 'balance') {
     const saving = largestSaving(search, vm);
     return saving === null ? null : stayForPrice(vm, saving);
+  }
+  if (search.policy.strategy === 'threshold') {
+    const reason = `moving ${vm.name} to any host with room would leave the cluster no better off: its score would not be lower`;
+    return hasRoomByThreshold(search, vm) ? { code: 'gain-too-small', reason } : null;
   }
   const gain = bestGainPercent(search, vm);
   return gain === null ? null : stayForGain(vm, gain, gainBarPercent(search.policy, running));

@@ -225,6 +225,7 @@ const skipCode = Type.Enum([
   'budget-tenant',
   'budget-cluster',
   'budget-bytes',
+  'not-pulled',
 ]);
 
 const skip = Type.Object({ hostId: id, vmId: orNull(id), vmName: orNull(text), code: skipCode, reason: text });
