@@ -125,6 +125,10 @@ export const MoveSchema = Type.Object(
     destination: LoadChangeSchema,
     /** Not there in a plan that was made before it was predicted. */
     cost: Type.Optional(MoveCostSchema),
+    /** It is made for the sake of this VM, which the plan moves as well. */
+    forVmId: Type.Optional(VmIdSchema),
+    /** From 1 on: moves of one round may be made at the same time. */
+    round: Type.Optional(Type.Integer({ minimum: 1 })),
   },
   strict,
 );

@@ -52,7 +52,9 @@ const sound: Move = {
 
 const always = { fromMinute: 0, untilMinute: 1440, weekdays, utcOffsetMinutes: 0 };
 
-function draft(moves: readonly Move[], more: Partial<PlanDraft> = {}): PlanDraft {
+/** One round for each move, unless it says its own. */
+function draft(given: readonly Move[], more: Partial<PlanDraft> = {}): PlanDraft {
+  const moves = given.map((move, index) => ({ round: index + 1, ...move }));
   return {
     verdict: moves.length > 0 ? 'moves' : 'balanced',
     summary: 'a plan',
@@ -304,5 +306,33 @@ describe('the linter of plans that empty hosts', () => {
     const line = { startPercent: 80, stopPercent: 70 };
     const found = codes(draft(whole), packed({ policy: { cpuLine: line, headroom: { hostFailures: 1 } } }));
     expect(found).toEqual(['pack-without-headroom']);
+  });
+});
+
+describe('the linter of rounds', () => {
+  const other = (more: Partial<Move>): Move => ({ ...sound, ...more });
+
+  it('finds moves without a round, and a host that gives and takes in one', () => {
+    const plan = { ...draft([sound]), moves: [sound] };
+    expect(codes(plan)).toEqual(['round-wrong']);
+    const back = other({ vmId: 'web', vmName: 'web', fromHostId: 'cool', toHostId: 'hot', round: 1 });
+    expect(codes(draft([{ ...sound, round: 1 }, back]))).toContain('round-wrong');
+  });
+
+  it('finds more moves of a host, and of the cluster, than may be made at one time', () => {
+    const two = [{ ...sound, round: 1 }, other({ vmId: 'web', vmName: 'web', round: 1 })];
+    expect(codes(draft(two))).toContain('round-too-wide');
+    expect(codes(draft(two), snapshot({ policy: { migrationsPerHostMax: 2 } }))).not.toContain('round-too-wide');
+    expect(codes(draft(two), snapshot({ policy: { migrationsPerHostMax: 2, migrationsPerClusterMax: 1 } }))).toContain('round-too-wide');
+  });
+
+  it('finds a target that would hold too much while the VMs of a round are on their way', () => {
+    const tight = { policy: { migrationsPerHostMax: 2, cpuLine: { startPercent: 45, stopPercent: 40 } } };
+    expect(codes(draft([sound]), snapshot(tight))).toContain('round-overfull');
+    expect(codes(draft([sound]))).not.toContain('round-overfull');
+  });
+
+  it('finds a VM that is moved for the sake of one that has nothing of it', () => {
+    expect(codes(draft([{ ...sound, forVmId: 'web' }]))).toContain('help-unfounded');
   });
 });

@@ -5,6 +5,8 @@ import { checkBudgets } from './check-plan-budgets.ts';
 import type { BudgetViolationCode } from './check-plan-budgets.ts';
 import { checkCosts } from './check-plan-costs.ts';
 import type { CostViolationCode } from './check-plan-costs.ts';
+import { checkRounds, helpers } from './check-plan-rounds.ts';
+import type { RoundViolationCode } from './check-plan-rounds.ts';
 import { checkRules } from './check-plan-rules.ts';
 import type { RuleViolationCode } from './check-plan-rules.ts';
 import { checkStrategy } from './check-plan-strategy.ts';
@@ -15,6 +17,7 @@ import type { Violation } from './violation.ts';
 
 export type PlanViolationCode =
   | RuleViolationCode
+  | RoundViolationCode
   | CostViolationCode
   | BudgetViolationCode
   | StrategyViolationCode
@@ -52,14 +55,19 @@ const tolerance = 1e-6;
 export function checkPlan(snapshot: Snapshot, plan: PlanDraft): readonly PlanViolation[] {
   const rules = checkRules(snapshot, plan.moves);
   const isPushed = (move: Move) => snapshot.policy.direction !== 'pull' && checkSource(snapshot, move).length === 0;
-  const unpushed = plan.moves.filter((move) => !rules.repairs.has(move) && !isPushed(move));
+  const helping = helpers(plan.moves);
+  const unpushed = plan.moves.filter((move) => !rules.repairs.has(move) && !helping.has(move) && !isPushed(move));
   const strategy = checkStrategy(snapshot, plan.moves, new Set(unpushed));
-  const kindOf = (move: Move): MoveKind => (rules.repairs.has(move) ? 'repair' : (strategy.kinds.get(move) ?? 'push'));
+  const kindOf = (move: Move): MoveKind => {
+    if (rules.repairs.has(move)) return 'repair';
+    return helping.has(move) ? 'help' : (strategy.kinds.get(move) ?? 'push');
+  };
   return [
     ...checkLimits(snapshot, plan),
     ...plan.moves.flatMap((move) => checkMove(snapshot, move, kindOf(move))),
     ...strategy.violations,
     ...rules.violations,
+    ...checkRounds(snapshot, plan.moves),
     ...checkCosts(snapshot, plan.moves, rules.repairs),
     ...checkBudgets(snapshot, plan.moves),
     ...repeatedVms(plan.moves).map((move) => violation('vm-twice', `${move.vmName} is moved twice`, move)),
@@ -92,11 +100,11 @@ function checkLimits({ policy, inFlight }: Snapshot, { moves }: PlanDraft): read
 }
 
 /** What a move is made for. */
-type MoveKind = 'push' | 'pull' | 'pack' | 'repair';
+type MoveKind = 'push' | 'help' | 'pull' | 'pack' | 'repair';
 
 /** A move that mends a rule or empties a host needs no trouble on its source, and may cost the score something. */
 function checkMove(snapshot: Snapshot, move: Move, kind: MoveKind): readonly PlanViolation[] {
-  const mayCost = kind === 'repair' || kind === 'pack';
+  const mayCost = kind === 'repair' || kind === 'pack' || kind === 'help';
   const found: PlanViolation[] = [];
   if (move.fromHostId === move.toHostId)
     found.push(violation('same-host', `${move.vmName} would stay on ${move.toHostId}`, move, move.toHostId));

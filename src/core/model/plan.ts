@@ -39,6 +39,10 @@ export interface Move {
   readonly destination: LoadChange;
   /** Not there in plans that were made before it was predicted. */
   readonly cost?: MoveCost;
+  /** It is made for the sake of this VM, which the plan moves as well: room is made for it, or it changes places with it. */
+  readonly forVmId?: VmId;
+  /** From 1 on. Moves of one round may be made at the same time; not there in plans that were made before there were rounds. */
+  readonly round?: number;
 }
 
 export type SkipCode =

@@ -83,7 +83,7 @@ function largestAmong(search: Search, vm: ClusterVm, targets: readonly ClusterHo
 }
 
 /** What is used there is not yet all that is wanted. */
-function wouldLack({ policy }: Search, outlook: Outlook, vm: ClusterVm): boolean {
+export function wouldLack({ policy }: Search, outlook: Outlook, vm: ClusterVm): boolean {
   return outlook.wantedCores + vm.cpuWantedCores > (outlook.capacityCores * policy.cpuLine.startPercent) / 100;
 }
 
@@ -100,7 +100,7 @@ function reliefOf(search: Search, source: Outlook, vm: ClusterVm, toll: Toll | n
 }
 
 /** Until the copy has ended nothing is saved, so a copy that takes long saves less. */
-function shortageOf({ policy }: Search, outlook: Outlook, toll: Toll | null): number {
+export function shortageOf({ policy }: Search, outlook: Outlook, toll: Pick<Toll, 'durationMs'> | null): number {
   const { cpuLine, balance, forecast } = policy;
   const lostMs = toll?.durationMs ?? 0;
   const shortageMs = Math.max(0, balance.shortageMs - lostMs);

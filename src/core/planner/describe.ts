@@ -1,6 +1,7 @@
 import type { LoadChange, Move, Skip, Verdict } from '#core/model/plan.ts';
 import { type Policy, standardClass } from '#core/model/policy.ts';
 import type { TakenMove } from './bounds.ts';
+import type { Chain, ChainStep } from './chain.ts';
 import type { ClosedTarget } from './closed-target.ts';
 import type { ClusterVm } from './cluster.ts';
 import { coreCount, count, duration, memorySize, milliseconds, percent } from './words.ts';
@@ -22,6 +23,22 @@ export function describeMove(
       : `has the best room${closed === null ? '' : ' that is open to it'}`;
   const there = `${destination.hostId} ${best}: ${change(destination)}${closed === null ? '' : closedText(closed)}`;
   return `${source.hostId} is at ${troubleOf(policy, source)}; ${uses}, and ${there}; ${source.hostId} comes down to ${percent(source.cpuAfterPercent)} CPU, ${percent(source.memoryAfterPercent)} memory${worthOf(taken)}.`;
+}
+
+/** Why two moves are made together, said of one of them. */
+export function describeChained(policy: Policy, { kind, relief }: Chain, { vm }: ChainStep, taken: TakenMove, facts: MoveFacts): string {
+  const { source, destination } = facts;
+  const uses = `${vm.name} uses ${coreCount(vm.cpuUsedCores)} and ${memorySize(vm.memoryBytes)}`;
+  const there = `${destination.hostId}: ${change(destination)}`;
+  if (vm.vmId === relief.vm.vmId) {
+    const how = kind === 'swap' ? 'it changes places with a smaller one' : 'room has been made for it';
+    return `${source.hostId} is at ${troubleOf(policy, source)}, and no single move helps; ${uses}, and ${how} on ${there}${worthOf(taken)}.`;
+  }
+  const why =
+    kind === 'swap'
+      ? `${vm.name} changes places with ${relief.vm.name} of ${relief.fromHostId}, which no single move relieves`
+      : `${vm.name} makes room on ${source.hostId} for ${relief.vm.name} of ${relief.fromHostId}, which no single move relieves`;
+  return `${why}; ${uses}, and goes to ${there}${worthOf(taken)}.`;
 }
 
 function closedText({ hostId, load, reason }: ClosedTarget): string {

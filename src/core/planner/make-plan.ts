@@ -19,6 +19,7 @@ import { relieve } from './relief.ts';
 import type { Progress, Relief, Source } from './relief.ts';
 import { repair } from './repair.ts';
 import type { Repair } from './repair.ts';
+import { withRounds } from './rounds.ts';
 import { returnsOf } from './returns.ts';
 import type { Returns } from './returns.ts';
 import { ruleBookOf } from './rules.ts';
@@ -62,6 +63,7 @@ export function makePlan(snapshot: Snapshot): PlanDraft {
     targetIds: targets,
     knownTargets: known.length - 1,
     mayMove: vms.mayMove,
+    mayMakeRoom: mayMoveBy(snapshot, stayOf),
     book: bounds.forRelief(book),
     bounds,
     returns,
@@ -71,7 +73,7 @@ export function makePlan(snapshot: Snapshot): PlanDraft {
   const pulled = pullAfter([...relief.moves, ...mended.moves], mended.state, facts);
   const packWaits = policy.strategy === 'pack' ? packingWaits(snapshot, frozen, over) : null;
   const packed = packAfter([...relief.moves, ...mended.moves, ...pulled.moves], pulled.state, packWaits, facts);
-  const moves = [...relief.moves, ...mended.moves, ...pulled.moves, ...packed.moves];
+  const moves = withRounds([...relief.moves, ...mended.moves, ...pulled.moves, ...packed.moves], policy);
   const skipped = [
     ...hosts.flatMap(({ hostId }) => skipFrozen(hostId, frozen.get(hostId))),
     ...waits.flatMap(({ host, stay }) => (stay === null ? [] : [skipHost(host.hostId, stay)])),
@@ -141,13 +143,23 @@ function repairAfter(relief: Relief, facts: AfterRelief): Repair {
 
 function pullAfter(planned: readonly Move[], state: Progress, facts: AfterRelief): Pull {
   if (facts.snapshot.policy.direction === 'push') return { state, moves: [] };
-  const vms = new Map(facts.snapshot.vms.map((vm) => [vm.vmId, vm]));
-  const mayMove = (vmId: VmId) => {
-    const vm = vms.get(vmId);
-    return vm !== undefined && facts.stayOf(vm) === null;
-  };
   const { bounds, returns } = facts;
-  return pull({ ...freeEnds(planned, facts), state, book: bounds.forRelief(facts.book), bounds, returns, mayMove });
+  return pull({
+    ...freeEnds(planned, facts),
+    state,
+    book: bounds.forRelief(facts.book),
+    bounds,
+    returns,
+    mayMove: mayMoveBy(facts.snapshot, facts.stayOf),
+  });
+}
+
+function mayMoveBy(snapshot: Snapshot, stayOf: (vm: SnapshotVm) => Stay | null): (vmId: VmId) => boolean {
+  const vms = new Map(snapshot.vms.map((vm) => [vm.vmId, vm]));
+  return (vmId) => {
+    const vm = vms.get(vmId);
+    return vm !== undefined && stayOf(vm) === null;
+  };
 }
 
 /** Whether anybody is over a line or placed against a rule, that comes first. */

@@ -3,9 +3,10 @@ import type { Move, Skip } from '#core/model/plan.ts';
 import type { VmId } from '#core/model/vm.ts';
 import { applyMove } from './apply-move.ts';
 import { bestSaving } from './balance.ts';
-import type { Bounds } from './bounds.ts';
+import type { Bounds, TakenMove } from './bounds.ts';
 import { bestCandidate } from './candidate.ts';
 import type { Candidate, Placement, Search } from './candidate.ts';
+import { bestChain, type Chain, type ChainStep } from './chain.ts';
 import { betterClosed } from './closed-target.ts';
 import { findHost } from './cluster.ts';
 import type { Cluster, ClusterHost } from './cluster.ts';
@@ -13,7 +14,7 @@ import { compareText } from './cool-down.ts';
 import { withoutEmptyTargets } from './pack-room.ts';
 import { fillLimit, isAbove, loadOf, startLimit, stopLimit } from './line.ts';
 import type { Limit } from './line.ts';
-import { describeMove } from './describe.ts';
+import { describeChained, describeMove } from './describe.ts';
 import type { Returns } from './returns.ts';
 import type { RuleBook } from './rules.ts';
 import { RunningTotals, scoreOf } from './score.ts';
@@ -36,6 +37,8 @@ export interface ReliefInput {
   /** Known hosts besides the source, busy ones included: only for the reasons. */
   readonly knownTargets: number;
   readonly mayMove: ReadonlySet<VmId>;
+  /** Whether a VM of a target may be moved for the sake of one of a source. */
+  readonly mayMakeRoom: (vmId: VmId) => boolean;
   /** With the bounds of the balancer. */
   readonly book: RuleBook;
   readonly bounds: Bounds;
@@ -47,6 +50,9 @@ export interface Relief {
   readonly moves: readonly Move[];
   readonly skipped: readonly Skip[];
 }
+
+/** For so many hosts that no single move helps, the worst first, two that do are looked for. */
+const chainSearchesMax = 4;
 
 /** A plan half made. Totals and moves grow with it: a copy of them for each move would cost more than all the rest of a long plan. */
 export interface Progress {
@@ -72,7 +78,8 @@ interface Open {
 export function relieve(input: ReliefInput): Relief {
   const { policy, hosts } = input.cluster;
   let state: Progress = { cluster: input.cluster, totals: new RunningTotals(hosts, policy), moved: new Map() };
-  const ends = endsOf(input);
+  let ends = endsOf(input);
+  let chainsSearched = 0;
   const moves: Move[] = [];
   const skipped: Skip[] = [];
   let open = input.sources.flatMap((source) => openOf(state.cluster, source));
@@ -84,6 +91,16 @@ export function relieve(input: ReliefInput): Relief {
     const next = worst(open);
     const search = searchOf(input, state, next, ends);
     const candidate = chosen(search);
+    const chain = candidate === null ? chainFor(input, state, search, { moves, searched: chainsSearched }) : null;
+    if (candidate === null && suffers(search)) chainsSearched += 1;
+    if (chain !== null) {
+      moves.push(...chain.moves);
+      state = chain.state;
+      ends = { ...ends, targets: targetsAfter(ends.targets, state.cluster, chain.moves) };
+      const isSwap = chain.moves.some(({ toHostId }) => toHostId === next.host.hostId);
+      open = open.flatMap((other) => (other !== next ? [other] : isSwap ? [] : openOf(state.cluster, other.source)));
+      continue;
+    }
     if (candidate === null) {
       skipped.push(...stays(input, search));
       open = open.filter((other) => other !== next);
@@ -108,6 +125,57 @@ function endsOf({ cluster, targetIds, book }: ReliefInput): Ends {
   const able = cluster.hosts.filter(({ hostId }) => targetIds.has(hostId));
   const isClosed = ({ hostId }: ClusterHost) => book.hostFault(hostId) !== null;
   return { targets: new Targets(able.filter((host) => !isClosed(host))), closed: able.filter(isClosed) };
+}
+
+interface SoFar {
+  readonly moves: readonly Move[];
+  readonly searched: number;
+}
+
+/** Where no single move helps: the two moves that do, as they are made. Both, or none. */
+function chainFor(
+  input: ReliefInput,
+  state: Progress,
+  search: Search,
+  { moves, searched }: SoFar,
+): { readonly moves: readonly Move[]; readonly state: Progress } | null {
+  const { policy } = search;
+  const isOut = policy.strategy === 'threshold' || moves.length + 2 > policy.movesPerPlanMax || searched >= chainSearchesMax;
+  if (isOut || !suffers(search)) return null;
+  const chain = bestChain({
+    search,
+    // A host that takes part in the plan already is left as it has planned it.
+    mayMove: (vmId) => !state.moved.has(vmId) && input.mayMakeRoom(vmId),
+    placementWith: (vmId, hostId) => placementOf(input, { ...state, moved: new Map(state.moved).set(vmId, hostId) }),
+  });
+  if (chain === null) return null;
+  const { bounds } = input;
+  const taken = bounds.take(chain.first.vm, chain.first.fromHostId, chain.first.toHostId, null);
+  const { fault } = placementOf(input, { ...state, moved: new Map(state.moved).set(chain.first.vm.vmId, chain.first.toHostId) });
+  // What the first one spends may leave nothing for the second.
+  if (fault(chain.second.vm, chain.second.toHostId) !== null) return null;
+  const second = bounds.take(chain.second.vm, chain.second.fromHostId, chain.second.toHostId, null);
+  const one = takeStep(state, chain, chain.first, taken);
+  const two = takeStep(one.state, chain, chain.second, second);
+  return { moves: [one.move, two.move], state: two.state };
+}
+
+function takeStep(state: Progress, chain: Chain, step: ChainStep, taken: TakenMove): { readonly move: Move; readonly state: Progress } {
+  const { cluster } = state;
+  const [source, target] = [findHost(cluster, step.fromHostId), findHost(cluster, step.toHostId)];
+  if (source === undefined || target === undefined) throw new Error('the planner chose a host that it does not know');
+  const vm = source.vms.find(({ vmId }) => vmId === step.vm.vmId) ?? step.vm;
+  const { move, ...after } = takeMove(state, source, { vm, target, scoreAfter: null }, (facts) =>
+    describeChained(cluster.policy, chain, step, taken, facts),
+  );
+  const help = step === chain.relief ? {} : { forVmId: chain.relief.vm.vmId };
+  return { ...after, move: { ...move, ...help, cost: taken.cost } };
+}
+
+/** A host that has given a VM away for the sake of another one has had its part in this plan. */
+function targetsAfter(targets: Targets, cluster: Cluster, moves: readonly Move[]): Targets {
+  const givers = new Set(moves.map(({ fromHostId }) => fromHostId));
+  return new Targets(targets.all.filter(({ hostId }) => !givers.has(hostId)).map((host) => findHost(cluster, host.hostId) ?? host));
 }
 
 /** Memory is what it is: the lines decide what leaves a host that is short of it, whatever the strategy. */
@@ -181,7 +249,7 @@ function suffers(search: Search): boolean {
 export function takeMove(
   state: Progress,
   source: ClusterHost,
-  { vm, target, scoreAfter }: Pick<Candidate, 'vm' | 'target' | 'scoreAfter'>,
+  { vm, target, scoreAfter }: Pick<Candidate, 'vm' | 'target'> & { readonly scoreAfter: number | null },
   reasonOf: (facts: Pick<Move, 'source' | 'destination'>) => string,
 ): { readonly move: Move; readonly state: Progress } {
   const applied = applyMove(state.cluster, { vmId: vm.vmId, fromHostId: source.hostId, toHostId: target.hostId });
@@ -198,7 +266,14 @@ export function takeMove(
       memoryAfterPercent: then.memoryPercent,
     };
   };
-  const facts = { scoreBefore: scoreOf(state.totals.total), scoreAfter, source: change(source), destination: change(target) };
+  const scoreBefore = scoreOf(state.totals.total);
+  for (const { hostId } of [source, target]) noteChange(state.totals, cluster, hostId);
+  const facts = {
+    scoreBefore,
+    scoreAfter: scoreAfter ?? scoreOf(state.totals.total),
+    source: change(source),
+    destination: change(target),
+  };
   const move: Move = {
     vmId: vm.vmId,
     vmName: vm.name,
@@ -207,7 +282,6 @@ export function takeMove(
     reason: reasonOf(facts),
     ...facts,
   };
-  for (const { hostId } of [source, target]) noteChange(state.totals, cluster, hostId);
   return { move, state: { ...state, cluster, moved: state.moved.set(vm.vmId, target.hostId) } };
 }
 

@@ -69,7 +69,15 @@ export function addTotals(a: Totals, b: Totals, sign: 1 | -1 = 1): Totals {
   };
 }
 
-const noHosts: Totals = { hosts: 0, overStartPoints: 0, overStopPoints: 0, cpuSum: 0, cpuSquares: 0, memorySum: 0, memorySquares: 0 };
+export const noHosts: Totals = {
+  hosts: 0,
+  overStartPoints: 0,
+  overStopPoints: 0,
+  cpuSum: 0,
+  cpuSquares: 0,
+  memorySum: 0,
+  memorySquares: 0,
+};
 
 export function totalsOf(hosts: readonly ClusterHost[], policy: Policy): Totals {
   return new RunningTotals(hosts, policy).total;

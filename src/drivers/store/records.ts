@@ -192,6 +192,8 @@ const move = Type.Object({
       savedCoreSeconds: orNull(number),
     }),
   ),
+  forVmId: Type.Optional(id),
+  round: Type.Optional(number),
 });
 
 const skipCode = Type.Enum([

@@ -1,0 +1,186 @@
+/**
+ * Two moves that relieve a host where no single one does. Either room is made on a target, by moving one of its VMs on, or a VM of the
+ * host changes places with a smaller one: it goes first, because its host is the one that suffers, so its target must bear both for a while.
+ */
+import type { HostId } from '#core/model/host.ts';
+import type { VmId } from '#core/model/vm.ts';
+import { shortageOf, wouldLack } from './balance.ts';
+import { fits, gainBarPercent, type Placement, relieves, type Search } from './candidate.ts';
+import { withoutVm, withVm } from './cluster.ts';
+import type { ClusterHost, ClusterVm } from './cluster.ts';
+import { fillLimit, loadOf, startLimit } from './line.ts';
+import { addTotals, noHosts, partOf, scoreOf } from './score.ts';
+import { outlookOf } from './shortage.ts';
+
+export interface ChainStep {
+  readonly vm: ClusterVm;
+  readonly fromHostId: HostId;
+  readonly toHostId: HostId;
+}
+
+export interface Chain {
+  readonly kind: 'make-room' | 'swap';
+  /** In the order in which they have to be made. */
+  readonly first: ChainStep;
+  readonly second: ChainStep;
+  /** The one that relieves the source; the other is made for its sake. */
+  readonly relief: ChainStep;
+  readonly scoreAfter: number;
+  /** What both save together, in core-seconds; null where they were not chosen for it. */
+  readonly savedCoreSeconds: number | null;
+}
+
+/** Searching is thorough, so it is kept to what is likeliest: the VMs that use most, and the hosts with most to spare. */
+const moversMax = 12;
+const targetsMax = 24;
+
+export interface ChainQuestion {
+  readonly search: Search;
+  /** Whether a VM of a target may be moved, for the sake of the source. */
+  readonly mayMove: (vmId: VmId) => boolean;
+  /** The rules as they bind once a VM is elsewhere. */
+  readonly placementWith: (vmId: VmId, hostId: HostId) => Placement;
+}
+
+/** The pair that leaves the lowest score, or by `balance` saves most beyond its price; null when none helps enough. */
+export function bestChain(question: ChainQuestion): Chain | null {
+  const { search, mayMove } = question;
+  const movers = search.vms
+    .filter((vm) => relieves(search.source, vm, search.goal))
+    .toSorted((a, b) => b.cpuUsedCores - a.cpuUsedCores || b.memoryReliefBytes - a.memoryReliefBytes || (a.vmId < b.vmId ? -1 : 1))
+    .slice(0, moversMax);
+  const targets = search.targets.emptiest(targetsMax);
+  const limit = fillLimit(search.policy);
+  let best: Judged | null = null;
+  for (const target of targets) {
+    for (const other of target.vms.filter((vm) => vm.state === 'running' && mayMove(vm.vmId))) {
+      const roomier = withoutVm(target, other);
+      for (const vm of movers.filter((mover) => fits(roomier, mover, limit))) {
+        for (const chain of chainsOf(search, { vm, other, target, targets })) best = betterOf(question, chain, best);
+      }
+    }
+  }
+  return best === null ? null : asChain(search, best);
+}
+
+/** `vm` leaves the source for `target`, which `other` leaves for `elsewhere`. */
+interface Trade {
+  readonly vm: ClusterVm;
+  readonly other: ClusterVm;
+  readonly target: ClusterHost;
+  readonly elsewhere: ClusterHost;
+}
+
+interface Judged {
+  readonly trade: Trade;
+  readonly scoreAfter: number;
+  readonly savedCoreSeconds: number | null;
+  /** More is better. */
+  readonly worth: number;
+}
+
+interface Pair {
+  readonly vm: ClusterVm;
+  readonly other: ClusterVm;
+  readonly target: ClusterHost;
+  readonly targets: readonly ClusterHost[];
+}
+
+function chainsOf({ source, policy }: Search, { vm, other, target, targets }: Pair): readonly Trade[] {
+  const limit = fillLimit(policy);
+  const elsewhere = targets.filter((host) => host !== target && fits(host, other, limit));
+  const isSwap = fits(target, vm, startLimit(policy)) && fits(withoutVm(source, vm), other, limit);
+  return [...elsewhere, ...(isSwap ? [source] : [])].map((host) => ({ vm, other, target, elsewhere: host }));
+}
+
+function betterOf(question: ChainQuestion, trade: Trade, best: Judged | null): Judged | null {
+  const judged = judge(question.search, trade);
+  if (judged === null || (best !== null && judged.worth <= best.worth)) return best;
+  return isAllowed(question, trade) ? judged : best;
+}
+
+/** The hosts of a trade before it and after it. */
+function changed(search: Search, { vm, other, target, elsewhere }: Trade): readonly (readonly [ClusterHost, ClusterHost])[] {
+  const { source } = search;
+  const left = withoutVm(source, vm);
+  const filled = withVm(withoutVm(target, other), vm);
+  if (elsewhere === source)
+    return [
+      [source, withVm(left, other)],
+      [target, filled],
+    ];
+  return [
+    [source, left],
+    [target, filled],
+    [elsewhere, withVm(elsewhere, other)],
+  ];
+}
+
+/** Null where it would not help enough. */
+function judge(search: Search, trade: Trade): Judged | null {
+  const { policy, totals } = search;
+  const hosts = changed(search, trade);
+  let [before, after, then] = [noHosts, noHosts, totals];
+  for (const [was, is] of hosts) {
+    const [wasPart, isPart] = [partOf(loadOf(was), policy), partOf(loadOf(is), policy)];
+    before = addTotals(before, wasPart);
+    after = addTotals(after, isPart);
+    then = addTotals(addTotals(then, wasPart, -1), isPart);
+  }
+  const scoreAfter = scoreOf(then);
+  if (!(scoreAfter < scoreOf(totals))) return null;
+  if (policy.strategy === 'balance') return judgeSaving(search, trade, hosts, scoreAfter);
+  const running = search.source.vms.filter(({ state }) => state === 'running').length;
+  const gainPercent = (1 - scoreOf(after) / scoreOf(before)) * 100;
+  return gainPercent >= gainBarPercent(policy, running) ? { trade, scoreAfter, savedCoreSeconds: null, worth: -scoreAfter } : null;
+}
+
+function judgeSaving(
+  search: Search,
+  trade: Trade,
+  hosts: readonly (readonly [ClusterHost, ClusterHost])[],
+  scoreAfter: number,
+): Judged | null {
+  const { vm, other, target, elsewhere } = trade;
+  const isSwap = elsewhere === search.source;
+  // The target of a swap has both for a while.
+  if (wouldLack(search, outlookOf(isSwap ? target : withoutVm(target, other)), vm)) return null;
+  if (wouldLack(search, outlookOf(isSwap ? withoutVm(elsewhere, vm) : elsewhere), other)) return null;
+  const tolls = [
+    search.costs.between(vm, search.source.hostId, target.hostId),
+    search.costs.between(other, target.hostId, elsewhere.hostId),
+  ];
+  // Made one after the other, so the shortage lasts for both copies.
+  const durations = tolls.flatMap(({ durationMs }) => durationMs ?? []);
+  const durationMs = durations.length === 0 ? null : durations.reduce((sum, each) => sum + each, 0);
+  const saved = hosts.reduce(
+    (sum, [was, is]) => sum + shortageOf(search, outlookOf(was), { durationMs }) - shortageOf(search, outlookOf(is), { durationMs }),
+    0,
+  );
+  const price = tolls.reduce((sum, { priceCoreSeconds }) => sum + priceCoreSeconds, 0);
+  return saved > price ? { trade, scoreAfter, savedCoreSeconds: saved, worth: saved - price } : null;
+}
+
+function isAllowed({ search, placementWith }: ChainQuestion, { vm, other, target, elsewhere }: Trade): boolean {
+  const { placement, source } = search;
+  if (elsewhere === source) {
+    if (placement.hostFault(source.hostId) !== null || placement.fault(vm, target.hostId) !== null) return false;
+    return placementWith(vm.vmId, target.hostId).fault(other, source.hostId) === null;
+  }
+  if (placement.fault(other, elsewhere.hostId) !== null) return false;
+  return placementWith(other.vmId, elsewhere.hostId).fault(vm, target.hostId) === null;
+}
+
+function asChain({ source }: Search, { trade, scoreAfter, savedCoreSeconds }: Judged): Chain {
+  const { vm, other, target, elsewhere } = trade;
+  const relief = { vm, fromHostId: source.hostId, toHostId: target.hostId };
+  const help = { vm: other, fromHostId: target.hostId, toHostId: elsewhere.hostId };
+  const isSwap = elsewhere === source;
+  return {
+    kind: isSwap ? 'swap' : 'make-room',
+    ...(isSwap ? { first: relief, second: help } : { first: help, second: relief }),
+    relief,
+    scoreAfter,
+    savedCoreSeconds,
+  };
+}
