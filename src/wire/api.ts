@@ -1,5 +1,5 @@
 /** The REST API's resources: what a client sends and gets. Times are milliseconds since the Unix epoch. */
-import type { Move, Skip, SkipCode } from '#core/model/plan.ts';
+import type { Move, PlanAccount, Skip, SkipCode } from '#core/model/plan.ts';
 import { type Static, Type } from 'typebox';
 import { MoveCostSchema } from './bounds-schemas.ts';
 import { ModeSchema } from './controller-config.ts';
@@ -144,6 +144,17 @@ export const SkipSchema = Type.Object(
   strict,
 );
 
+/** How the score is made up, before the first move and after each, and what each move is for. */
+const PlanAccountSchema = Type.Unsafe<PlanAccount>(
+  Type.Object(
+    {
+      terms: Type.Array(Type.Object({ name: NameSchema, weight: Type.Number(), values: Type.Array(Type.Number()) }, strict)),
+      aims: Type.Array(Type.Object({ cpu: Type.Boolean(), memory: Type.Boolean(), rule: Type.Boolean() }, strict)),
+    },
+    strict,
+  ),
+);
+
 export const PlanSchema = Type.Object(
   {
     planId: IdSchema,
@@ -156,6 +167,7 @@ export const PlanSchema = Type.Object(
     scoreAfter: Type.Number(),
     moves: Type.Unsafe<readonly Move[]>(Type.Array(MoveSchema)),
     skipped: Type.Unsafe<readonly Skip[]>(Type.Array(SkipSchema)),
+    account: Type.Optional(PlanAccountSchema),
   },
   strict,
 );

@@ -59,6 +59,7 @@ export const PolicySchema = Type.Object(
     classes: ClassesSchema,
     budgets: BudgetsSchema,
     assumedBandwidthBytesPerSecond: Type.Number({ minimum: 0 }),
+    rejectedMsMin: Milliseconds,
   },
   strict,
 );

@@ -191,8 +191,19 @@ export function parseSnapshotFile(value: unknown, what: string): SnapshotFile {
 function withLaterParts(value: object): object {
   const file: Readonly<Partial<Record<'hosts' | 'vms' | 'policy' | 'ledger' | 'mode', unknown>>> = value;
   const { hosts, vms, policy, ledger, mode } = file;
-  const { headroom, forecast, strategy, direction, pull, balance, returnMsMin, classes, budgets, assumedBandwidthBytesPerSecond } =
-    defaultPolicy;
+  const {
+    headroom,
+    forecast,
+    strategy,
+    direction,
+    pull,
+    balance,
+    returnMsMin,
+    rejectedMsMin,
+    classes,
+    budgets,
+    assumedBandwidthBytesPerSecond,
+  } = defaultPolicy;
   const laterPolicy = {
     headroom,
     forecast,
@@ -201,6 +212,7 @@ function withLaterParts(value: object): object {
     pull,
     balance,
     returnMsMin,
+    rejectedMsMin,
     classes,
     budgets,
     assumedBandwidthBytesPerSecond,

@@ -65,6 +65,7 @@ export type SkipCode =
   | 'rule-window'
   | 'cordoned'
   | 'refused'
+  | 'rejected'
   | 'unfit'
   | 'headroom'
   | 'returned'
@@ -104,10 +105,33 @@ export interface PlanDraft {
   readonly skipped: readonly Skip[];
 }
 
+/** What a move was planned for. None of it: for something that only its plan's strategy knows. */
+export interface MoveAim {
+  readonly cpu: boolean;
+  readonly memory: boolean;
+  readonly rule: boolean;
+}
+
+/** One term of the score of the whole cluster, unweighted: before the first move of a plan, and after each. */
+export interface TermCourse {
+  readonly name: string;
+  readonly weight: number;
+  readonly values: readonly number[];
+}
+
+/** What is kept with a plan so that it can be explained, and judged again before each move. */
+export interface PlanAccount {
+  readonly terms: readonly TermCourse[];
+  /** One for each move. */
+  readonly aims: readonly MoveAim[];
+}
+
 export interface Plan extends PlanDraft {
   readonly planId: string;
   /** The plan before this one; null for the first. */
   readonly parentPlanId: string | null;
   readonly createdAtMs: number;
   readonly expiresAtMs: number;
+  /** A plan of before there was one has none. */
+  readonly account?: PlanAccount;
 }

@@ -139,6 +139,8 @@ export interface Policy {
   readonly assumedBandwidthBytesPerSecond: number;
   /** The balancer does not send a VM back to a host that it has left less than this ago. */
   readonly returnMsMin: number;
+  /** A move that an operator has rejected is not proposed again for so long. */
+  readonly rejectedMsMin: number;
   readonly migration: MigrationPolicy;
   readonly channel: ChannelPolicy;
 }
@@ -212,6 +214,7 @@ export const defaultPolicy: Policy = {
   budgets: { vmMovesPerDay: 24, tenantMovesPerHour: 0, clusterMovesPerHour: 0, gibPerHour: 0 },
   assumedBandwidthBytesPerSecond: 0,
   returnMsMin: 60 * 60_000,
+  rejectedMsMin: 60 * 60_000,
   migration: { pilot: pilotPolicyOf('balanced'), streams: 1, compression: 'none', predictionMarginPercent: 10 },
   channel: {
     profile: defaultProfile,

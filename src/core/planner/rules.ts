@@ -203,6 +203,7 @@ function refusedFault(refusals: readonly PairRefusal[] | undefined, vm: NamedVm,
   const refusal = refusals?.find((one) => one.hostId === hostId);
   if (refusal === undefined) return null;
   const wait = duration(refusal.untilMs - nowMs);
+  if (refusal.code === 'plan-rejected') return { code: 'rejected', reason: `${refusal.reason}; not proposed again for ${wait}` };
   return { code: 'refused', reason: `${hostId} refused ${vm.name} (${refusal.code}): ${refusal.reason}; asked again in ${wait}` };
 }
 

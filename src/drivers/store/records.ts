@@ -216,6 +216,7 @@ const skipCode = Type.Enum([
   'rule-window',
   'cordoned',
   'refused',
+  'rejected',
   'unfit',
   'headroom',
   'returned',
@@ -232,6 +233,11 @@ const skipCode = Type.Enum([
 
 const skip = Type.Object({ hostId: id, vmId: orNull(id), vmName: orNull(text), code: skipCode, reason: text });
 
+const account = Type.Object({
+  terms: Type.Array(Type.Object({ name: text, weight: number, values: Type.Array(number) })),
+  aims: Type.Array(Type.Object({ cpu: Type.Boolean(), memory: Type.Boolean(), rule: Type.Boolean() })),
+});
+
 export const planRecord = Type.Object({
   planId: id,
   parentPlanId: orNull(id),
@@ -243,6 +249,7 @@ export const planRecord = Type.Object({
   scoreAfter: number,
   moves: Type.Array(move),
   skipped: Type.Array(skip),
+  account: Type.Optional(account),
 });
 
 /** Fails to compile when the model and the shapes above part, in either direction. */

@@ -1,0 +1,64 @@
+import type { Move, MoveAim, PlanAccount } from '#core/model/plan.ts';
+import type { Snapshot } from '#core/model/snapshot.ts';
+import type { VmId } from '#core/model/vm.ts';
+import type { HostId } from '#core/model/host.ts';
+import { applyMove } from './apply-move.ts';
+import { type Cluster, clusterOf, findHost } from './cluster.ts';
+import { frozenHosts } from './freeze.ts';
+import { loadOf, reliefGoal } from './line.ts';
+import { type RuleBook, ruleBookOf } from './rules.ts';
+import { scoreTable, type Totals, totalsOf } from './score.ts';
+import { type Where, whereWith } from './where.ts';
+
+/** Plays a plan's moves on the snapshot that it was made from: how the score is made up at each step, and what each move is for. */
+export function accountOf(snapshot: Snapshot, moves: readonly Move[]): PlanAccount {
+  const { policy } = snapshot;
+  const book = ruleBookOf(snapshot);
+  let cluster = clusterOf(snapshot, frozenHosts(snapshot));
+  const totals: Totals[] = [totalsOf(cluster.hosts, policy)];
+  const aims: MoveAim[] = [];
+  const moved = new Map<VmId, HostId>();
+  for (const move of moves) {
+    aims.push(aimOf(snapshot, cluster, move, { book, where: whereWith(book.where, moved) }));
+    const applied = applyMove(cluster, move);
+    if (applied.ok) cluster = applied.cluster;
+    moved.set(move.vmId, move.toHostId);
+    totals.push(totalsOf(cluster.hosts, policy));
+  }
+  return { terms: scoreTable.map(({ name, weight, of }) => ({ name, weight, values: totals.map((each) => of(each)) })), aims };
+}
+
+interface Rules {
+  readonly book: RuleBook;
+  readonly where: Where;
+}
+
+function aimOf(snapshot: Snapshot, cluster: Cluster, move: Move, rules: Rules): MoveAim {
+  const reported = snapshot.hosts.find(({ hostId }) => hostId === move.fromHostId);
+  const source = findHost(cluster, move.fromHostId);
+  const rule = mends(move, rules);
+  if (reported === undefined || source === undefined) return { cpu: false, memory: false, rule };
+  const goal = reliefGoal(reported, snapshot.policy);
+  const load = loadOf(source);
+  return { cpu: load.cpuPercent > goal.cpuPercent, memory: load.memoryPercent > goal.memoryPercent, rule };
+}
+
+/** Does the VM break fewer rules on its new host? */
+export function mends({ vmId, vmName, fromHostId, toHostId }: MoveEnds, { book, where }: Rules): boolean {
+  const vm = { vmId, name: vmName };
+  return book.broken(vm, toHostId, where) < book.broken(vm, fromHostId, where);
+}
+
+export type MoveEnds = Pick<Move, 'vmId' | 'vmName' | 'fromHostId' | 'toHostId'>;
+
+/** Which resources of the source its plan has begun to relieve with moves that were started: that goes on to the stop line. */
+export function begunRelief(
+  { moves, account }: { readonly moves: readonly Move[]; readonly account?: PlanAccount },
+  move: MoveEnds,
+  started: ReadonlySet<VmId>,
+): { readonly cpu: boolean; readonly memory: boolean } {
+  const begun = moves.flatMap(({ vmId, fromHostId }, index) =>
+    fromHostId === move.fromHostId && vmId !== move.vmId && started.has(vmId) ? (account?.aims[index] ?? []) : [],
+  );
+  return { cpu: begun.some(({ cpu }) => cpu), memory: begun.some(({ memory }) => memory) };
+}
