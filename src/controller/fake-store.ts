@@ -2,6 +2,7 @@
 import type { HostId } from '#core/model/host.ts';
 import type { LedgerEntry } from '#core/model/ledger.ts';
 import type { Migration } from '#core/model/migration.ts';
+import type { PlanCourse, StartedMove } from '#core/model/plan-course.ts';
 import type { Plan } from '#core/model/plan.ts';
 import type { Mode } from '#core/model/policy.ts';
 import type { Drain } from '#core/model/drain.ts';
@@ -9,7 +10,7 @@ import type { Recovery } from '#core/model/recovery.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import type { Cordon } from '#core/model/rule.ts';
 import type { Sample } from '#core/model/sample.ts';
-import { historyPointOf, isLongEnded, wantedMigrations } from '#core/store-rules.ts';
+import { coursesOf, historyPointOf, isLongEnded, rejectedCourses, startedMovesOf, wantedMigrations } from '#core/store-rules.ts';
 import type {
   AuditEntry,
   CertificateRecord,
@@ -33,7 +34,8 @@ export class MemoryStore implements Store {
   readonly ledger: LedgerEntry[] = [];
   readonly receipts: StoredReceipt[] = [];
   samples: Sample[] = [];
-  readonly plans: Plan[] = [];
+  readonly plansKept: Plan[] = [];
+  readonly courses = new Map<string, PlanCourse>();
   readonly records = new Map<string, Migration>();
   readonly hostRecords: HostRecord[] = [];
   readonly tokens = new Map<string, JoinToken>();
@@ -81,8 +83,14 @@ export class MemoryStore implements Store {
   appendLedger = (entry: LedgerEntry) => this.#do('appendLedger', () => this.#appendLedger(entry));
   ledgerSince = (sinceMs: number) => this.#do('ledgerSince', () => this.#ledgerSince(sinceMs));
   savePlan = (plan: Plan) => this.#do('savePlan', () => this.#savePlan(plan));
-  plan = (planId: string) => this.#do('plan', () => this.plans.find((plan) => plan.planId === planId) ?? null);
-  latestPlan = () => this.#do('latestPlan', () => this.plans.at(-1) ?? null);
+  plan = (planId: string) => this.#do('plan', () => this.plansKept.find((plan) => plan.planId === planId) ?? null);
+  latestPlan = () => this.#do('latestPlan', () => this.plansKept.at(-1) ?? null);
+  plans = (limit: number) => this.#do('plans', (): readonly Plan[] => this.plansKept.toReversed().slice(0, limit));
+  savePlanCourse = (course: PlanCourse) => this.#do('savePlanCourse', () => void this.courses.set(course.planId, course));
+  planCourses = (planIds: readonly string[]) => this.#do('planCourses', () => coursesOf(this.courses.values(), planIds));
+  rejectedSince = (sinceMs: number) => this.#do('rejectedSince', () => rejectedCourses(this.courses.values(), sinceMs));
+  startedMoves = (planIds: readonly string[]) =>
+    this.#do('startedMoves', (): readonly StartedMove[] => startedMovesOf(this.records.values(), planIds));
   saveReceipt = (receipt: StoredReceipt) => this.#do('saveReceipt', () => this.#saveReceipt(receipt));
   receipt = (id: string) => this.#do('receipt', () => this.receipts.find(({ migrationId }) => migrationId === id) ?? null);
   lastReceipt = () => this.#do('lastReceipt', () => this.receipts.toSorted((a, b) => a.sequence - b.sequence).at(-1) ?? null);
@@ -161,8 +169,8 @@ export class MemoryStore implements Store {
   }
 
   #savePlan(plan: Plan): void {
-    if (this.plans.some(({ planId }) => planId === plan.planId)) throw writtenTwice('plan', plan.planId);
-    this.plans.push(plan);
+    if (this.plansKept.some(({ planId }) => planId === plan.planId)) throw writtenTwice('plan', plan.planId);
+    this.plansKept.push(plan);
   }
 
   #saveReceipt(receipt: StoredReceipt): void {

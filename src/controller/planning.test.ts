@@ -81,7 +81,7 @@ describe('planning', () => {
     const { parts, executor, planning, rounds } = await newPlanning({ mode: 'observe' });
     await rounds(5);
     expect(planning.latest()).toMatchObject({ verdict: 'moves', moves: [{ fromHostId: 'a' }] });
-    expect(parts.store.plans.length).toBeGreaterThan(0);
+    expect(parts.store.plansKept.length).toBeGreaterThan(0);
     expect([executor.inFlight(), parts.store.records.size]).toEqual([[], 0]);
     await expect(planning.apply(planning.latest()?.planId ?? '', 'anna')).rejects.toMatchObject({ code: 'mode-forbids' });
   });
@@ -132,7 +132,7 @@ describe('planning', () => {
       spoil = (draft) => ({ ...draft, moves: [{ ...(draft as Plan).moves[0], toHostId: 'a' }] });
       await rounds(2);
       await expect(plan()).rejects.toMatchObject({ code: 'internal', message: expect.stringContaining('its plan is dropped') });
-      expect([planning.latest(), parts.store.plans, parts.store.records.size]).toEqual([null, [], 0]);
+      expect([planning.latest(), parts.store.plansKept, parts.store.records.size]).toEqual([null, [], 0]);
       spoil = (draft) => draft;
       expect(await plan()).toMatchObject({ verdict: 'moves' });
     }
@@ -188,7 +188,7 @@ describe('moves of an approved plan that have to wait', () => {
       planId: 'two',
       moves: [{ ...move, vmId, vmName: 'web1', toHostId: 'b' }, other],
     };
-    world.parts.store.plans.push(two);
+    world.parts.store.plansKept.push(two);
     const [started] = await world.planning.apply('two', 'anna');
     const migrationId = started?.request.migrationId ?? '';
     const endFirst = async () => {

@@ -2,6 +2,7 @@
 import { outcomeOf } from './migration/step.ts';
 import type { LedgerEntry } from './model/ledger.ts';
 import type { Migration } from './model/migration.ts';
+import type { PlanCourse, StartedMove } from './model/plan-course.ts';
 import { PlimsollError } from './model/result.ts';
 import type { Sample } from './model/sample.ts';
 import { percentOf } from './model/units.ts';
@@ -62,4 +63,24 @@ export function historyPointOf({ hostId, takenAtMs, host }: Sample): HistoryPoin
     cpuPercent: percentOf(host.cpuUsedCores, host.capacity.cpuCores),
     memoryPercent: percentOf(host.memoryUsedBytes, host.capacity.memoryBytes),
   };
+}
+
+/** Of these plans, by their ids. */
+export function coursesOf(kept: Iterable<PlanCourse>, planIds: readonly string[]): readonly PlanCourse[] {
+  const wanted = new Set(planIds);
+  return [...kept].filter(({ planId }) => wanted.has(planId)).toSorted((a, b) => (a.planId < b.planId ? -1 : 1));
+}
+
+/** The oldest rejection first; of several at the same time, by the plan's id. */
+export function rejectedCourses(kept: Iterable<PlanCourse>, sinceMs: number): readonly PlanCourse[] {
+  const atMs = ({ rejection }: PlanCourse) => rejection?.atMs ?? Number.NEGATIVE_INFINITY;
+  return [...kept].filter((course) => atMs(course) >= sinceMs).toSorted((a, b) => atMs(a) - atMs(b) || (a.planId < b.planId ? -1 : 1));
+}
+
+/** `kept`: in the order of first saving. */
+export function startedMovesOf(kept: Iterable<Migration>, planIds: readonly string[]): readonly StartedMove[] {
+  const wanted = new Set(planIds);
+  return [...kept].flatMap(({ request: { planId, vmId, migrationId } }) =>
+    planId !== null && wanted.has(planId) ? [{ planId, vmId, migrationId }] : [],
+  );
 }

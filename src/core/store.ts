@@ -4,6 +4,7 @@ import type { Drain } from './model/drain.ts';
 import type { HostAddresses, HostId } from './model/host.ts';
 import type { LedgerEntry } from './model/ledger.ts';
 import type { Migration } from './model/migration.ts';
+import type { PlanCourse, StartedMove } from './model/plan-course.ts';
 import type { Plan } from './model/plan.ts';
 import type { Mode } from './model/policy.ts';
 import type { Recovery } from './model/recovery.ts';
@@ -196,6 +197,16 @@ export interface Store {
   savePlan(plan: Plan): Promise<void>;
   plan(planId: string): Promise<Plan | null>;
   latestPlan(): Promise<Plan | null>;
+  /** Newest first: by the order of their saving. */
+  plans(limit: number): Promise<readonly Plan[]>;
+  /** Inserts, or replaces that of this plan. */
+  savePlanCourse(course: PlanCourse): Promise<void>;
+  /** Of those of these plans that have any, by the plan's id. */
+  planCourses(planIds: readonly string[]): Promise<readonly PlanCourse[]>;
+  /** Of plans that were rejected at this time or later, the oldest rejection first. */
+  rejectedSince(sinceMs: number): Promise<readonly PlanCourse[]>;
+  /** Migrations that name one of these plans, in the order of their start. */
+  startedMoves(planIds: readonly string[]): Promise<readonly StartedMove[]>;
 
   /**
    * Inserts, or replaces the record of this authority and serial number. What ended long before this one begins (`isLongEnded`) goes

@@ -2,14 +2,14 @@ import type { HostId } from '#core/model/host.ts';
 import type { Drain } from '#core/model/drain.ts';
 import type { LedgerEntry } from '#core/model/ledger.ts';
 import type { Migration } from '#core/model/migration.ts';
+import type { PlanCourse, StartedMove } from '#core/model/plan-course.ts';
 import type { Plan } from '#core/model/plan.ts';
 import type { Mode } from '#core/model/policy.ts';
 import type { Recovery } from '#core/model/recovery.ts';
-import { PlimsollError } from '#core/model/result.ts';
 import type { Cordon } from '#core/model/rule.ts';
 import type { Sample } from '#core/model/sample.ts';
 import type { VmId } from '#core/model/vm.ts';
-import { historyPointOf, isLongEnded, wantedMigrations } from '#core/store-rules.ts';
+import { coursesOf, historyPointOf, isLongEnded, rejectedCourses, startedMovesOf, wantedMigrations } from '#core/store-rules.ts';
 import type {
   AuditEntry,
   CertificateRecord,
@@ -26,9 +26,10 @@ import type {
   VmSettings,
 } from '#core/store.ts';
 import { type NoteUndo, put, SimDisk, take } from './disk.ts';
-import { jsonCopy } from './json-copy.ts';
 import { Streams } from './random.ts';
+import { copyOf, inOrder, noRoom, read, writtenTwice } from './store-copies.ts';
 import { holdOf } from './store-hold.ts';
+import { SimPlans } from './store-plans.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
 const syncMs = 1;
@@ -56,7 +57,7 @@ export class SimStore implements Store {
   readonly #tokens = new Map<string, JoinToken>();
   readonly #vmEpochs = new Map<VmId, number>();
   readonly #migrations = new Map<string, Migration>();
-  readonly #plans = new Map<string, Plan>();
+  readonly #plans = new SimPlans((what, change) => this.#write(what, change));
   readonly #receipts = new Map<string, StoredReceipt>();
   readonly #certificates = new Map<string, CertificateRecord>();
   readonly #grants = new Map<string, Grant>();
@@ -230,21 +231,14 @@ export class SimStore implements Store {
     return read(this.#ledger.filter(({ endedAtMs }) => endedAtMs >= sinceMs).toSorted((a, b) => a.endedAtMs - b.endedAtMs));
   }
 
-  savePlan(plan: Plan): Promise<void> {
-    if (this.#plans.has(plan.planId)) return Promise.reject(writtenTwice('plan', plan.planId));
-    return this.#write('write a plan', (undo) => {
-      put(undo, this.#plans, plan.planId, copyOf(plan));
-      this.#watcher.onPlan(plan);
-    });
-  }
-
-  plan(planId: string): Promise<Plan | null> {
-    return read(this.#plans.get(planId) ?? null);
-  }
-
-  latestPlan(): Promise<Plan | null> {
-    return read([...this.#plans.values()].at(-1) ?? null);
-  }
+  savePlan = (plan: Plan): Promise<void> => this.#plans.save(plan, (kept) => this.#watcher.onPlan(kept));
+  plan = (planId: string): Promise<Plan | null> => read(this.#plans.find(planId));
+  latestPlan = (): Promise<Plan | null> => read(this.#plans.newest(1)[0] ?? null);
+  plans = (limit: number): Promise<readonly Plan[]> => read(this.#plans.newest(limit));
+  savePlanCourse = (course: PlanCourse): Promise<void> => this.#plans.saveCourse(course);
+  planCourses = (planIds: readonly string[]): Promise<readonly PlanCourse[]> => read(coursesOf(this.#plans.courses(), planIds));
+  rejectedSince = (sinceMs: number): Promise<readonly PlanCourse[]> => read(rejectedCourses(this.#plans.courses(), sinceMs));
+  startedMoves = (planIds: readonly string[]): Promise<readonly StartedMove[]> => read(startedMovesOf(this.#migrations.values(), planIds));
 
   saveCertificate(certificate: CertificateRecord): Promise<void> {
     return this.#write('write a certificate', (undo) => {
@@ -372,26 +366,4 @@ export class SimStore implements Store {
   async #write<Value>(what: string, change: (undo: NoteUndo) => Value): Promise<Value> {
     return copyOf(await this.#disk.write(syncMs, () => noRoom(what), change));
   }
-}
-
-function read<Value>(value: Value): Promise<Value> {
-  return Promise.resolve(copyOf(value));
-}
-
-/** Whatever goes in or out shares nothing with what is kept; as in the real store, it is what JSON can say. */
-function copyOf<Value>(value: Value): Value {
-  return jsonCopy(value) as Value;
-}
-
-function inOrder<Value>(byKey: ReadonlyMap<string, Value>): readonly Value[] {
-  return [...byKey].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, value]) => value);
-}
-
-/** As the real store says it: SQLite's words (SQLITE_FULL) and what to do. */
-function noRoom(what: string): PlimsollError {
-  return new PlimsollError('internal', `Could not ${what}: database or disk is full. Check that the database's disk has room and works.`);
-}
-
-function writtenTwice(what: string, id: string): PlimsollError {
-  return new PlimsollError('internal', `${what} ${id} was written before; it never changes`);
 }

@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely';
+import type { StartedMove } from '#core/model/plan-course.ts';
 import type { Migration } from '#core/model/migration.ts';
 import { keptOutcomeOf } from '#core/store-rules.ts';
 import type { MigrationQuery } from '#core/store.ts';
@@ -26,6 +27,7 @@ export class MigrationTable {
       from_host_id: request.fromHostId,
       to_host_id: request.toHostId,
       outcome: keptOutcomeOf(migration),
+      plan_id: request.planId,
     };
     await this.#database
       .insertInto('migrations')
@@ -37,6 +39,19 @@ export class MigrationTable {
   async read(migrationId: string): Promise<Migration | null> {
     const row = await this.#database.selectFrom('migrations').select('record').where('migration_id', '=', migrationId).executeTakeFirst();
     return row === undefined ? null : parsedJson(migrationRecord, row.record, 'migrations', migrationId);
+  }
+
+  /** In the order of their first saving, from columns of one index. */
+  async ofPlans(planIds: readonly string[]): Promise<readonly StartedMove[]> {
+    const rows = await this.#database
+      .selectFrom('migrations')
+      .select(['plan_id', 'vm_id', 'migration_id'])
+      .where('plan_id', 'in', planIds)
+      .orderBy('position')
+      .execute();
+    return rows.flatMap(({ plan_id: planId, vm_id: vmId, migration_id: migrationId }) =>
+      planId === null || vmId === null ? [] : [{ planId, vmId, migrationId }],
+    );
   }
 
   async wanted(query: MigrationQuery): Promise<readonly Migration[]> {

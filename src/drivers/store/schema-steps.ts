@@ -8,6 +8,7 @@ import { PlimsollError } from '#core/model/result.ts';
 import { budgetSchema } from './budget-schema.ts';
 import { securedMigrationOf } from './earlier-records.ts';
 import { keptChannelsSchema } from './kept-channels-schema.ts';
+import { planCourseSchema } from './plan-course-schema.ts';
 import { placementSchema } from './placement-schema.ts';
 import { rewriteMigrations } from './rewrite-migrations.ts';
 import type { Tables } from './tables.ts';
@@ -160,6 +161,7 @@ const steps: readonly Step[] = [
   keptChannelsSchema,
   placementSchema,
   budgetSchema,
+  planCourseSchema,
 ];
 
 /** Brings the schema to this program's version. Throws `config-invalid` for a file of a newer version. */

@@ -3,6 +3,7 @@ import { Kysely } from 'kysely';
 import type { Drain } from '#core/model/drain.ts';
 import type { Migration } from '#core/model/migration.ts';
 import type { LedgerEntry } from '#core/model/ledger.ts';
+import type { PlanCourse, StartedMove } from '#core/model/plan-course.ts';
 import type { Plan } from '#core/model/plan.ts';
 import type { Mode } from '#core/model/policy.ts';
 import type { Recovery } from '#core/model/recovery.ts';
@@ -32,7 +33,8 @@ import { HostTables } from './host-tables.ts';
 import { LedgerTable } from './ledger-table.ts';
 import { MigrationTable } from './migration-table.ts';
 import { PlacementTables } from './placement-tables.ts';
-import { RecordTables } from './record-tables.ts';
+import { PlanTable } from './plan-table.ts';
+import { ReceiptTable } from './receipt-table.ts';
 import { upgradeSchema } from './schema-steps.ts';
 import { SecurityTables } from './security-tables.ts';
 import { openSqliteDialect } from './sqlite-dialect.ts';
@@ -67,7 +69,8 @@ class SqliteStore implements Store {
   readonly #history: HistoryTable;
   readonly #ledger: LedgerTable;
   readonly #migrations: MigrationTable;
-  readonly #records: RecordTables;
+  readonly #plans: PlanTable;
+  readonly #receipts: ReceiptTable;
   readonly #security: SecurityTables;
   readonly #vmSettings: VmSettingsTable;
   readonly #recoveries: RecoveryTable;
@@ -81,7 +84,8 @@ class SqliteStore implements Store {
     this.#history = new HistoryTable(database);
     this.#ledger = new LedgerTable(database);
     this.#migrations = new MigrationTable(database);
-    this.#records = new RecordTables(database);
+    this.#plans = new PlanTable(database);
+    this.#receipts = new ReceiptTable(database);
     this.#security = new SecurityTables(database);
     this.#vmSettings = new VmSettingsTable(database);
     this.#recoveries = new RecoveryTable(database);
@@ -128,13 +132,22 @@ class SqliteStore implements Store {
   appendLedger = (entry: LedgerEntry): Promise<void> => this.#named('write the ledger', () => this.#ledger.append(entry));
   ledgerSince = (sinceMs: number): Promise<readonly LedgerEntry[]> => this.#named('read the ledger', () => this.#ledger.since(sinceMs));
 
-  savePlan = (plan: Plan): Promise<void> => this.#named('write a plan', () => this.#records.savePlan(plan));
-  plan = (planId: string): Promise<Plan | null> => this.#named('read a plan', () => this.#records.plan(planId));
-  latestPlan = (): Promise<Plan | null> => this.#named('read the latest plan', () => this.#records.latestPlan());
+  savePlan = (plan: Plan): Promise<void> => this.#named('write a plan', () => this.#plans.savePlan(plan));
+  plan = (planId: string): Promise<Plan | null> => this.#named('read a plan', () => this.#plans.plan(planId));
+  latestPlan = (): Promise<Plan | null> => this.#named('read the latest plan', async () => (await this.#plans.newest(1))[0] ?? null);
+  plans = (limit: number): Promise<readonly Plan[]> => this.#named('read the plans', () => this.#plans.newest(limit));
+  savePlanCourse = (course: PlanCourse): Promise<void> => this.#named("write a plan's course", () => this.#plans.saveCourse(course));
+  planCourses = (planIds: readonly string[]): Promise<readonly PlanCourse[]> =>
+    this.#named("read the plans' courses", () => this.#plans.courses(planIds));
+  rejectedSince = (sinceMs: number): Promise<readonly PlanCourse[]> =>
+    this.#named('read the rejected plans', () => this.#plans.rejectedSince(sinceMs));
+  startedMoves = (planIds: readonly string[]): Promise<readonly StartedMove[]> =>
+    this.#named("read the plans' migrations", () => this.#migrations.ofPlans(planIds));
 
-  saveReceipt = (receipt: StoredReceipt): Promise<void> => this.#named('write a receipt', () => this.#records.saveReceipt(receipt));
-  receipt = (migrationId: string): Promise<StoredReceipt | null> => this.#named('read a receipt', () => this.#records.receipt(migrationId));
-  lastReceipt = (): Promise<StoredReceipt | null> => this.#named('read the last receipt', () => this.#records.lastReceipt());
+  saveReceipt = (receipt: StoredReceipt): Promise<void> => this.#named('write a receipt', () => this.#receipts.saveReceipt(receipt));
+  receipt = (migrationId: string): Promise<StoredReceipt | null> =>
+    this.#named('read a receipt', () => this.#receipts.receipt(migrationId));
+  lastReceipt = (): Promise<StoredReceipt | null> => this.#named('read the last receipt', () => this.#receipts.lastReceipt());
 
   saveCertificate = (certificate: CertificateRecord): Promise<void> =>
     this.#named('write a certificate', () => this.#security.saveCertificate(certificate));

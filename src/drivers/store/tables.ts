@@ -32,6 +32,8 @@ export interface Tables {
     readonly to_host_id: string | null;
     /** Also null while the migration is under way. */
     readonly outcome: string | null;
+    /** Null for one that no plan asked for. */
+    readonly plan_id: string | null;
   };
   readonly ledger: {
     readonly position: Generated<number>;
@@ -52,6 +54,7 @@ export interface Tables {
     readonly created_at_ms: number;
     readonly record: string;
   };
+  readonly plan_courses: { readonly plan_id: string; readonly rejected_at_ms: number | null; readonly record: string };
   readonly receipts: {
     readonly migration_id: string;
     readonly sequence: number;

@@ -10,6 +10,7 @@ import { VirtualTime } from '#sim/virtual-time.ts';
 import { openSqliteStore } from '#drivers/store/sqlite-store.ts';
 import { fenceContract } from './fence-contract.ts';
 import { placementContract } from './placement-contract.ts';
+import { planContract } from './plan-contract.ts';
 import { storeContract } from './store-contract.ts';
 
 /** Nobody lets time pass here: an acknowledgement comes at once. */
@@ -36,6 +37,7 @@ const stores: readonly (readonly [name: string, open: () => Promise<Store>])[] =
 for (const [name, open] of stores) {
   storeContract(name, open);
   placementContract(name, open);
+  planContract(name, open);
 }
 
 fenceContract('SQLite in a file', () => {

@@ -37,6 +37,7 @@ const writes: Readonly<Record<WriteName, (store: Store) => Promise<unknown>>> = 
   saveDrain: (store) => store.saveDrain({ hostId: 'a', phase: 'draining', phaseSinceMs: 1, startedAtMs: 1, by: 'anna', reason: '' }),
   appendLedger: (store) => store.appendLedger(ledgerEntryOf('m1', 1000)),
   savePlan: (store) => store.savePlan(planOf('p1')),
+  savePlanCourse: (store) => store.savePlanCourse({ planId: 'p1', rejection: null, held: [] }),
   saveCertificate: (store) => store.saveCertificate(certificateOf('01')),
   saveGrant: (store) => store.saveGrant(grantOf('g1')),
   appendAudit: (store) => store.appendAudit(audit),
@@ -50,7 +51,8 @@ const writes: Readonly<Record<WriteName, (store: Store) => Promise<unknown>>> = 
 type ReadName = 'hosts' | 'history' | 'migration' | 'migrations' | 'vmSettings' | 'recoveries' | 'ledgerSince' | 'plan' | 'latestPlan';
 type OtherReadName = 'certificates' | 'grant' | 'grants' | 'audit' | 'tunings' | 'keptChannels' | 'receipt' | 'lastReceipt' | 'mode';
 type PlacementReadName = 'rules' | 'cordons' | 'drains';
-type WriteName = Exclude<keyof Store, ReadName | OtherReadName | PlacementReadName | 'nextControllerEpoch' | 'close'>;
+type PlanReadName = 'plans' | 'planCourses' | 'rejectedSince' | 'startedMoves';
+type WriteName = Exclude<keyof Store, ReadName | OtherReadName | PlacementReadName | PlanReadName | 'nextControllerEpoch' | 'close'>;
 
 /** Runs the suite on one implementation; `share` makes a new, empty store and gives the way to open it, again and again. */
 export function fenceContract(name: string, share: () => () => Promise<Store>): void {
@@ -107,6 +109,7 @@ async function everything(store: Store): Promise<readonly unknown[]> {
     store.recoveries(),
     store.ledgerSince(0),
     store.latestPlan(),
+    store.planCourses(['p1']),
     store.certificates({}),
     store.grants(100),
     store.audit(100),

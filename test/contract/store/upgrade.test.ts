@@ -147,6 +147,16 @@ describe('a database of schema version 4', () => {
     await store.close();
   });
 
+  it('finds migrations by the plan that asked for them', async () => {
+    make();
+    const planned = new DatabaseSync(path);
+    planned.exec("update migrations set record = json_set(record, '$.request.planId', 'p7') where migration_id in ('moved', 'open')");
+    planned.close();
+    const store = await openSqliteStore({ path });
+    expect((await store.startedMoves(['p7'])).map(({ migrationId }) => migrationId)).toEqual(['moved', 'open']);
+    await store.close();
+  });
+
   it('takes what is new, and is upgraded once', async () => {
     make();
     for (const attempt of [1, 2]) {
