@@ -2,13 +2,14 @@
 import type { HostId } from '#core/model/host.ts';
 import type { MoveAim, SkipCode } from '#core/model/plan.ts';
 import type { Snapshot, SnapshotVm } from '#core/model/snapshot.ts';
+import type { VmId } from '#core/model/vm.ts';
 import { mends, type MoveEnds } from './account.ts';
 import { applyMove, type MoveRefusal } from './apply-move.ts';
 import { type Cluster, clusterOf, findHost } from './cluster.ts';
 import { type Freeze, frozenHosts } from './freeze.ts';
 import { isAbove, type Limit, loadOf, reliefGoal, startLimit } from './line.ts';
 import { returnsOf } from './returns.ts';
-import { ruleBookOf } from './rules.ts';
+import { type RuleBook, ruleBookOf } from './rules.ts';
 import { stayRule } from './stay.ts';
 import { coreCount, memorySize, percent } from './words.ts';
 
@@ -35,23 +36,39 @@ export interface Recheck {
 /** Null when the move may be started. Whether limits of migrations let it start now is the executor's question. */
 export function recheck(snapshot: Snapshot, { move, aim, begun, by }: Recheck): Hold | null {
   const book = ruleBookOf(snapshot);
-  const vm = snapshot.vms.find(({ vmId, state }) => vmId === move.vmId && state !== 'incoming');
+  const vm = copyOf(snapshot, move.vmId);
   const place = placeFault(vm, move);
   if (place !== null || vm === undefined) return place;
   const stay = stayRule(by === 'planner' ? snapshot : { ...snapshot, ledger: [] }, book)(vm);
   if (stay !== null) return { ...stay, passing: stay.code === 'in-flight' || stay.code === 'stale-sample' };
   const frozen = frozenHosts(snapshot);
-  const unknown = hostFault(snapshot, frozen, move.fromHostId) ?? hostFault(snapshot, frozen, move.toHostId);
-  if (unknown !== null) return unknown;
   const cluster = clusterOf(snapshot, frozen);
+  const ends = endsFault(snapshot, frozen, move) ?? ruleFault(book, move) ?? roomFault(cluster, move);
+  if (ends !== null) return ends;
   const mended = mends(move, { book, where: book.where });
   const returns = by === 'planner' && !mended ? returnsOf(snapshot).fault(vm, move.toHostId) : null;
-  const fault = book.placementFault(vm, move.toHostId, book.where) ?? returns;
-  if (fault !== null) return { ...fault, passing: false };
-  const full = roomFault(cluster, vm, move);
+  if (returns !== null) return { ...returns, passing: false };
+  const full = lineFault(cluster, move);
   if (full !== null) return full;
   const isForNeed = aim !== null && (aim.cpu || aim.memory || aim.rule);
   return isForNeed && !mended ? troubleOver(snapshot, cluster, move.fromHostId, begun) : null;
+}
+
+/**
+ * Whether the VM could go there at all: both hosts known, no rule, cordon or refusal against it, and memory for it; whatever lines and
+ * cool-downs say. CPU is shared: how much of it a person wants a host to have to do is theirs to say.
+ */
+export function wayFault(snapshot: Snapshot, move: MoveEnds): Hold | null {
+  const frozen = frozenHosts(snapshot);
+  const fault = endsFault(snapshot, frozen, move) ?? ruleFault(ruleBookOf(snapshot), move);
+  if (fault !== null) return fault;
+  const applied = applyMove(clusterOf(snapshot, frozen), move);
+  return applied.ok || applied.reason === 'no-cpu' ? null : refusalHold(applied, move);
+}
+
+/** The one that runs, or ran last; not what is just arriving. */
+export function copyOf({ vms }: Snapshot, vmId: VmId): SnapshotVm | undefined {
+  return vms.find((vm) => vm.vmId === vmId && vm.state !== 'incoming');
 }
 
 function placeFault(vm: SnapshotVm | undefined, { vmName, fromHostId, toHostId }: MoveEnds): Hold | null {
@@ -61,6 +78,10 @@ function placeFault(vm: SnapshotVm | undefined, { vmName, fromHostId, toHostId }
   return { code: 'vm-elsewhere', reason: `${vmName} has left ${fromHostId} since, it is on ${where}`, passing: false };
 }
 
+function endsFault(snapshot: Snapshot, frozen: ReadonlyMap<HostId, Freeze>, { fromHostId, toHostId }: MoveEnds): Hold | null {
+  return hostFault(snapshot, frozen, fromHostId) ?? hostFault(snapshot, frozen, toHostId);
+}
+
 function hostFault({ hosts }: Snapshot, frozen: ReadonlyMap<HostId, Freeze>, hostId: HostId): Hold | null {
   if (!hosts.some((host) => host.hostId === hostId)) return { code: 'host-gone', reason: `${hostId} is no host any more`, passing: false };
   const freeze = frozen.get(hostId);
@@ -68,11 +89,20 @@ function hostFault({ hosts }: Snapshot, frozen: ReadonlyMap<HostId, Freeze>, hos
   return { code: freeze.code, reason: `${hostId} is left alone: ${freeze.reason}`, passing: freeze.code === 'stale-sample' };
 }
 
-/** Room on the target, as it is when the migrations under way have ended, and no line crossed. */
-function roomFault(cluster: Cluster, vm: SnapshotVm, move: MoveEnds): Hold | null {
+function ruleFault(book: RuleBook, { vmId, vmName, toHostId }: MoveEnds): Hold | null {
+  const fault = book.placementFault({ vmId, name: vmName }, toHostId, book.where);
+  return fault === null ? null : { ...fault, passing: false };
+}
+
+/** What the target has free when the migrations under way have ended. */
+function roomFault(cluster: Cluster, move: MoveEnds): Hold | null {
   const applied = applyMove(cluster, move);
-  if (!applied.ok) return refusalHold(applied, move);
-  const target = findHost(applied.cluster, move.toHostId);
+  return applied.ok ? null : refusalHold(applied, move);
+}
+
+function lineFault(cluster: Cluster, move: MoveEnds): Hold | null {
+  const applied = applyMove(cluster, move);
+  const target = applied.ok ? findHost(applied.cluster, move.toHostId) : undefined;
   const limit = startLimit(cluster.policy);
   if (target === undefined || !isAbove(loadOf(target), limit)) return null;
   const { cpuPercent, memoryPercent } = loadOf(target);
@@ -81,7 +111,7 @@ function roomFault(cluster: Cluster, vm: SnapshotVm, move: MoveEnds): Hold | nul
   const line = percent(isCpu ? limit.cpuPercent : limit.memoryPercent);
   return {
     code: isCpu ? 'no-target-cpu' : 'no-target-memory',
-    reason: `with ${vm.name} ${move.toHostId} would be at ${figure}, over its start line of ${line}`,
+    reason: `with ${move.vmName} ${move.toHostId} would be at ${figure}, over its start line of ${line}`,
     passing: false,
   };
 }
