@@ -23,6 +23,7 @@ import { userInfo } from 'node:os';
 import { type Static, type TSchema, Type } from 'typebox';
 import { CliError } from './errors.ts';
 import { PlacementClient } from './placement-client.ts';
+import { PlanClient } from './plan-client.ts';
 import { type HttpAnswer, type HttpRequest, requestOver } from './http.ts';
 
 const HostsSchema = Type.Array(HostSchema);
@@ -58,6 +59,8 @@ export class ControllerClient {
   readonly #signal: AbortSignal;
   /** Rules, cordons and drains. */
   readonly placement: PlacementClient;
+  /** The life of plans. */
+  readonly plans: PlanClient;
 
   constructor(socketPath: string, signal: AbortSignal) {
     this.#socketPath = socketPath;
@@ -65,6 +68,10 @@ export class ControllerClient {
     this.placement = new PlacementClient(
       (path, schema) => this.#get(path, schema),
       (method, path, body, schema) => this.#send(method, path, body, schema),
+    );
+    this.plans = new PlanClient(
+      (path, schema) => this.#get(path, schema),
+      (method, path, body, schema, deadlineMs) => this.#send(method, path, body, schema, deadlineMs),
     );
   }
 
@@ -131,10 +138,6 @@ export class ControllerClient {
 
   makePlan() {
     return this.#send('POST', '/v1/plans', undefined, PlanSchema);
-  }
-
-  applyPlan(planId: string) {
-    return this.#send('POST', `/v1/plans/${encodeURIComponent(planId)}/apply`, undefined, MigrationsSchema);
   }
 
   migrate(body: MigrateBody) {

@@ -12,8 +12,13 @@ export function addStatusCommands(program: Command): void {
     },
   );
 
+  addModeCommand(program, 'mode');
+}
+
+/** The same at two places; `name` is how it is called there. */
+export function addModeCommand(parent: Command, name: string): void {
   withController(
-    program
+    parent
       .command('mode')
       .description('show or change what the controller does with its plans')
       .addArgument(
@@ -24,7 +29,7 @@ export function addStatusCommands(program: Command): void {
         ]),
       ),
   )
-    .addHelpText('after', '\nExamples:\n  plimsoll mode\n  plimsoll mode automatic')
+    .addHelpText('after', `\nExamples:\n  plimsoll ${name}\n  plimsoll ${name} automatic`)
     .action(async (mode: string | undefined, _options, command: Command) => {
       const { client, form } = await callOf(command);
       show(mode === undefined ? await client.status() : await client.setMode(mode), form, printMode);

@@ -14,7 +14,6 @@ import type {
   MigrateBody,
   MigrateCheck,
   MigrationResource,
-  PlanResource,
   PredictionErrorsResource,
   ReceiptResource,
   StatusResource,
@@ -41,6 +40,7 @@ import type { JoinRequest, TokenMaker } from './join.ts';
 import type { ControllerParts, ControllerSettings } from './parts.ts';
 import { hostResource, vmResource } from './resources.ts';
 import { Placement, type PlacementService } from './placement.ts';
+import type { PlanService } from './plans.ts';
 import { openRooms, type Rooms } from './rooms.ts';
 import type { ControllerService, MigrationFilter } from './service.ts';
 import { Tenure } from './tenure.ts';
@@ -96,12 +96,14 @@ export class Controller implements ControllerService {
   readonly #rooms: Rooms;
   readonly #startedAtMs: number;
   readonly placement: PlacementService;
+  readonly plans: PlanService;
   /** Resolves when the signal has aborted and all loops have ended. Rejects with `controller-replaced` when another controller has taken over. */
   readonly stopped: Promise<void>;
 
   constructor(rooms: Rooms, stopped: Promise<void>) {
     this.#rooms = rooms;
     this.placement = new Placement(rooms);
+    this.plans = rooms.plans;
     this.#startedAtMs = rooms.parts.clock.nowMs();
     this.stopped = stopped;
   }
@@ -173,22 +175,6 @@ export class Controller implements ControllerService {
   async balance(): Promise<BalanceResource> {
     const { view, planning, settings } = this.#rooms;
     return balanceResource(view, planning, settings.planIntervalMs, this.#nowMs());
-  }
-
-  async latestPlan(): Promise<PlanResource | null> {
-    return this.#rooms.planning.latest();
-  }
-
-  plan(planId: string): Promise<PlanResource> {
-    return this.#rooms.planning.find(planId);
-  }
-
-  makePlan(): Promise<PlanResource> {
-    return this.#rooms.planning.planNow();
-  }
-
-  applyPlan(planId: string, askedBy: string): Promise<readonly MigrationResource[]> {
-    return this.#rooms.planning.apply(planId, askedBy);
   }
 
   async migrate(body: MigrateBody, askedBy: string): Promise<MigrationResource> {

@@ -25,7 +25,10 @@ import type { ControllerParts, ControllerSettings } from './parts.ts';
 import { Outcomes } from './outcomes.ts';
 import { PairRefusals } from './pair-refusals.ts';
 import { OutsideWatch } from './outside-watch.ts';
+import { MoveStarts } from './move-starts.ts';
+import { PlanCourses } from './plan-courses.ts';
 import { Planning } from './planning.ts';
+import { Plans } from './plans.ts';
 import { type Flights, Preflight } from './preflight.ts';
 import { Receipts } from './receipts.ts';
 import { Recoveries } from './recovery.ts';
@@ -59,6 +62,8 @@ export interface Rooms {
   readonly choosing: Choosing;
   readonly executor: Executor;
   readonly planning: Planning;
+  readonly starts: MoveStarts;
+  readonly plans: Plans;
   readonly receipts: Receipts;
   readonly joining: Joining;
   readonly wishes: Wishes;
@@ -148,7 +153,12 @@ export async function openRooms(
   const left = new LeftChannels({ parts, lines, executor, busyPairs, kept });
   const watch = new SecurityWatch({ parts, settings: settings.certificates, policy, lines, membership, certificates, skews, left });
   const standingOf = standingsOf({ rulings, preflight, watch });
-  const surveys = new Surveys({ parts, policy, view, executor, rulings, refusals, knowledge, vmSettings });
+  const courses = await PlanCourses.load(parts, policy);
+  const surveys = new Surveys({ parts, policy, view, executor, rulings, refusals, courses, knowledge, vmSettings });
+  const starts = new MoveStarts({ parts, policy, surveys, executor, courses, mode: () => planning.mode });
+  const planning = new Planning({ parts, settings, surveys, starts }, mode, latestPlan);
+  const wishes = new Wishes(view, surveys, membership);
+  const planRooms = { parts, planning, starts, courses, executor, surveys, preflight, wishes, audit, signal };
   const drains = await Drains.load({ parts, policy, view, executor, surveys, rulings, audit });
   lines.serve();
   return {
@@ -169,10 +179,12 @@ export async function openRooms(
     preflight,
     choosing,
     executor,
-    planning: new Planning(parts, settings, surveys, executor, mode, latestPlan),
+    planning,
+    starts,
+    plans: new Plans(planRooms),
     receipts,
     joining: new Joining(parts, view, membership, tokens),
-    wishes: new Wishes(view, surveys, membership),
+    wishes,
     vmSettings,
     recoveries,
     rulings,

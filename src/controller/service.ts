@@ -6,7 +6,6 @@ import type {
   MigrateBody,
   MigrateCheck,
   MigrationResource,
-  PlanResource,
   PredictionErrorsResource,
   ReceiptResource,
   StatusResource,
@@ -26,6 +25,7 @@ import type {
 } from '#wire/security-api.ts';
 import type { SnapshotFile } from '#wire/snapshot-file.ts';
 import type { PlacementService } from './placement.ts';
+import type { PlanService } from './plans.ts';
 import type { ShownVmSettings, VmChange } from './vm-settings.ts';
 
 /** Newest first. What is left out does not restrict. */
@@ -43,6 +43,8 @@ export interface MigrationFilter {
 export interface ControllerService {
   /** Rules, cordons and drains. */
   readonly placement: PlacementService;
+  /** Plans, from the first look to their rollback. */
+  readonly plans: PlanService;
   status(): Promise<StatusResource>;
   hosts(): Promise<readonly HostResource[]>;
   /** `host-unknown` */
@@ -60,14 +62,6 @@ export interface ControllerService {
   snapshot(): Promise<SnapshotFile>;
   /** How balancing stands; changes nothing. */
   balance(): Promise<BalanceResource>;
-  /** The newest plan; null before the first planning round. */
-  latestPlan(): Promise<PlanResource | null>;
-  /** `plan-unknown` */
-  plan(planId: string): Promise<PlanResource>;
-  /** Plans now and keeps the plan; moves nothing. */
-  makePlan(): Promise<PlanResource>;
-  /** Starts the plan's moves (modes `approve` and `automatic`). `plan-unknown`, `plan-expired`, `mode-forbids` */
-  applyPlan(planId: string, askedBy: string): Promise<readonly MigrationResource[]>;
   /** Starts one migration; without `toHostId` the least loaded fitting host is taken. */
   migrate(body: MigrateBody, askedBy: string): Promise<MigrationResource>;
   /** The dry run of `migrate`: all checks, no effect. */

@@ -10,6 +10,7 @@ import type { ClusterView } from './cluster-view.ts';
 import type { Executor } from './executor.ts';
 import type { PairRefusals } from './pair-refusals.ts';
 import type { ControllerParts } from './parts.ts';
+import type { PlanCourses } from './plan-courses.ts';
 import type { Rulings } from './rulings.ts';
 import type { TransferKnowledge } from './transfer-knowledge.ts';
 import type { VmSettings } from './vm-settings.ts';
@@ -31,6 +32,8 @@ export interface SurveyRooms {
   readonly refusals: PairRefusals;
   readonly knowledge: TransferKnowledge;
   readonly vmSettings: Pick<VmSettings, 'facts'>;
+  /** What people do not want the balancer to do. */
+  readonly courses: Pick<PlanCourses, 'refusals'>;
 }
 
 export class Surveys {
@@ -58,9 +61,15 @@ export class Surveys {
     return this.#rooms.view.isAnyShort(this.#rooms.parts.clock.nowMs());
   }
 
+  /** As the balancer sees it: what people have rejected is closed to it, and only to it. */
+  async forPlan(cluster?: Cluster): Promise<Snapshot> {
+    const snapshot = await this.snapshot(cluster);
+    return { ...snapshot, refusals: [...this.#rooms.courses.refusals(snapshot.takenAtMs), ...snapshot.refusals] };
+  }
+
   /** The next planning round. */
   nextRound(): Promise<Snapshot> {
-    return this.snapshot(this.#rooms.view.nextRound(this.#rooms.parts.clock.nowMs()));
+    return this.forPlan(this.#rooms.view.nextRound(this.#rooms.parts.clock.nowMs()));
   }
 
   /** Each rule that the migration would break, and a cordon of its destination. */

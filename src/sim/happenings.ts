@@ -6,6 +6,7 @@ import type { DecisionLog } from './decision-log.ts';
 import { FaultHappenings } from './fault-happenings.ts';
 import { controllerNode } from './network.ts';
 import { placementCommand } from './placement-happenings.ts';
+import { PlanHappenings } from './plan-happenings.ts';
 import type { ScenarioEvent } from './scenario.ts';
 import type { World } from './world.ts';
 
@@ -16,11 +17,13 @@ export class Happenings {
   readonly #actors: Actors;
   readonly #log: DecisionLog;
   readonly #faults: FaultHappenings;
+  readonly #plans: PlanHappenings;
 
   constructor(world: World, actors: Actors, log: DecisionLog) {
     this.#world = world;
     this.#actors = actors;
     this.#log = log;
+    this.#plans = new PlanHappenings(log);
     this.#faults = new FaultHappenings(world, actors, (sentence) => this.#note(sentence));
   }
 
@@ -138,11 +141,12 @@ export class Happenings {
         this.#command(`mode ${event.mode}`, (controller) => controller.setMode(event.mode, defaultOperator));
         return;
       case 'approve':
-        this.#command(`${event.by ?? defaultOperator} approves the newest plan`, async (controller) => {
-          const plan = await controller.latestPlan();
-          if (plan !== null) await controller.applyPlan(plan.planId, event.by ?? defaultOperator);
-        });
+      case 'reject':
+      case 'rollback': {
+        const [words, act] = this.#plans.command(event, event.by ?? defaultOperator);
+        this.#command(words, act);
         return;
+      }
       default:
         event satisfies never;
     }

@@ -100,7 +100,12 @@ export const eventSchemas = {
   'rule-add': event('rule-add', { rule: RuleSchema, by: Type.Optional(NameSchema) }),
   'rule-remove': event('rule-remove', { name: RuleNameSchema, by: Type.Optional(NameSchema) }),
   mode: event('mode', { mode: ModeSchema }),
-  approve: event('approve', { by: Type.Optional(NameSchema) }),
+  /** The newest plan, or of it the moves of these VMs. */
+  approve: event('approve', { by: Type.Optional(NameSchema), only: Type.Optional(Type.Array(NameSchema, { minItems: 1 })) }),
+  /** The newest plan, or the one that was approved last. */
+  reject: event('reject', { plan: oneOf(['newest', 'approved']), ...asked }),
+  /** Of the plan that was approved last. */
+  rollback: event('rollback', { by: Type.Optional(NameSchema) }),
   /** SIGSTOP: nothing is lost, nothing moves, timers fire late and all at once after `go-on`. */
   pause: event('pause', { what: ProcessSchema, host: HostIdSchema }),
   'go-on': event('go-on', { what: ProcessSchema, host: HostIdSchema }),

@@ -5,6 +5,7 @@ import type { Snapshot, SnapshotVm } from '#core/model/snapshot.ts';
 import type { VmId } from '#core/model/vm.ts';
 import { mends, type MoveEnds } from './account.ts';
 import { applyMove, type MoveRefusal } from './apply-move.ts';
+import { boundsOf } from './bounds.ts';
 import { type Cluster, clusterOf, findHost } from './cluster.ts';
 import { type Freeze, frozenHosts } from './freeze.ts';
 import { isAbove, type Limit, loadOf, reliefGoal, startLimit } from './line.ts';
@@ -39,13 +40,16 @@ export function recheck(snapshot: Snapshot, { move, aim, begun, by }: Recheck): 
   const vm = copyOf(snapshot, move.vmId);
   const place = placeFault(vm, move);
   if (place !== null || vm === undefined) return place;
-  const stay = stayRule(by === 'planner' ? snapshot : { ...snapshot, ledger: [] }, book)(vm);
+  // Classes and budgets are for the balancer's own moves.
+  const bounds = by === 'planner' ? boundsOf(snapshot) : null;
+  const stay = stayRule(by === 'planner' ? snapshot : { ...snapshot, ledger: [] }, book)(vm) ?? bounds?.stay(vm) ?? null;
   if (stay !== null) return { ...stay, passing: stay.code === 'in-flight' || stay.code === 'stale-sample' };
   const frozen = frozenHosts(snapshot);
   const cluster = clusterOf(snapshot, frozen);
-  const ends = endsFault(snapshot, frozen, move) ?? ruleFault(book, move) ?? roomFault(cluster, move);
-  if (ends !== null) return ends;
   const mended = mends(move, { book, where: book.where });
+  const bound = (mended ? bounds?.forRepair(book) : bounds?.forRelief(book)) ?? book;
+  const ends = endsFault(snapshot, frozen, move) ?? ruleFault(bound, move) ?? roomFault(cluster, move);
+  if (ends !== null) return ends;
   const returns = by === 'planner' && !mended ? returnsOf(snapshot).fault(vm, move.toHostId) : null;
   if (returns !== null) return { ...returns, passing: false };
   const full = lineFault(cluster, move);

@@ -37,3 +37,9 @@ export function withRounds(
     return { ...move, round };
   });
 }
+
+/** The moves that come before this one because they make its room. */
+export function movesBefore(move: Move, moves: readonly Move[]): readonly Move[] {
+  const { round = 1, fromHostId, toHostId } = move;
+  return moves.filter((other) => (other.round ?? 1) < round && (other.fromHostId === toHostId || other.toHostId === fromHostId));
+}

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createFakeService, type FakeService } from './fake-service.ts';
+import { fakePlans } from './plan-resources.ts';
 import {
   auditEntry,
   balance,
@@ -118,7 +119,7 @@ describe('what is asked reaches the service', () => {
     expect(await ask('POST', '/v1/plans')).toMatchObject({ status: 201, body: { planId: 'p-2' } });
     const applied = await ask('POST', '/v1/plans/p-2/apply', { headers: { 'x-plimsoll-user': 'alice' } });
     expect(applied.status).toBe(202);
-    expect(applied.service.asked).toEqual([['applyPlan', 'p-2', 'alice']]);
+    expect(applied.service.asked).toEqual([['applyPlan', 'p-2', null, 'alice']]);
   });
 
   test('a migration is started for the user of the header, else for local', async () => {
@@ -217,7 +218,9 @@ describe('refusals', () => {
   });
 
   test('before the first round there is no plan', async () => {
-    const answer = await ask('GET', '/v1/plan', { replaced: { latestPlan: () => Promise.resolve(null) } });
+    const answer = await ask('GET', '/v1/plan', {
+      replaced: { plans: { ...fakePlans((value) => Promise.resolve(value)), latest: () => Promise.resolve(null) } },
+    });
     expect(answer).toMatchObject({ status: 404, body: { code: 'plan-unknown' } });
   });
 

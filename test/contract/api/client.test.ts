@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createFakeService } from './fake-service.ts';
+import { applied, explanation, rejected, rejectedSummary, rollback, summaryOf } from './plan-resources.ts';
 import { check, copying, done, hostA, hostB, plan, receipt, status, token, vmDatabase, vmWeb } from './resources.ts';
 import { predictionErrors, vmCheck } from './transfer-resources.ts';
 
@@ -39,7 +40,12 @@ describe('each call gets the resource the service gave', () => {
     ['latestPlan', () => client.latestPlan(), plan],
     ['plan', () => client.plan('p-2'), plan],
     ['makePlan', () => client.makePlan(), plan],
-    ['applyPlan', () => client.applyPlan('p-2'), [copying]],
+    ['plans.list', () => client.plans.list(3), [summaryOf, rejectedSummary]],
+    ['plans.explain', () => client.plans.explain('p-2', 'web1'), explanation],
+    ['plans.explain the newest', () => client.plans.explain(null, null), explanation],
+    ['plans.apply', () => client.plans.apply('p-2', ['db']), applied],
+    ['plans.reject', () => client.plans.reject('p-2', 'not by day'), rejected],
+    ['plans.rollBack', () => client.plans.rollBack('p-2', true), { ...rollback, dryRun: true }],
     ['migrate', () => client.migrate({ vm: 'db', toHostId: 'host-b' }), copying],
     ['checkMigrate', () => client.checkMigrate({ vm: 'web1' }), check],
     ['migrations', () => client.migrations({ state: 'open', limit: 3 }), [copying]],

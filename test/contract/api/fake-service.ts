@@ -15,7 +15,6 @@ import {
   hostA,
   hostB,
   nowMs,
-  plan,
   proven,
   receipt,
   reset,
@@ -27,6 +26,7 @@ import {
   vmWeb,
 } from './resources.ts';
 import { fakePlacement } from './placement-resources.ts';
+import { fakePlans } from './plan-resources.ts';
 import { predictionErrors, vmCheck, vmSettings } from './transfer-resources.ts';
 
 /** A controller with fixed answers that remembers what it was asked. Each method can be replaced for one test. */
@@ -43,6 +43,7 @@ export function createFakeService(replaced: Partial<ControllerService> = {}): Fa
   return {
     asked,
     placement: fakePlacement(answer),
+    plans: fakePlans(answer),
     status: () => answer(status, 'status'),
     hosts: () => answer([hostA, hostB], 'hosts'),
     host: (hostId) =>
@@ -65,15 +66,6 @@ export function createFakeService(replaced: Partial<ControllerService> = {}): Fa
       answer(named(reference, { ...vmSettings, ...change, updatedAtMs: nowMs }), 'setVm', reference, change, askedBy),
     snapshot: () => answer(snapshotFileOf(exampleSnapshot([]), 'observe'), 'snapshot'),
     balance: () => answer(balance, 'balance'),
-    latestPlan: () => answer(plan, 'latestPlan'),
-    plan: (planId) =>
-      answer(
-        found([plan], (known) => known.planId === planId, unknownPlan(planId)),
-        'plan',
-        planId,
-      ),
-    makePlan: () => answer(plan, 'makePlan'),
-    applyPlan: (planId, askedBy) => answer([copying], 'applyPlan', planId, askedBy),
     migrate: (body, askedBy) => answer(named(body.vm, copying), 'migrate', body, askedBy),
     checkMigrate: (body) => answer(named(body.vm, check), 'checkMigrate', body),
     checkVm: (reference, toHostId) => answer(checked(reference, toHostId), 'checkVm', reference, toHostId),
@@ -131,10 +123,6 @@ function unknownHost(hostId: string): PlimsollError {
 
 function unknownVm(reference: string): PlimsollError {
   return new PlimsollError('vm-unknown', `there is no VM ${reference}: 'plimsoll vm list' shows all`);
-}
-
-function unknownPlan(planId: string): PlimsollError {
-  return new PlimsollError('plan-unknown', `there is no plan ${planId}`);
 }
 
 function unknownMigration(migrationId: string): PlimsollError {
