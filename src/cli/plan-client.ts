@@ -36,8 +36,9 @@ export class PlanClient {
   }
 
   /** Null: all moves that can still be applied. */
-  apply(planId: string, only: readonly string[] | null) {
-    return this.#send('POST', `${planPath(planId)}/apply`, only === null ? {} : { only }, AppliedSchema);
+  apply(planId: string, only: readonly string[] | null, dryRun = false) {
+    const body = { ...(only === null ? {} : { only }), ...(dryRun ? { dryRun } : {}) };
+    return this.#send('POST', `${planPath(planId)}/apply`, body, AppliedSchema);
   }
 
   reject(planId: string, reason: string) {

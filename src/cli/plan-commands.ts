@@ -37,6 +37,7 @@ Each move is judged again right before it starts; what the cluster does not want
 another one starts by itself while the plan is valid. Exit code: 1 when a move was not started (with --watch: or failed).
 
 Examples:
+  plimsoll plan apply p-42 --dry-run         what would start, wait, or not be made
   plimsoll plan apply p-42 --watch           start all moves, and follow them
   plimsoll plan apply p-42 --only web1       only this one; the others can be applied until the plan expires`;
 
@@ -109,15 +110,22 @@ function addReadingCommands(plan: Command): void {
     });
 }
 
+interface ApplyOptions {
+  readonly only: readonly string[];
+  readonly dryRun: boolean;
+  readonly watch: boolean;
+}
+
 function addOrderCommands(plan: Command): void {
   withController(plan.command('apply').description('start the moves of a plan, or some of them').argument('<plan>', 'its id'))
     .option('--only <vm>', 'only the move of this VM, by name or UUID; may be given again', collected, [])
+    .option('-n, --dry-run', 'judge each move as it would be now; start none', false)
     .option('-w, --watch', 'follow the moves to their end; Ctrl-C only stops the watching', false)
     .addHelpText('after', applyHelp)
-    .action(async (planId: string, options: { readonly only: readonly string[]; readonly watch: boolean }, command: Command) => {
+    .action(async (planId: string, options: ApplyOptions, command: Command) => {
       const call = await callOf(command);
-      const applied = await call.client.plans.apply(planId, options.only.length === 0 ? null : options.only);
-      if (options.watch) await followApplied(call, applied);
+      const applied = await call.client.plans.apply(planId, options.only.length === 0 ? null : options.only, options.dryRun);
+      if (options.watch && !options.dryRun) await followApplied(call, applied);
       else show(applied, call.form, printApplied);
       if (applied.notStarted.length > 0) process.exitCode = 1;
     });

@@ -143,18 +143,19 @@ function nextLines({ planId, state, moves, about }: PlanExplanationResource): re
     : [];
 }
 
-export function printApplied({ planId, started, waiting, notStarted }: AppliedResource): string {
-  const lines = started.map(
-    ({ request }) => `${request.vmName}: ${request.fromHostId} -> ${request.toHostId} has started: migration ${request.migrationId}`,
-  );
+export function printApplied({ planId, dryRun, started, wouldStart, waiting, notStarted }: AppliedResource): string {
   const held = ({ vmName, fromHostId, toHostId, code, reason }: Held, words: string) =>
     `${vmName}: ${fromHostId} -> ${toHostId} ${words}: ${code}: ${reason}`;
+  const none = started.length + wouldStart.length + waiting.length === 0;
   return [
-    ...lines,
-    ...waiting.map((one) => held(one, 'waits')),
-    ...notStarted.map((one) => held(one, 'was not started')),
-    ...(started.length + waiting.length === 0 ? ['Nothing was started.'] : []),
-    `How it goes on: plimsoll plan explain ${planId}`,
+    ...started.map(
+      ({ request }) => `${request.vmName}: ${request.fromHostId} -> ${request.toHostId} has started: migration ${request.migrationId}`,
+    ),
+    ...wouldStart.map(({ vmName, fromHostId, toHostId }) => `${vmName}: ${fromHostId} -> ${toHostId} would start now`),
+    ...waiting.map((one) => held(one, dryRun ? 'would wait' : 'waits')),
+    ...notStarted.map((one) => held(one, dryRun ? 'would not be started' : 'was not started')),
+    ...(none ? [dryRun ? 'Nothing would be started.' : 'Nothing was started.'] : []),
+    dryRun ? `Do it with: plimsoll plan apply ${planId}` : `How it goes on: plimsoll plan explain ${planId}`,
   ]
     .map(printable)
     .join('\n');

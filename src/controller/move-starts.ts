@@ -60,7 +60,7 @@ export class MoveStarts {
   /** What it holds comes as a value; it rejects only when the store cannot be read. */
   start(plan: Plan, move: Move, order: Order): Promise<Start> {
     return this.inTurn(async () => {
-      const hold = await this.#holdOf(plan, move, order);
+      const hold = await this.judge(plan, move, order);
       if (hold !== null) return this.#hold(plan, move, hold);
       const { vmId, vmName, fromHostId, toHostId, reason } = move;
       try {
@@ -91,7 +91,8 @@ export class MoveStarts {
     return done;
   }
 
-  async #holdOf(plan: Plan, move: Move, order: Order): Promise<Held | null> {
+  /** Why the move would not be started now; null when it would. */
+  async judge(plan: Plan, move: Move, order: Order): Promise<Held | null> {
     const { parts, executor, courses, surveys } = this.#rooms;
     const { planId } = plan;
     const own = order.cause === 'balance';

@@ -2,8 +2,10 @@
 import type { Migration } from '#core/model/migration.ts';
 import type { Move, Plan } from '#core/model/plan.ts';
 import type { StartedMove } from '#core/model/plan-course.ts';
+import type { Policy } from '#core/model/policy.ts';
 import { PlimsollError, refusalOf } from '#core/model/result.ts';
 import type { VmId } from '#core/model/vm.ts';
+import { startableMoves } from '#core/planner/migration-limits.ts';
 import { duration } from '#core/planner/words.ts';
 import type { AppliedResource, RejectedResource } from '#wire/plan-api.ts';
 import type { Audit } from './audit.ts';
@@ -21,8 +23,16 @@ export interface OrderRooms {
   readonly courses: PlanCourses;
   readonly executor: Executor;
   readonly audit: Audit;
+  readonly policy: Policy;
   readonly signal: AbortSignal;
 }
+
+/** Of a dry run: what the moves before it would make it wait for. */
+const afterOthers: Held = {
+  code: 'migration-limit',
+  reason: 'it would wait until moves before it have ended: no more migrations may run at once',
+  passing: true,
+};
 
 export class PlanOrders {
   readonly #rooms: OrderRooms;
@@ -40,7 +50,39 @@ export class PlanOrders {
 
   /** `only`: VMs by name or UUID; null for all moves that can still be applied. */
   async apply(planId: string, only: readonly string[] | null, askedBy: string): Promise<AppliedResource> {
-    const { parts, planning, courses, audit } = this.#rooms;
+    const { plan, open } = await this.#applicable(planId, only, (moves) => this.#claim(planId, moves));
+    try {
+      const names = open.map(({ vmName, fromHostId, toHostId }) => `${vmName}: ${fromHostId} -> ${toHostId}`);
+      await this.#rooms.audit.write(askedBy, 'plan.apply', planId, names.join(', '));
+      return await this.#startAll(plan, open, { askedBy, approvedBy: askedBy, cause: 'operator' });
+    } catch (error) {
+      this.#release(planId, open);
+      throw error;
+    }
+  }
+
+  /** What `apply` would do now. */
+  async rehearse(planId: string, only: readonly string[] | null, askedBy: string): Promise<AppliedResource> {
+    const { executor, starts, policy } = this.#rooms;
+    const { plan, open } = await this.#applicable(planId, only);
+    const order: Order = { askedBy, approvedBy: askedBy, cause: 'operator' };
+    const judged: { readonly move: Move; readonly hold: Held | null }[] = [];
+    for (const move of open) judged.push({ move, hold: await starts.judge(plan, move, order) });
+    const free = judged.flatMap(({ move, hold }) => (hold === null ? [move] : []));
+    const first = new Set(startableMoves(free, executor.inFlight(), policy));
+    const held = judged.flatMap(({ move, hold }) => (first.has(move) ? [] : [{ move, hold: hold ?? afterOthers }]));
+    const listed = (passing: boolean) => held.filter(({ hold }) => hold.passing === passing).map(({ move, hold }) => shown(move, hold));
+    const wouldStart = [...first].map(({ vmId, vmName, fromHostId, toHostId }) => ({ vmId, vmName, fromHostId, toHostId }));
+    return { planId, dryRun: true, started: [], wouldStart, waiting: listed(true), notStarted: listed(false) };
+  }
+
+  /** The moves that can still be applied. Throws why there are none. `take` has them before anybody else is asked for them. */
+  async #applicable(
+    planId: string,
+    only: readonly string[] | null,
+    take: (open: readonly Move[]) => void = () => undefined,
+  ): Promise<{ readonly plan: Plan; readonly open: readonly Move[] }> {
+    const { parts, planning, courses } = this.#rooms;
     if (planning.mode === 'observe')
       throw new PlimsollError('mode-forbids', "the mode is observe, nothing moves by plan: 'plimsoll mode approve' allows it");
     const plan = await planning.find(planId);
@@ -56,19 +98,12 @@ export class PlanOrders {
       throw new PlimsollError('plan-expired', `plan ${planId} has expired: 'plimsoll plan new' makes a new one`);
     const started = startedVms(await parts.store.startedMoves([planId]));
     const open = chosen.filter(({ vmId }) => !started.has(vmId) && !this.waiting(planId).has(vmId));
-    if (open.length === 0) {
-      const what = only === null ? `every move of plan ${planId}` : `what is chosen of plan ${planId}`;
-      throw new PlimsollError('plan-applied', `${what} was applied before: 'plimsoll plan explain ${planId}' shows how it stands`);
+    if (open.length > 0) {
+      take(open);
+      return { plan, open };
     }
-    this.#claim(planId, open);
-    try {
-      const names = open.map(({ vmName, fromHostId, toHostId }) => `${vmName}: ${fromHostId} -> ${toHostId}`);
-      await audit.write(askedBy, 'plan.apply', planId, names.join(', '));
-      return await this.#startAll(plan, open, { askedBy, approvedBy: askedBy, cause: 'operator' });
-    } catch (error) {
-      this.#release(planId, open);
-      throw error;
-    }
+    const what = only === null ? `every move of plan ${planId}` : `what is chosen of plan ${planId}`;
+    throw new PlimsollError('plan-applied', `${what} was applied before: 'plimsoll plan explain ${planId}' shows how it stands`);
   }
 
   /** What was not started is not started any more, nor proposed again for a time. Running migrations go on. A second time it says the same. */
@@ -118,7 +153,8 @@ export class PlanOrders {
       if (start.kind === 'started' || !start.hold.passing) this.#release(plan.planId, [move]);
     }
     if (waiting.length > 0) void this.#carryOut(plan, waiting, order);
-    return { planId: plan.planId, started, waiting: waiting.map(({ item, hold }) => shown(item, hold)), notStarted };
+    const listed = waiting.map(({ item, hold }) => shown(item, hold));
+    return { planId: plan.planId, dryRun: false, started, wouldStart: [], waiting: listed, notStarted };
   }
 
   /** The moves that had to wait, in their order, as long as the plan is valid. */

@@ -88,6 +88,27 @@ describe('a plan', () => {
     },
   );
 
+  it('is rehearsed: what would start, what would wait, what would not be made; nothing moves', async () => {
+    const world = await open();
+    const { planId } = await planOfTwo(world);
+    expect(await world.plans.rehearse(planId, null, 'anna')).toMatchObject({
+      dryRun: true,
+      started: [],
+      wouldStart: [{ vmId, toHostId: 'b' }],
+      waiting: [{ vmId: otherVmId, code: 'migration-limit' }],
+      notStarted: [],
+    });
+    await world.rulings.cordon('b', '', 'ben');
+    expect(await world.plans.rehearse(planId, null, 'anna')).toMatchObject({
+      wouldStart: [{ vmId: otherVmId }],
+      waiting: [],
+      notStarted: [{ vmId, code: 'cordoned' }],
+    });
+    expect([vmsStarted(world), audited(world)]).toEqual([[], ['ben host.cordon b']]);
+    await world.planning.setMode('observe');
+    await expect(world.plans.rehearse(planId, null, 'anna')).rejects.toMatchObject({ code: 'mode-forbids' });
+  });
+
   it('is applied in part: the chosen moves now, the others until it expires, each once', async () => {
     const world = await open({ changes: { migrationsPerHostMax: 2 } });
     const third = { vmId: '00000000-0000-4000-8000-000000000003', name: 'web3' };

@@ -29,6 +29,8 @@ export interface PlanService {
    * `plan-applied`, `plan-empty`, `mode-forbids`, `vm-unknown`, `vm-ambiguous`
    */
   apply(planId: string, only: readonly string[] | null, askedBy: string): Promise<AppliedResource>;
+  /** What `apply` would do now; moves nothing. The same refusals. */
+  rehearse(planId: string, only: readonly string[] | null, askedBy: string): Promise<AppliedResource>;
   /** Its moves that were not started are not made. `plan-unknown`, `plan-applied`, `plan-empty` */
   reject(planId: string, reason: string, askedBy: string): Promise<RejectedResource>;
   /** Brings back what it has moved. `plan-unknown` */
@@ -90,6 +92,10 @@ export class Plans implements PlanService {
 
   apply(planId: string, only: readonly string[] | null, askedBy: string): Promise<AppliedResource> {
     return this.#orders.apply(planId, only, askedBy);
+  }
+
+  rehearse(planId: string, only: readonly string[] | null, askedBy: string): Promise<AppliedResource> {
+    return this.#orders.rehearse(planId, only, askedBy);
   }
 
   reject(planId: string, reason: string, askedBy: string): Promise<RejectedResource> {

@@ -158,7 +158,7 @@ export async function openRooms(
   const starts = new MoveStarts({ parts, policy, surveys, executor, courses, mode: () => planning.mode });
   const planning = new Planning({ parts, settings, surveys, starts }, mode, latestPlan);
   const wishes = new Wishes(view, surveys, membership);
-  const planRooms = { parts, planning, starts, courses, executor, surveys, preflight, wishes, audit, signal };
+  const planRooms = { parts, planning, starts, courses, executor, surveys, preflight, wishes, audit, policy, signal };
   const drains = await Drains.load({ parts, policy, view, executor, surveys, rulings, audit });
   lines.serve();
   return {

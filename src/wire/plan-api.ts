@@ -90,7 +90,10 @@ export const PlanExplanationSchema = Type.Object(
 );
 
 /** VMs by name or UUID. What is left out: all that can still be applied. */
-export const ApplyBodySchema = Type.Object({ only: Type.Optional(Type.Array(NameSchema, { minItems: 1, maxItems: 1000 })) }, strict);
+export const ApplyBodySchema = Type.Object(
+  { only: Type.Optional(Type.Array(NameSchema, { minItems: 1, maxItems: 1000 })), dryRun: Type.Optional(Type.Boolean()) },
+  strict,
+);
 
 const move = { vmId: VmIdSchema, vmName: NameSchema, fromHostId: HostIdSchema, toHostId: HostIdSchema };
 const PlainMoveSchema = Type.Object(move, strict);
@@ -99,7 +102,10 @@ const HeldMoveSchema = Type.Object({ ...move, code: IdSchema, reason: TextSchema
 export const AppliedSchema = Type.Object(
   {
     planId: IdSchema,
+    dryRun: Type.Boolean(),
     started: Type.Array(MigrationSchema),
+    /** Of a dry run: those that would be started at once. */
+    wouldStart: Type.Array(PlainMoveSchema),
     /** Started as soon as others have ended, as long as the plan is valid. */
     waiting: Type.Array(HeldMoveSchema),
     notStarted: Type.Array(HeldMoveSchema),

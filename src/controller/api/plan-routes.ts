@@ -124,7 +124,7 @@ function addOrderRoutes(server: ApiServer, plans: Plans): void {
     '/v1/plans/:planId/apply',
     {
       schema: {
-        summary: "Starts a plan's moves, or those of some VMs; each once",
+        summary: "Starts a plan's moves, or those of some VMs; each once. A dry run only says what it would do",
         params: PlanPathSchema,
         headers: AskerHeadersSchema,
         body: orNull(ApplyBodySchema),
@@ -133,7 +133,10 @@ function addOrderRoutes(server: ApiServer, plans: Plans): void {
     },
     async (request, reply) => {
       const { params, body, headers } = request;
-      return reply.code(202).send(await plans.apply(params.planId, body?.only ?? null, askedBy(headers)));
+      const only = body?.only ?? null;
+      const by = askedBy(headers);
+      const answer = body?.dryRun === true ? plans.rehearse(params.planId, only, by) : plans.apply(params.planId, only, by);
+      return reply.code(202).send(await answer);
     },
   );
   server.post(

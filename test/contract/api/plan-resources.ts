@@ -50,10 +50,14 @@ export const explanation: PlanExplanationResource = {
 
 export const applied: AppliedResource = {
   planId,
+  dryRun: false,
   started: [copying],
+  wouldStart: [],
   waiting: [{ ...web, vmId: vmDatabase.vmId, vmName: 'db', code: 'migration-limit', reason: 'host-a has 1 migration under way' }],
   notStarted: [],
 };
+
+export const rehearsed: AppliedResource = { ...applied, dryRun: true, started: [], wouldStart: [web] };
 
 export const rejected: RejectedResource = {
   planId,
@@ -99,6 +103,7 @@ export function fakePlans(answer: Answer): PlanService {
     list: (limit) => answer([summaryOf, rejectedSummary], 'plans', limit),
     explain: async (id, vm) => answer(known(id, explanation), 'explainPlan', id, vm),
     apply: async (id, only, askedBy) => answer(known(id, applied), 'applyPlan', id, only, askedBy),
+    rehearse: async (id, only, askedBy) => answer(known(id, rehearsed), 'rehearsePlan', id, only, askedBy),
     reject: async (id, reason, askedBy) => answer(known(id, { ...rejected, reason }), 'rejectPlan', id, reason, askedBy),
     rollBack: async (id, dryRun, askedBy) => answer(known(id, { ...rollback, dryRun }), 'rollBackPlan', id, dryRun, askedBy),
   };

@@ -4,7 +4,17 @@ import { PlimsollError } from '#core/model/result.ts';
 import type { PlanExplanationResource } from '#wire/plan-api.ts';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createFakeService, type FakeService } from './fake-service.ts';
-import { applied, explainedMove, explanation, fakePlans, rejected, rejectedSummary, rollback, summaryOf } from './plan-resources.ts';
+import {
+  applied,
+  explainedMove,
+  explanation,
+  fakePlans,
+  rehearsed,
+  rejected,
+  rejectedSummary,
+  rollback,
+  summaryOf,
+} from './plan-resources.ts';
 import { copying, done, nowMs, plan, status, vmWeb } from './resources.ts';
 import { servedCli } from './served.ts';
 
@@ -40,6 +50,7 @@ describe('the API of the life of plans', () => {
     ['POST', '/v1/plans/p-2/apply', undefined, 202, applied, ['applyPlan', 'p-2', null, 'bob']],
     ['POST', '/v1/plans/p-2/apply', {}, 202, applied, ['applyPlan', 'p-2', null, 'bob']],
     ['POST', '/v1/plans/p-2/apply', { only: ['web1', vmWeb.vmId] }, 202, applied, ['applyPlan', 'p-2', ['web1', vmWeb.vmId], 'bob']],
+    ['POST', '/v1/plans/p-2/apply', { dryRun: true }, 202, rehearsed, ['rehearsePlan', 'p-2', null, 'bob']],
     ['POST', '/v1/plans/p-2/reject', { reason: 'no' }, 200, { ...rejected, reason: 'no' }, ['rejectPlan', 'p-2', 'no', 'bob']],
     ['POST', '/v1/plans/p-2/rollback', {}, 202, rollback, ['rollBackPlan', 'p-2', false, 'bob']],
     ['POST', '/v1/plans/p-2/rollback', { dryRun: true }, 202, { ...rollback, dryRun: true }, ['rollBackPlan', 'p-2', true, 'bob']],
@@ -85,6 +96,7 @@ describe('the commands', () => {
     ['plan explain p-2 web1', 'now: not applied yet'],
     ['plan reject p-2 --reason no', 'plimsoll migration abort m-1'],
     ['plan apply p-2 --only db', 'db: host-a -> host-b waits: migration-limit'],
+    ['plan apply p-2 --dry-run', 'web1: host-a -> host-b would start now\ndb: host-a -> host-b would wait: migration-limit'],
     ['balance mode automatic', 'automatic: plans and moves'],
     ['balance mode', 'observe: plans, moves nothing'],
   ])('plimsoll %s', async (line, expected) => {
