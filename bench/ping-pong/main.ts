@@ -5,6 +5,7 @@
  * Seeded; node bench/ping-pong/main.ts --help
  */
 import { optionsOf } from '#bench/options.ts';
+import { strategies } from '#core/model/policy.ts';
 import { SimCluster } from '#sim/cluster.ts';
 import { type Scenario, scenarioOf } from '#sim/scenario.ts';
 import { surroundings } from '#sim/surroundings.ts';
@@ -30,7 +31,14 @@ const naive = {
   returnMsMin: 0,
   cpuLine: { startPercent: 80, stopPercent: 80 },
 };
-const policies = { lines: {}, balance: { strategy: 'balance' }, naive } as const;
+/** By name: a strategy, a direction, or both. */
+const policies: Readonly<Record<string, object>> = {
+  ...Object.fromEntries(strategies.map((strategy) => [strategy, { strategy }])),
+  pull: { direction: 'pull' },
+  both: { direction: 'both' },
+  naive,
+};
+const usual = 'lines,balance,naive';
 
 const hosts = ['host1', 'host2', 'host3'];
 const vmsPerHost = 3;
@@ -89,23 +97,33 @@ async function movesUnder(policy: object, periodSeconds: number, hours: number):
 
 const options = optionsOf({
   name: 'ping-pong',
-  does: 'Plays VMs whose loads are square waves, under both strategies and without anything that keeps them calm.',
-  options: { hours: { value: 'N', does: 'virtual hours of each (default: 24)', max: 1000 } },
+  does: 'Plays VMs whose loads are square waves, under several strategies and without anything that keeps them calm.',
+  options: {
+    strategies: { value: 'NAMES', does: `of ${Object.keys(policies).join(', ')}, separated by commas, or all (default: ${usual})` },
+    hours: { value: 'N', does: 'virtual hours of each (default: 24)', max: 1000 },
+  },
   needsLab: false,
 });
 if (options !== null) {
   const hours = Number(options['hours'] ?? '24');
+  const asked = options['strategies'] ?? usual;
+  const names = asked === 'all' ? Object.keys(policies) : asked.split(',');
+  const unknown = names.find((name) => !Object.hasOwn(policies, name));
+  if (unknown !== undefined) {
+    console.error(`no strategy is called ${unknown}: there are ${Object.keys(policies).join(', ')}`);
+    process.exit(2);
+  }
   const limit = movesOfVmMax(hours);
   console.log(
     `square wave, ${hours} virtual hours, plans each ${planIntervalSeconds} s; a VM may move ${limit} times and return within an hour never`,
   );
   for (const period of periods) {
-    for (const [name, policy] of Object.entries(policies)) {
-      const { total, mostOfVm, returns } = await movesUnder(policy, period * planIntervalSeconds, hours);
+    for (const name of names) {
+      const { total, mostOfVm, returns } = await movesUnder(policies[name] ?? {}, period * planIntervalSeconds, hours);
       const isKept = name === 'naive' || (mostOfVm <= limit && returns === 0);
       if (!isKept) process.exitCode = 1;
       console.log(
-        `period ${String(period).padStart(3)} x  ${name.padEnd(8)} ${String(total).padStart(5)} moves, ${String(mostOfVm).padStart(4)} of one VM, ` +
+        `period ${String(period).padStart(3)} x  ${name.padEnd(9)} ${String(total).padStart(5)} moves, ${String(mostOfVm).padStart(4)} of one VM, ` +
           `${String(returns).padStart(5)} returns${isKept ? '' : '  too many'}`,
       );
     }

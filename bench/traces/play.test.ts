@@ -30,6 +30,7 @@ test('the same seed gives the same table, another seed another one', () => {
 test('each peer stands in the table with its defaults and with its best settings', () => {
   expect(entrantsNamed(null)).toHaveLength(3 + 2 * peers.length);
   expect(entrantsNamed(['prox']).map(({ name }) => name)).toEqual(['proxmox', 'proxmox (best)', 'proxlb', 'proxlb (best)']);
+  expect(entrantsNamed(['plimsoll p']).map(({ name }) => name)).toEqual(['plimsoll pack', 'plimsoll pull']);
   expect(() => entrantsNamed(['nobody'])).toThrow('no balancer is called nobody');
 });
 

@@ -37,16 +37,30 @@ const balancePolicy: Policy = {
   smoothingHalfLifeMs: 5000,
 };
 
+/** Only where they are asked for by --only: they are for other aims than the table compares. */
+const onDemand: readonly Entrant[] = [
+  ...(['threshold', 'pack'] as const).map((strategy) => ({
+    name: `${plimsollName} ${strategy}`,
+    create: () => new Plimsoll({ ...balancePolicy, strategy }),
+  })),
+  ...(['pull', 'both'] as const).map((direction) => ({
+    name: `${plimsollName} ${direction}`,
+    create: () => new Plimsoll({ ...defaultPolicy, direction }),
+  })),
+];
+
 const own: readonly Entrant[] = [
   { name: noneName, create: () => none },
   { name: plimsollName, create: () => new Plimsoll(balancePolicy) },
   { name: `${plimsollName} (defaults)`, create: () => new Plimsoll() },
 ];
 
-/** All of the table, or those whose names begin with one of these. Throws RangeError for one that nobody has. */
+/** All of the table, or those whose names begin with one of these, ours on demand among them. Throws RangeError for one that nobody has. */
 export function entrantsNamed(names: readonly string[] | null): readonly Entrant[] {
-  const all = [...own, ...peers.flatMap(({ entrants }) => entrants)];
-  const unknown = names?.find((name) => !all.some((entrant) => entrant.name.startsWith(name)));
+  const table = [...own, ...peers.flatMap(({ entrants }) => entrants)];
+  if (names === null) return table;
+  const all = [...table, ...onDemand];
+  const unknown = names.find((name) => !all.some((entrant) => entrant.name.startsWith(name)));
   if (unknown !== undefined) throw new RangeError(`no balancer is called ${unknown}: there are ${all.map(({ name }) => name).join(', ')}`);
-  return all.filter((entrant) => names === null || names.some((name) => entrant.name.startsWith(name)));
+  return all.filter((entrant) => names.some((name) => entrant.name.startsWith(name)));
 }

@@ -13,14 +13,14 @@ const skipColumns: readonly Column<Skip>[] = [
 
 /** Numbered steps with the score after each, as hbal prints them, and the sums at the end. */
 export function printOfflinePlan(plan: OfflinePlan): string {
-  const { steps, objective, scoreBefore, scoreAfter, cpuSeconds, savedTo, summary, skipped, lost } = plan;
+  const { steps, objective, strategy, direction, scoreBefore, scoreAfter, cpuSeconds, savedTo, summary, skipped, lost } = plan;
   const width = (value: (step: OfflineStep) => string) => Math.max(0, ...steps.map((step) => value(step).length));
   const [vm, from, to] = [width((step) => printable(step.vm)), width((step) => step.from), width((step) => step.to)];
   const line = (step: OfflineStep, index: number) =>
     `${String(index + 1).padStart(5)}. ${printable(step.vm).padEnd(vm)} ${step.from.padEnd(from)} => ${step.to.padEnd(to)}  ${step.score.toFixed(8)}`;
   const moves = `${steps.length} ${steps.length === 1 ? 'move' : 'moves'}`;
   return [
-    `${plan.hosts} hosts, ${plan.vms} VMs, score ${scoreBefore.toFixed(8)} by ${objective === 'hbal' ? "hbal's weights" : 'the policy'}`,
+    `${plan.hosts} hosts, ${plan.vms} VMs, score ${scoreBefore.toFixed(8)} by ${objective === 'hbal' ? "hbal's weights" : `the policy (${strategy}, ${direction})`}`,
     ...(summary === null ? [] : [printable(summary)]),
     ...steps.flatMap((step, index) => [line(step, index), ...(step.reason === null ? [] : [`       ${printable(step.reason)}`])]),
     ...(skipped.length === 0 ? [] : ['', 'Skipped:', table(skipColumns, skipped, '')]),

@@ -61,6 +61,27 @@ describe('a plan for a cluster in a file', () => {
     expect((await planOffline(options({ maxMoves: 1, objective: 'plimsoll' }))).steps).toHaveLength(1);
   });
 
+  it('by another strategy or direction than the file has', async () => {
+    const calm = util.replaceAll('0.24', '0.1');
+    await writeFile(join(folder, 'c.util'), calm);
+    const pulled = await planOffline(options({ objective: 'plimsoll', direction: 'pull' }));
+    expect(pulled).toMatchObject({ strategy: 'lines', direction: 'pull', steps: [{ from: 'a', to: 'b' }] });
+    expect(printOfflinePlan(pulled)).toContain('by the policy (lines, pull)');
+    const packed = await planOffline(options({ objective: 'plimsoll', strategy: 'pack' }));
+    expect(packed).toMatchObject({ strategy: 'pack', direction: 'push', steps: [] });
+    expect(packed.summary).toContain('none can be emptied');
+    const atOnce = await planOffline(options({ objective: 'plimsoll', strategy: 'threshold' }));
+    expect(atOnce).toMatchObject({ strategy: 'threshold', steps: [] });
+  });
+
+  it('refuses what contradicts itself', async () => {
+    const refused = (more: Partial<OfflineOptions>) =>
+      expect(planOffline(options({ objective: 'plimsoll', ...more }))).rejects.toMatchObject({ code: 'usage' });
+    await refused({ strategy: 'pack', direction: 'both' });
+    await refused({ objective: 'hbal', strategy: 'pack' });
+    await refused({ objective: 'hbal', direction: 'pull' });
+  });
+
   it('says what it had to assume, and what it cannot do', async () => {
     await rm(join(folder, 'c.util'));
     expect((await planOffline(options())).lost.join()).toContain('no utilisation was given');

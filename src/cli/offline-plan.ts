@@ -1,4 +1,5 @@
 /** Plans for a cluster in a file, without a controller. What the files mean is imported only when it is asked for. */
+import { type Direction, type Policy, type Strategy } from '#core/model/policy.ts';
 import type { OutputForm } from './output.ts';
 import { readClusterFile, readHbalInput, writeNew } from './snapshot-files.ts';
 import { CliError } from './errors.ts';
@@ -15,6 +16,9 @@ export interface OfflineOptions {
   readonly objective: Objective;
   readonly maxMoves?: number;
   readonly effort?: number;
+  /** Instead of what the file's policy says. */
+  readonly strategy?: Strategy;
+  readonly direction?: Direction;
   readonly output: OutputForm;
 }
 
@@ -30,6 +34,9 @@ export interface OfflineStep {
 
 export interface OfflinePlan {
   readonly objective: Objective;
+  /** Null where the objective is not the policy's. */
+  readonly strategy: Strategy | null;
+  readonly direction: Direction | null;
   readonly hosts: number;
   readonly vms: number;
   readonly scoreBefore: number;
@@ -51,7 +58,9 @@ export async function planOffline(options: OfflineOptions): Promise<OfflinePlan>
   return options.objective === 'hbal' ? planByHbal(options) : planByPolicy(options);
 }
 
-async function planByHbal({ textData, util, saveCluster, force, maxMoves, effort }: OfflineOptions): Promise<OfflinePlan> {
+async function planByHbal({ textData, util, saveCluster, force, maxMoves, effort, ...wishes }: OfflineOptions): Promise<OfflinePlan> {
+  if (wishes.strategy !== undefined || wishes.direction !== undefined)
+    throw new CliError('usage', '--strategy and --direction are of the policy: leave out --objective hbal');
   const { cluster, uses, lost } = await readHbalInput(textData, util ?? null);
   const { planHbal } = await import('#core/exchange/hbal-plan.ts');
   const [plan, cpuSeconds] = timed(() => planHbal(cluster, uses ?? [], { movesMax: maxMoves ?? null, effort: effort ?? null }));
@@ -61,6 +70,8 @@ async function planByHbal({ textData, util, saveCluster, force, maxMoves, effort
   }
   return {
     objective: 'hbal',
+    strategy: null,
+    direction: null,
     hosts: cluster.nodes.length,
     vms: cluster.instances.length,
     scoreBefore: plan.scoreBefore,
@@ -75,15 +86,18 @@ async function planByHbal({ textData, util, saveCluster, force, maxMoves, effort
 }
 
 /** One plan of all moves that the policy wants, however many may run at a time. */
-async function planByPolicy({ textData, util, saveCluster, maxMoves }: OfflineOptions): Promise<OfflinePlan> {
+async function planByPolicy({ textData, util, saveCluster, maxMoves, strategy, direction }: OfflineOptions): Promise<OfflinePlan> {
   if (saveCluster !== undefined)
     throw new CliError('usage', "--save-cluster writes hbal's format: add --objective hbal, or use 'plimsoll snapshot export'");
   const { snapshot, lost } = await readClusterFile(textData, util ?? null);
   const { makePlan } = await import('#core/planner/make-plan.ts');
+  const policy = policyWith(snapshot.policy, strategy, direction);
   const movesPerPlanMax = maxMoves ?? Math.max(1, snapshot.vms.length);
-  const [plan, cpuSeconds] = timed(() => makePlan({ ...snapshot, policy: { ...snapshot.policy, movesPerPlanMax } }));
+  const [plan, cpuSeconds] = timed(() => makePlan({ ...snapshot, policy: { ...policy, movesPerPlanMax } }));
   return {
     objective: 'plimsoll',
+    strategy: policy.strategy,
+    direction: policy.direction,
     hosts: snapshot.hosts.length,
     vms: snapshot.vms.length,
     scoreBefore: plan.scoreBefore,
@@ -101,6 +115,13 @@ async function planByPolicy({ textData, util, saveCluster, maxMoves }: OfflineOp
     savedTo: null,
     lost,
   };
+}
+
+/** What would be planned if the policy said so. A direction that the file has, and that packing cannot have, is not what was asked for. */
+function policyWith(policy: Policy, strategy = policy.strategy, direction?: Direction): Policy {
+  if (strategy !== 'pack') return { ...policy, strategy, direction: direction ?? policy.direction };
+  if (direction === undefined || direction === 'push') return { ...policy, strategy, direction: 'push' };
+  throw new CliError('usage', `--direction ${direction} fills the hosts that the strategy pack empties: leave one of them out`);
 }
 
 function timed<Value>(work: () => Value): readonly [value: Value, cpuSeconds: number] {

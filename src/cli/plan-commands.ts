@@ -1,5 +1,6 @@
 import type { PlanResource } from '#wire/api.ts';
 import type { AppliedResource } from '#wire/plan-api.ts';
+import { directions, strategies } from '#wire/planning-words.ts';
 import { type Command, Option } from 'commander';
 import type { ControllerClient } from './client.ts';
 import { CliError } from './errors.ts';
@@ -20,6 +21,8 @@ Examples:
   plimsoll plan reject p-42      say no to it
   plimsoll plan --watch          follow the planner
   plimsoll plan -t monday.json   what it would do with a snapshot; needs no controller
+  plimsoll plan -t monday.json --strategy pack
+                                 which hosts could be emptied, and for how much
   plimsoll plan -t ganeti.data -U ganeti.util --objective hbal -S after.data
                                  for a cluster of Ganeti, by hbal's own score`;
 
@@ -69,7 +72,13 @@ export function addPlanCommands(program: Command): void {
       const given = options as OfflineOptions;
       return show(await planOffline(given), given.output, printOfflinePlan);
     }
-    const stray = [options.util && '--util', options.saveCluster && '--save-cluster', options.maxMoves && '--max-moves'].find(Boolean);
+    const stray = [
+      options.util && '--util',
+      options.saveCluster && '--save-cluster',
+      options.maxMoves && '--max-moves',
+      options.strategy && '--strategy',
+      options.direction && '--direction',
+    ].find(Boolean);
     if (stray) throw new CliError('usage', `${stray} is for a cluster in a file: name it with -t FILE`);
     const call = await callOf(command);
     return showView({ read: () => readPlan(call.client, planId), print: printPlan }, call);
@@ -171,6 +180,8 @@ function withOffline(command: Command): Command {
     .option('-t, --text-data <file>', "plan for the cluster in this file: a snapshot, or a .data file of Ganeti's hbal")
     .option('-U, --util <file>', "hbal's utilisation of the instances (default: FILE.util beside FILE.data)")
     .addOption(new Option('--objective <name>', 'by the policy, or by the score that hbal has').choices(objectives).default('plimsoll'))
+    .addOption(new Option('--strategy <name>', "instead of the strategy of the file's policy").choices(strategies))
+    .addOption(new Option('--direction <name>', 'instead of its direction: who begins').choices(directions))
     .option('-l, --max-moves <n>', 'no more moves than this', movesArgument)
     .addOption(
       new Option('--effort <n>', 'changes tried for each VM to make better use of the moves (default: quick)').argParser(effortArgument),

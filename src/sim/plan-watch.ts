@@ -38,8 +38,10 @@ function moveFaults(facts: PlanFacts, { createdAtMs }: Plan, move: Plan['moves']
   const { vmId, vmName, fromHostId, toHostId } = move;
   const found: string[] = [];
   if (fromHostId === toHostId) found.push(`${vmName} would stay on ${toHostId}`);
-  // A move that mends a rule may cost the score something.
-  if (!(move.scoreAfter < move.scoreBefore) && !facts.store.hasRules)
+  // A move that mends a rule may cost the score something, and one that empties a host, as long as it fills nobody above the stop line.
+  const { strategy, cpuLine } = facts.policy;
+  const empties = strategy === 'pack' && move.destination.cpuAfterPercent <= cpuLine.stopPercent;
+  if (!(move.scoreAfter < move.scoreBefore) && !facts.store.hasRules && !empties)
     found.push(`${vmName} takes the score from ${move.scoreBefore} to ${move.scoreAfter}`);
   if (facts.store.allMigrations().some(({ request, endedAtMs }) => endedAtMs === null && request.vmId === vmId))
     found.push(`${vmName} is being migrated`);

@@ -3,6 +3,7 @@ import { encodeBase64 } from '#core/access/base64.ts';
 import type { LedgerEntry } from '#core/model/ledger.ts';
 import type { Migration } from '#core/model/migration.ts';
 import type { Move, Plan } from '#core/model/plan.ts';
+import type { Policy } from '#core/model/policy.ts';
 import type { Line } from '#core/ports.ts';
 import { describe, expect, test } from 'vitest';
 import { SimCluster } from './cluster.ts';
@@ -173,7 +174,13 @@ describe('the watch of records', { timeout: wallMsMax }, () => {
 describe('the judge of plans', { timeout: wallMsMax }, () => {
   const load = { hostId: 'host1', cpuBeforePercent: 90, cpuAfterPercent: 50, memoryBeforePercent: 10, memoryAfterPercent: 5 };
 
-  async function judged(changes: Partial<Move>, sampledAtMs: number | null = null, moves = 1, verdict: Plan['verdict'] = 'moves') {
+  async function judged(
+    changes: Partial<Move>,
+    sampledAtMs: number | null = null,
+    moves = 1,
+    verdict: Plan['verdict'] = 'moves',
+    wishes: Partial<Policy> = {},
+  ) {
     const { world, store, policy, time } = await movedOnce();
     const { vmId } = world.guest('mail');
     const move: Move = {
@@ -200,7 +207,9 @@ describe('the judge of plans', { timeout: wallMsMax }, () => {
       moves: Array.from({ length: moves }, () => move),
       skipped: [],
     };
-    return codesOf(planBreaches({ world, store, policy, sampledAtMs: () => sampledAtMs ?? time.elapsedMs }, plan));
+    return codesOf(
+      planBreaches({ world, store, policy: { ...policy, ...wishes }, sampledAtMs: () => sampledAtMs ?? time.elapsedMs }, plan),
+    );
   }
 
   test('has nothing against a sound plan', async () => expect(await judged({})).toEqual([]));
@@ -208,6 +217,11 @@ describe('the judge of plans', { timeout: wallMsMax }, () => {
   test('finds hosts that have not sent a sample for long', async () => expect(await judged({}, 1)).toHaveLength(2));
   test('finds a move to where the VM is', async () => expect(await judged({ toHostId: 'host2' })).toHaveLength(1));
   test('finds a move that helps nobody', async () => expect(await judged({ scoreAfter: 5 })).toHaveLength(1));
+  test('lets a move that empties a host cost something, but fill nobody above the stop line', async () => {
+    const pack = { strategy: 'pack' } as const;
+    expect(await judged({ scoreAfter: 6 }, null, 1, 'moves', pack)).toEqual([]);
+    expect(await judged({ scoreAfter: 6, destination: { ...load, cpuAfterPercent: 61 } }, null, 1, 'moves', pack)).toHaveLength(1);
+  });
   test('finds a VM that is moved twice', async () => expect(await judged({}, null, 2)).toHaveLength(1));
   test('finds more moves than are allowed', async () => expect(await judged({}, null, 5)).toHaveLength(5));
   test('finds a verdict that does not fit', async () => expect(await judged({}, null, 1, 'balanced')).toHaveLength(1));

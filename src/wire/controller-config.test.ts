@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { presetNames } from '#core/model/method.ts';
-import { defaultPolicy, ladders, pilotPolicyOf } from '#core/model/policy.ts';
+import { defaultPolicy, directions, ladders, pilotPolicyOf, strategies } from '#core/model/policy.ts';
 import { type ControllerConfigFile, ControllerConfigSchema, controllerConfigOf } from './controller-config.ts';
 import { ChannelProfileSchema } from './resources.ts';
 import { PilotPolicySchema } from './transfer-schemas.ts';
@@ -21,6 +21,31 @@ describe('the forecast section of controller.yaml', () => {
 
   it.each([{ horizonSeconds: 299 }, { horizonSeconds: 7201 }, { horizonSeconds: 600.5 }, { horizon: 600 }])('refuses %j', (forecast) => {
     expect(violations(ControllerConfigSchema, { ...least, forecast })).not.toEqual([]);
+  });
+});
+
+describe('strategy and direction in controller.yaml', () => {
+  const policyOf = (policy: NonNullable<ControllerConfigFile['policy']>) => controllerConfigOf({ ...least, policy }).policy;
+
+  it('are lines and push when they are not given, and any pair that does not contradict itself', () => {
+    expect(policyOf({})).toMatchObject({ strategy: 'lines', direction: 'push', pull: { belowPercent: 30, marginPercent: 15 } });
+    for (const strategy of strategies) {
+      for (const direction of directions) {
+        const given = { ...least, policy: { strategy, direction } };
+        expect(violations(ControllerConfigSchema, given)).toEqual([]);
+        if (strategy !== 'pack' || direction === 'push') expect(policyOf({ strategy, direction })).toMatchObject({ strategy, direction });
+        else expect(() => policyOf({ strategy, direction })).toThrow(/fills the hosts that strategy pack empties.*leave the direction/);
+      }
+    }
+  });
+
+  it.each([
+    { strategy: 'spread' },
+    { direction: 'away' },
+    { pull: { belowPercent: 0, marginPercent: 15 } },
+    { pull: { belowPercent: 30 } },
+  ])('refuses %j', (policy) => {
+    expect(violations(ControllerConfigSchema, { ...least, policy })).not.toEqual([]);
   });
 });
 

@@ -68,7 +68,7 @@ export function describePulled(policy: Policy, vm: ClusterVm, mean: number, { so
   const { belowPercent } = policy.pull;
   const idle = `${destination.hostId} is at ${percent(destination.cpuBeforePercent)} CPU, below ${percent(belowPercent)}`;
   const busy = `${source.hostId} at ${percent(source.cpuBeforePercent)}, the mean is ${percent(mean)}`;
-  return `${idle}, and ${busy}; ${vm.name} uses ${coreCount(vm.cpuUsedCores)} and ${memorySize(vm.memoryBytes)}: with it ${change(destination)}; ${source.hostId} comes down to ${percent(source.cpuAfterPercent)}.`;
+  return `${idle}, and ${busy}; ${vm.name} uses ${coreCount(vm.cpuUsedCores)} and ${memorySize(vm.memoryBytes)}; ${destination.hostId}: ${change(destination)}; ${source.hostId} comes down to ${percent(source.cpuAfterPercent)}.`;
 }
 
 /** Why this VM leaves a host that is emptied, and why there. `highPercent`: what the target is expected to want at most with it. */
