@@ -104,6 +104,9 @@ function pulled({ snapshot: { policy }, move, source, target, vm, meanPercent }:
   const line = meanPercent + marginPercent;
   const [fromAfter, toAfter] = [percentages(withVm(source, vm, -1)).cpu, percentages(withVm(target, vm, 1))];
   const all: Found[] = [];
+  const { host } = source;
+  const isSuffering = isOver({ policy }, { ...host, relieving: { cpu: false, memory: false } });
+  if (vm.forecast === null && !isSuffering) all.push(found('pull-unfounded', `${vm.name} has no forecast yet`, move, move.fromHostId));
   if (!(from >= line - tolerance && to < belowPercent + tolerance)) {
     const said = `${move.fromHostId} is at ${from} % CPU and ${move.toHostId} at ${to} %, the mean is ${meanPercent} %`;
     all.push(found('pull-unfounded', said, move, move.toHostId));
@@ -198,7 +201,7 @@ function checkHeadroom(snapshot: Snapshot, moves: readonly Move[]): readonly Fou
   return short <= 2 ? [] : [found('pack-without-headroom', `a lost host would leave ${short} bytes without room`, null, null)];
 }
 
-function isOver({ policy }: Snapshot, { capacity, cpuUsedCores, memoryUsedBytes, relieving }: SnapshotHost): boolean {
+function isOver({ policy }: Pick<Snapshot, 'policy'>, { capacity, cpuUsedCores, memoryUsedBytes, relieving }: SnapshotHost): boolean {
   const [cpu, memory] = [(100 * cpuUsedCores) / capacity.cpuCores, (100 * memoryUsedBytes) / capacity.memoryBytes];
   const { cpuLine, memoryLine } = policy;
   return (

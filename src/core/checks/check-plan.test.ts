@@ -227,7 +227,11 @@ describe('the linter of plans', () => {
 
   it('knows what a host may take that nobody pushed: only far from the mean, and only what brings the two closer', () => {
     const line = { startPercent: 90, stopPercent: 80 };
-    const by = (policy: ExampleFacts['policy']) => codes(draft([sound]), snapshot({ policy: { cpuLine: line, ...policy } }));
+    const of = (policy: ExampleFacts['policy']) => snapshot({ policy: { cpuLine: line, ...policy } });
+    const forecast = { meanCores: cores(3), highCores: cores(4), horizonMs: 1_800_000, confidencePercent: 50 };
+    const watched = (plain: Snapshot) => ({ ...plain, vms: plain.vms.map((vm) => ({ ...vm, forecast })) });
+    const by = (policy: ExampleFacts['policy']) => codes(draft([sound]), watched(of(policy)));
+    expect(codes(draft([sound]), of({ direction: 'pull' }))).toEqual(['pull-unfounded']);
     expect(by({ direction: 'push' })).toEqual(['source-not-over-line']);
     expect(by({ direction: 'pull' })).toEqual([]);
     expect(by({ direction: 'both' })).toEqual([]);

@@ -143,19 +143,17 @@ function repairAfter(relief: Relief, facts: AfterRelief): Repair {
 
 function pullAfter(planned: readonly Move[], state: Progress, facts: AfterRelief): Pull {
   if (facts.snapshot.policy.direction === 'push') return { state, moves: [] };
-  const { bounds, returns } = facts;
-  return pull({
-    ...freeEnds(planned, facts),
-    state,
-    book: bounds.forRelief(facts.book),
-    bounds,
-    returns,
-    mayMove: mayMoveBy(facts.snapshot, facts.stayOf),
-  });
+  const { snapshot, known, bounds, returns } = facts;
+  const start = startLimit(snapshot.policy);
+  const suffering = new Set(known.filter((host) => isAbove(loadOf(host), start)).map(({ hostId }) => hostId));
+  // Where nobody suffers there is time to see what a VM will do, and no move for a burst.
+  const isJudged = (vm: SnapshotVm) => vm.forecast !== null || suffering.has(vm.hostId);
+  const mayMove = mayMoveBy({ ...snapshot, vms: snapshot.vms.filter(isJudged) }, facts.stayOf);
+  return pull({ ...freeEnds(planned, facts), state, book: bounds.forRelief(facts.book), bounds, returns, mayMove });
 }
 
-function mayMoveBy(snapshot: Snapshot, stayOf: (vm: SnapshotVm) => Stay | null): (vmId: VmId) => boolean {
-  const vms = new Map(snapshot.vms.map((vm) => [vm.vmId, vm]));
+function mayMoveBy({ vms: all }: Snapshot, stayOf: (vm: SnapshotVm) => Stay | null): (vmId: VmId) => boolean {
+  const vms = new Map(all.map((vm) => [vm.vmId, vm]));
   return (vmId) => {
     const vm = vms.get(vmId);
     return vm !== undefined && stayOf(vm) === null;

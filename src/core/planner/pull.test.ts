@@ -12,9 +12,10 @@ function planned(direction: Direction, hosts: readonly ExampleHost[], policy: Pa
   return plan;
 }
 
+const asNow = (mean: number) => ({ meanCores: cores(mean), highCores: cores(mean), horizonMs: 1_800_000, confidencePercent: 100 });
 const host = (id: string, ...used: readonly number[]): ExampleHost => ({
   id,
-  vms: used.map((each, index) => ({ id: `${id}-${index}`, cores: each })),
+  vms: used.map((each, index) => ({ id: `${id}-${index}`, cores: each, forecast: asNow(each) })),
 });
 
 describe('by the direction pull', () => {
@@ -40,11 +41,19 @@ describe('by the direction pull', () => {
   });
 
   it('whoever is expected to have more to do soon takes nothing, and whoever less gives nothing', () => {
-    const forecast = (mean: number) => ({ meanCores: cores(mean), highCores: cores(mean), horizonMs: 1_800_000, confidencePercent: 100 });
-    const soon: ExampleHost = { id: 'idle', vms: [{ id: 'later', cores: 0.5, forecast: forecast(4) }] };
+    const soon: ExampleHost = { id: 'idle', vms: [{ id: 'later', cores: 0.5, forecast: asNow(4) }] };
     expect(planned('pull', [busy, host('fair', 2.5), soon]).moves).toEqual([]);
-    const ends: ExampleHost = { id: 'busy', vms: ['x', 'y'].map((id) => ({ id, cores: 2.7, forecast: forecast(0.2) })) };
+    const ends: ExampleHost = { id: 'busy', vms: ['x', 'y'].map((id) => ({ id, cores: 2.7, forecast: asNow(0.2) })) };
     expect(planned('pull', [ends, host('fair', 2.5), idle]).moves).toEqual([]);
+  });
+
+  it('a VM without a forecast may be in a burst: it waits, unless its host is over its line', () => {
+    const unwatched = (id: string, ...used: readonly number[]): ExampleHost => ({
+      id,
+      vms: used.map((each, index) => ({ id: `${id}-${index}`, cores: each })),
+    });
+    expect(planned('pull', [unwatched('busy', 2.5, 2, 1), host('fair', 2.5), idle]).moves).toEqual([]);
+    expect(planned('pull', [unwatched('hot', 2.5, 2, 2), host('fair', 2.5), idle]).moves).toHaveLength(1);
   });
 
   it('a host over its line is not relieved unless one with little to do takes from it, and the plan says so', () => {

@@ -1,7 +1,7 @@
 /**
  * The direction `pull`: a host with little to do takes from one that has much more than the mean of the cluster, though nobody suffers. The
  * least loaded host takes first, from the most loaded one, the VM that leaves the lowest score. That must lower the score of the two by the
- * minimum gain and bring them closer to each other. With each such move the sum of the squares of all loads falls, so this comes to rest.
+ * minimum gain and bring them closer to each other, now and by the forecasts; a VM without one waits, unless its host is over its line. With each such move the sum of the squares of all loads falls, so this comes to rest.
  */
 import type { HostId } from '#core/model/host.ts';
 import type { Move } from '#core/model/plan.ts';
