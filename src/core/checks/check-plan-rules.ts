@@ -127,9 +127,13 @@ function holdsMemory(vm: SnapshotVm): boolean {
 export function shortBytes(snapshot: Snapshot, places: Places): number {
   if (snapshot.policy.headroom.hostFailures === 0) return 0;
   const held = heldVms(snapshot);
-  const on = (hostId: string) => held.filter((vm) => places.get(vm.vmId) === hostId);
+  const byPlace = Map.groupBy(held, (vm) => places.get(vm.vmId) ?? '');
+  const byReport = Map.groupBy(held, (vm) => vm.hostId);
+  const on = (hostId: string) => byPlace.get(hostId) ?? [];
   const running = (hostId: string) => sum(on(hostId).filter((vm) => vm.state === 'running'));
-  const free = new Map(snapshot.hosts.map((host) => [host.hostId, freeBytes(snapshot, host, held, on(host.hostId))]));
+  const free = new Map(
+    snapshot.hosts.map((host) => [host.hostId, freeBytes(snapshot, host, byReport.get(host.hostId) ?? [], on(host.hostId))]),
+  );
   const total = [...free.values()].reduce((all, one) => all + one, 0);
   const bySum = snapshot.hosts.map(({ hostId }) => running(hostId) - (total - (free.get(hostId) ?? 0)));
   const ids = snapshot.hosts.map(({ hostId }) => hostId).toSorted();
@@ -154,11 +158,10 @@ function heldVms({ vms }: Snapshot): readonly SnapshotVm[] {
 }
 
 /** What is in use beyond the VMs that the host reports stays in use; a host that may take nobody in has nothing free. */
-function freeBytes(snapshot: Snapshot, host: SnapshotHost, held: readonly SnapshotVm[], now: readonly SnapshotVm[]): number {
+function freeBytes(snapshot: Snapshot, host: SnapshotHost, before: readonly SnapshotVm[], now: readonly SnapshotVm[]): number {
   const isFresh = host.status === 'up' && snapshot.takenAtMs - host.sampledAtMs <= snapshot.policy.sampleAgeMsMax;
   if (!isFresh || host.cordoned || host.unfit !== null) return 0;
-  const reported = sum(held.filter((vm) => vm.hostId === host.hostId));
-  const free = host.capacity.memoryBytes - Math.max(0, host.memoryUsedBytes - reported) - sum(now);
+  const free = host.capacity.memoryBytes - Math.max(0, host.memoryUsedBytes - sum(before)) - sum(now);
   return Number.isFinite(free) ? Math.max(0, free) : 0;
 }
 

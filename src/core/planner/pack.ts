@@ -77,18 +77,22 @@ export function pack(input: PackInput): Packing {
   const skipped: Skip[] = [];
   const emptied: Emptied[] = [];
   const room = packRoomOf(input.snapshot);
+  const held = Map.groupBy(
+    input.snapshot.vms.filter((vm) => occupiesMemory(vm.state)),
+    ({ hostId }) => hostId,
+  );
   const taking = new Set<HostId>();
   const gone = new Set(recentGivers(input.snapshot));
   for (const source of cheapestFirst(input, state)) {
     const left = input.movesMax - moves.length;
     if (left <= 0 || (moves.length > 0 && source.vms.length > left)) break;
     if (taking.has(source.hostId)) continue;
-    const attempt = emptyingOf(input, state, source, { room, gone });
+    const attempt = emptyingOf(input, state, source, { room, gone, held });
     if (!attempt.ok) {
       if (skipped.length < namedMax) skipped.push(attempt.skip);
       continue;
     }
-    const cost = { hostId: source.hostId, vms: source.vms.length, bytes: heldBytes(source) };
+    const cost = { hostId: source.hostId, vms: source.vms.length, bytes: source.memoryPromisedBytes };
     for (const { vm, targetId } of attempt.steps.slice(0, left)) {
       const [from, target] = [findHost(state.cluster, source.hostId), findHost(state.cluster, targetId)];
       if (from === undefined || target === undefined) break;
@@ -122,13 +126,7 @@ function recentGivers({ ledger, policy, takenAtMs }: Snapshot): readonly HostId[
 function cheapestFirst({ sourceIds }: PackInput, { cluster }: Progress): readonly ClusterHost[] {
   return cluster.hosts
     .filter((host) => isInUse(host) && sourceIds.has(host.hostId))
-    .map((host) => ({ host, bytes: heldBytes(host) }))
-    .toSorted((a, b) => a.bytes - b.bytes || a.host.vms.length - b.host.vms.length || compareText(a.host.hostId, b.host.hostId))
-    .map(({ host }) => host);
-}
-
-function heldBytes({ vms }: ClusterHost): number {
-  return vms.reduce((sum, vm) => sum + vm.memoryBytes, 0);
+    .toSorted((a, b) => a.memoryPromisedBytes - b.memoryPromisedBytes || a.vms.length - b.vms.length || compareText(a.hostId, b.hostId));
 }
 
 interface PackStep {
@@ -140,15 +138,16 @@ type Attempt = { readonly ok: true; readonly steps: readonly PackStep[] } | { re
 
 interface Surroundings {
   readonly room: PackRoom;
+  /** What takes memory on each host. */
+  readonly held: ReadonlyMap<HostId, readonly SnapshotVm[]>;
   /** Hosts that are not filled: the plan has emptied them, or they have given a VM away not long ago. */
   readonly gone: ReadonlySet<HostId>;
 }
 
 /** A place for each VM of the host, the largest first; or the first one that has none, and why. */
-function emptyingOf(input: PackInput, state: Progress, source: ClusterHost, { room, gone }: Surroundings): Attempt {
+function emptyingOf(input: PackInput, state: Progress, source: ClusterHost, { room, gone, held }: Surroundings): Attempt {
   const { hostId } = source;
-  const held = input.snapshot.vms.filter((vm) => vm.hostId === hostId && occupiesMemory(vm.state) && !state.moved.has(vm.vmId));
-  for (const vm of held.toSorted((a, b) => compareText(a.vmId, b.vmId))) {
+  for (const vm of (held.get(hostId) ?? []).toSorted((a, b) => compareText(a.vmId, b.vmId))) {
     const stay = input.stayOf(vm);
     if (stay !== null) return { ok: false, skip: skipVm(hostId, vm, stay) };
   }
@@ -172,16 +171,18 @@ function emptyingOf(input: PackInput, state: Progress, source: ClusterHost, { ro
 
 type Filled = ReadonlyMap<HostId, ClusterHost>;
 
-/** Of the hosts that may take it the one that would cost most to empty, so that it is the last to be. */
+/** Of the hosts that may take it the one that would cost most to empty, so that it is the last to be. Rules are asked last: they cost most. */
 function fullestFor(input: PackInput, room: PackRoom, filled: Filled, vm: ClusterVm, moved: ReadonlyMap<VmId, HostId>): ClusterHost | null {
   const where = whereWith(input.book.where, moved);
-  const fitting = [...filled.values()]
-    .filter((target) => room.hasNow(target, vm) && room.highPercent(target, vm) <= room.highPercentMax)
-    .map((target) => ({ target, bytes: heldBytes(target) }))
-    .toSorted((a, b) => b.bytes - a.bytes || compareText(a.target.hostId, b.target.hostId));
-  const isOpen = ({ hostId }: ClusterHost) =>
-    input.returns.fault(vm, hostId) === null && input.book.placementFault(vm, hostId, where) === null;
-  return fitting.find(({ target }) => isOpen(target))?.target ?? null;
+  let best: ClusterHost | null = null;
+  for (const target of filled.values()) {
+    // They come sorted by id, so the first of equals is the one to keep.
+    if (best !== null && target.memoryPromisedBytes <= best.memoryPromisedBytes) continue;
+    if (!room.hasNow(target, vm) || room.highPercent(target, vm) > room.highPercentMax) continue;
+    const { hostId } = target;
+    if (input.returns.fault(vm, hostId) === null && input.book.placementFault(vm, hostId, where) === null) best = target;
+  }
+  return best;
 }
 
 /** Said of the target that comes closest: first that rules close it, then what is expected, then room. */
