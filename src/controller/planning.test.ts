@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Plan } from '#core/model/plan.ts';
 import type { Snapshot } from '#core/model/snapshot.ts';
 import type { makePlan } from '#core/planner/make-plan.ts';
-import { type FakePlanning, openPlanning, type PlanningOptions } from './fake-planning.ts';
+import { type FakePlanning, openPlanning, type PlanningOptions, storeOfHosts } from './fake-planning.ts';
+import { otherVmId, policy, vmId } from './fakes.ts';
 
 /** The planner makes a good plan unless a test spoils it. */
 let spoil: (plan: object) => object;
@@ -32,6 +33,8 @@ async function newPlanning(options: Omit<PlanningOptions, 'signal'>): Promise<Fa
   return world;
 }
 
+const unsaid = { restartable: false, address: null, definitionText: null, slaClass: null, tenant: null, updatedAtMs: 1 };
+
 describe('planning', () => {
   it('in observe makes and keeps plans with moves, and moves nothing', async () => {
     const { parts, executor, planning, plans, rounds } = await newPlanning({ mode: 'observe' });
@@ -54,6 +57,48 @@ describe('planning', () => {
     const { parts, rounds } = await newPlanning({ mode: 'automatic' });
     await rounds(2);
     expect([...parts.store.records.values()]).toMatchObject([{ request: { fromHostId: 'a', askedBy: 'planner', cause: 'balance' } }]);
+  });
+
+  it('in automatic leaves alone what a person must approve, who sees it in a plan of their own and can apply it', async () => {
+    const store = storeOfHosts('a', 'b', 'c');
+    for (const id of [vmId, otherVmId]) store.settings.set(id, { ...unsaid, vmId: id, slaClass: 'asked' });
+    const classes = { ...policy.classes, asked: { downtimeMsMax: 400, costFactor: 1, moves: 'approve-only' as const } };
+    const { parts, planning, plans, rounds } = await newPlanning({ mode: 'automatic', store, changes: { classes } });
+    await rounds(4);
+    expect(parts.store.records.size).toBe(0);
+    expect(planning.latest()?.skipped.map(({ code }) => code)).toContain('class-approve-only');
+    expect((await planning.snapshotNow()).automatic).toBe(true);
+    const own = await planning.planNow();
+    expect(own).toMatchObject({ verdict: 'moves', moves: [{ cost: { slaClass: 'asked' } }] });
+    const { started } = await plans.apply(own.planId, null, 'anna');
+    const [migration] = started;
+    expect(migration?.request).toMatchObject({ askedBy: 'anna', wish: { method: 'auto', downtimeMsMax: 400 } });
+  });
+
+  it('a migration is held to what the class of its VM bears, and to nothing but the policy where that bears less', async () => {
+    for (const [downtimeMsMax, wish] of [
+      [0, { method: 'auto' }],
+      [150, { method: 'auto', downtimeMsMax: 150 }],
+      [5000, { method: 'auto' }],
+    ] as const) {
+      const classes = { ...policy.classes, standard: { downtimeMsMax, costFactor: 1, moves: 'automatic' as const } };
+      const { parts, rounds, ended } = await newPlanning({ mode: 'automatic', changes: { classes } });
+      await rounds(2);
+      expect([...parts.store.records.values()].map(({ request }) => request.wish)).toEqual([wish]);
+      stop.abort();
+      await ended();
+      stop = new AbortController();
+    }
+  });
+
+  it('budgets are counted from the ledger, which a restart does not forget', async () => {
+    const store = storeOfHosts('a', 'b', 'c');
+    const past = { fromHostId: 'x', toHostId: 'y', cause: 'balance', outcome: 'moved', failureCode: null, sentBytes: 5 } as const;
+    store.ledger.push({ ...past, migrationId: 'old', vmId: 'gone', startedAtMs: 500_000, endedAtMs: 600_000 });
+    const budgets = { ...policy.budgets, clusterMovesPerHour: 1 };
+    const { parts, planning, rounds } = await newPlanning({ mode: 'automatic', store, changes: { budgets } });
+    await rounds(4);
+    expect([parts.store.records.size, planning.latest()?.skipped.map(({ code }) => code)]).toEqual([0, ['budget-cluster']]);
   });
 
   it('by balance does not wait for the next round while a host is short, by lines it does', async () => {

@@ -42,6 +42,38 @@ describe('what operators want for a VM', () => {
     },
   );
 
+  it('has a class of the policy, and a tenant; what the policy does not have is refused with what it has', async () => {
+    const store = new MemoryStore();
+    const settings = await VmSettings.load(store, clock, defaultPolicy);
+    expect(await settings.set(vmId, { slaClass: 'critical', tenant: 'acme' })).toMatchObject({
+      slaClass: 'critical',
+      effectiveClass: 'critical',
+    });
+    expect(settings.facts()).toMatchObject([{ vmId, slaClass: 'critical', tenant: 'acme' }]);
+    for (const slaClass of ['gold', 'constructor', '', 'Critical'])
+      await expect(settings.set(vmId, { slaClass })).rejects.toMatchObject({
+        code: 'input-invalid',
+        message: `there is no class ${slaClass}: policy.classes in controller.yaml has batch, critical, standard; add it there, or give one of these`,
+      });
+    await expect(settings.set(vmId, { tenant: 'a b' })).rejects.toMatchObject({ code: 'input-invalid' });
+    expect(await settings.set(vmId, { slaClass: null, tenant: null })).toMatchObject({ slaClass: null, effectiveClass: 'standard' });
+    expect(settings.facts()).toEqual([]);
+  });
+
+  it('counts as standard when its class is gone from the policy, and the log says so', async () => {
+    const store = new MemoryStore();
+    for (const id of [vmId, otherVmId]) store.settings.set(id, { vmId: id, ...none, slaClass: 'gold' });
+    const gold = { ...defaultPolicy.classes, gold: { downtimeMsMax: 0, costFactor: 2, moves: 'automatic' as const } };
+    const warned: unknown[] = [];
+    const log = { info: () => undefined, error: () => undefined, warn: (...what: readonly unknown[]) => void warned.push(what) };
+    (await VmSettings.load(store, clock, { classes: gold })).warnOfLostClasses(log);
+    expect(warned).toEqual([]);
+    const settings = await VmSettings.load(store, clock, defaultPolicy);
+    settings.warnOfLostClasses(log);
+    expect(warned).toEqual([['a class of VMs is not in policy.classes, they count as standard', { slaClass: 'gold', vms: 2 }]]);
+    expect(settings.shown(vmId)).toMatchObject({ slaClass: 'gold', effectiveClass: 'standard' });
+  });
+
   it('of two changes at once both hold', async () => {
     const settings = await VmSettings.load(new MemoryStore(), clock, defaultPolicy);
     await Promise.all([settings.set(vmId, { address: '192.0.2.7' }), settings.set(vmId, { restartable: true })]);

@@ -6,8 +6,8 @@ import { type Static, Type } from 'typebox';
 import { HostIdSchema, orNull, RateSchema, strict, TimeSchema, VmIdSchema } from './resources.ts';
 import { MemoryActivitySchema } from './transfer-schemas.ts';
 
-/** A word that can be typed and stands in a sentence. */
-const word = '[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?';
+/** A word that can be typed and stands in a sentence; `none` takes one back. */
+const word = '(?!none$)[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?';
 export const ClassNameSchema = Type.String({ pattern: `^${word}$`, description: 'Name of an SLA class in policy.classes' });
 export const TenantSchema = Type.String({ pattern: `^${word}$`, description: 'Whose the VM is: counted against budgets' });
 

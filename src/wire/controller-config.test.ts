@@ -49,6 +49,45 @@ describe('strategy and direction in controller.yaml', () => {
   });
 });
 
+describe('classes and budgets in controller.yaml', () => {
+  const policyOf = (policy: NonNullable<ControllerConfigFile['policy']>) => controllerConfigOf({ ...least, policy }).policy;
+
+  it('are the default policy when they are not given', () => {
+    const { classes, budgets, assumedBandwidthBytesPerSecond } = controllerConfigOf(least).policy;
+    expect({ classes, budgets, assumedBandwidthBytesPerSecond }).toEqual({
+      classes: defaultPolicy.classes,
+      budgets: defaultPolicy.budgets,
+      assumedBandwidthBytesPerSecond: 0,
+    });
+  });
+
+  it('say what differs: from the built-in class of the name, or from standard', () => {
+    const { classes } = policyOf({
+      classes: { critical: { moves: 'approve-only' }, standard: { downtimeMsMax: 900 }, gold: { costFactor: 3 } },
+    });
+    expect(classes).toEqual({
+      ...defaultPolicy.classes,
+      critical: { ...defaultPolicy.classes['critical'], moves: 'approve-only' },
+      standard: { downtimeMsMax: 900, costFactor: 1, moves: 'automatic' },
+      gold: { downtimeMsMax: 900, costFactor: 3, moves: 'automatic' },
+    });
+    expect(policyOf({ budgets: { gibPerHour: 50 } }).budgets).toEqual({ ...defaultPolicy.budgets, gibPerHour: 50 });
+  });
+
+  it.each([
+    { classes: { Gold: {} } },
+    { classes: { gold: { cost: 1 } } },
+    { classes: { gold: { moves: 'sometimes' } } },
+    { classes: { gold: { costFactor: 0 } } },
+    { classes: { none: {} } },
+    { budgets: { movesPerDay: 1 } },
+    { budgets: { vmMovesPerDay: -1 } },
+    { assumedBandwidthBytesPerSecond: -1 },
+  ])('refuses %j', (policy) => {
+    expect(violations(ControllerConfigSchema, { ...least, policy })).not.toEqual([]);
+  });
+});
+
 describe('the channel section of controller.yaml', () => {
   it('is the default policy when it is not given, and certificates live for a day', () => {
     const { policy, certificates } = controllerConfigOf(least);

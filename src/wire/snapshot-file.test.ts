@@ -40,6 +40,28 @@ describe('a snapshot file', () => {
     expect(snapshotOf(parseSnapshotFile(throughText(snapshotFileOf(known, null)), 's.json'))).toEqual(known);
   });
 
+  test('holds what is known of channels, of the memory and the class of VMs, and of what moves sent', () => {
+    const activity = { measuredAtMs: 5, measuredForMs: 20_000, usedBytes: null, dirtyBytesPerSecond: 1.5, workingSetBytes: 7 };
+    const known = exampleSnapshot([{ id: 'h1', vms: [{ id, cores: 2 }] }], {
+      vmFacts: [{ vmId: id, slaClass: 'critical', tenant: 'acme', activity }],
+      bandwidths: [{ hostA: 'h1', hostB: 'h2', bytesPerSecond: 1e8, measuredAtMs: 5, factors: { total: 1.1, downtime: 2, bytes: 1 } }],
+      ledger: [exampleEntry(id, 60_000, { sentBytes: 4e9 })],
+      automatic: false,
+    });
+    expect(snapshotOf(parseSnapshotFile(throughText(snapshotFileOf(known, 'automatic')), 's.json'))).toEqual(known);
+  });
+
+  test.each([
+    ['automatic', true],
+    ['approve', false],
+  ] as const)('of before there were classes and budgets is read with the defaults, in mode %s', (mode, automatic) => {
+    const { vmFacts: _f, bandwidths: _b, automatic: _a, policy, ledger, ...old } = snapshotFileOf(snapshot, mode);
+    const { classes: _c, budgets: _bu, assumedBandwidthBytesPerSecond: _as, ...oldPolicy } = policy;
+    const oldLedger = ledger.map(({ sentBytes: _sent, ...entry }) => entry);
+    const file = parseSnapshotFile(throughText({ ...old, ledger: oldLedger, policy: oldPolicy }), 's.json');
+    expect(snapshotOf(file)).toEqual({ ...snapshot, automatic });
+  });
+
   test('from before there were rules is read as one without any', () => {
     const { rules: _, refusals: _refusals, hosts, policy, ...old } = snapshotFileOf(snapshot, null);
     const { headroom: _headroom, ...oldPolicy } = policy;
@@ -56,6 +78,11 @@ describe('a snapshot file', () => {
     ['no version', { format: 'plimsoll-snapshot' }, 'version-unsupported'],
     ['a part too few', { ...snapshotFileOf(snapshot, null), policy: undefined }, 'input-invalid'],
     ['a part too many', { ...snapshotFileOf(snapshot, null), also: 1 }, 'input-invalid'],
+    [
+      'a class that is no word',
+      { ...snapshotFileOf(snapshot, null), vmFacts: [{ vmId: id, slaClass: 'A B', tenant: null, activity: null }] },
+      'input-invalid',
+    ],
     ['a VM without a UUID', { ...snapshotFileOf(snapshot, null), vms: [{ ...snapshot.vms[0], vmId: 'web' }] }, 'input-invalid'],
   ])('with %s is refused', (_what, value, code) => {
     expect(() => parseSnapshotFile(throughText(value), 's.json')).toThrow(

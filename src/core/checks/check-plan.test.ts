@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Move, PlanDraft } from '#core/model/plan.ts';
+import type { Move, MoveCost, PlanDraft } from '#core/model/plan.ts';
+import { defaultPolicy, type SlaClass } from '#core/model/policy.ts';
 import type { Snapshot } from '#core/model/snapshot.ts';
 import { weekdays } from '#core/model/rule.ts';
 import { cores } from '#core/model/units.ts';
@@ -28,6 +29,16 @@ function snapshot(facts: ExampleFacts = {}, roundsOverLine = 3): Snapshot {
   );
 }
 
+const priced: MoveCost = {
+  bytes: 4 * 2 ** 30,
+  bytesBy: 'memory',
+  durationMs: null,
+  downtimeMs: null,
+  slaClass: 'standard',
+  priceCoreSeconds: null,
+  savedCoreSeconds: null,
+};
+
 /** A sound move, written by hand: 7 of 8 cores and 12 of 64 GiB on the source, 1 core and 4 GiB on the target. */
 const sound: Move = {
   vmId: 'db',
@@ -39,15 +50,7 @@ const sound: Move = {
   scoreAfter: 5,
   source: { hostId: 'hot', cpuBeforePercent: 87.5, cpuAfterPercent: 50, memoryBeforePercent: 18.75, memoryAfterPercent: 12.5 },
   destination: { hostId: 'cool', cpuBeforePercent: 12.5, cpuAfterPercent: 50, memoryBeforePercent: 6.25, memoryAfterPercent: 12.5 },
-  cost: {
-    bytes: 4 * 2 ** 30,
-    bytesBy: 'memory',
-    durationMs: null,
-    downtimeMs: null,
-    slaClass: 'standard',
-    priceCoreSeconds: null,
-    savedCoreSeconds: null,
-  },
+  cost: priced,
 };
 
 const always = { fromMinute: 0, untilMinute: 1440, weekdays, utcOffsetMinutes: 0 };
@@ -207,6 +210,52 @@ describe('the linter of plans', () => {
     const move = { ...sound, vmId: 'x', vmName: 'x', fromHostId: 'a', toHostId: 'c' };
     expect(codes(draft([move]), exampleSnapshot(hosts))).not.toContain('headroom-broken');
     expect(codes(draft([move]), exampleSnapshot(hosts, { policy: { headroom: { hostFailures: 1 } } }))).toContain('headroom-broken');
+  });
+
+  it('finds a cost that is not so, a class that forbids the move, and one that is not worth it', () => {
+    const costs = (change: Partial<MoveCost>, of = snapshot()) => codes(draft([{ ...sound, cost: { ...priced, ...change } }]), of);
+    const { cost: _cost, ...unpriced } = sound;
+    expect(codes(draft([unpriced]))).toEqual(['cost-wrong']);
+    expect(costs({ bytes: 1 })).toEqual(['cost-wrong']);
+    expect(costs({ durationMs: 5 })).toEqual(['cost-wrong']);
+    expect(costs({ slaClass: 'batch' })).toEqual(['cost-wrong']);
+    expect(costs({ savedCoreSeconds: 81, priceCoreSeconds: 80 })).toEqual([]);
+    expect(costs({ savedCoreSeconds: 79, priceCoreSeconds: 80 })).toEqual(['saves-too-little']);
+    expect(costs({ savedCoreSeconds: 81, priceCoreSeconds: 8 })).toEqual(['saves-too-little']);
+    const slaClass = 'fixed';
+    const classes = (moves: SlaClass['moves']) => ({ ...defaultPolicy.classes, fixed: { downtimeMsMax: 0, costFactor: 1, moves } });
+    const vmFacts = [{ vmId: 'db', slaClass, tenant: null, activity: null }];
+    expect(costs({ slaClass }, snapshot({ vmFacts, policy: { classes: classes('never') }, automatic: false }))).toEqual(['class-forbids']);
+    expect(costs({ slaClass }, snapshot({ vmFacts, policy: { classes: classes('approve-only') } }))).toEqual(['class-forbids']);
+    expect(costs({ slaClass }, snapshot({ vmFacts, policy: { classes: classes('approve-only') }, automatic: false }))).toEqual([]);
+  });
+
+  it('finds a copy that takes too long, and a VM that would stand still for longer than its class bears', () => {
+    const factors = { total: 1, downtime: 1, bytes: 1 };
+    const bandwidths = [{ hostA: 'cool', hostB: 'hot', bytesPerSecond: 2 ** 20, measuredAtMs: exampleNowMs, factors }];
+    const durationMs = 4 * 1024 * 1000 + 120;
+    const slow = { ...sound, cost: { ...priced, durationMs } };
+    expect(codes(draft([slow]), snapshot({ bandwidths }))).toEqual(['copy-too-long']);
+    expect(codes(draft([slow]), snapshot({ bandwidths, policy: { forecast: { horizonMs: 5_000_000 } } }))).toEqual([]);
+    const used = 64 * 2 ** 20;
+    const activity = { measuredAtMs: 1, measuredForMs: 1, usedBytes: used, dirtyBytesPerSecond: used, workingSetBytes: used };
+    const vmFacts = [{ vmId: 'db', slaClass: 'critical', tenant: null, activity }];
+    expect(codes(draft([slow]), snapshot({ bandwidths, vmFacts }))).toEqual(expect.arrayContaining(['downtime-over-class', 'cost-wrong']));
+  });
+
+  it('finds every budget that is exceeded, by what was spent before and by the plan itself', () => {
+    const none = { vmMovesPerDay: 0, tenantMovesPerHour: 0, clusterMovesPerHour: 0, gibPerHour: 0 };
+    const ledger = [exampleEntry('db', 5 * 3_600_000), exampleEntry('other', 60_000, { sentBytes: 2 ** 30 })];
+    const vmFacts = ['db', 'other'].map((vmId) => ({ vmId, slaClass: null, tenant: 'acme', activity: null }));
+    const spent = (budgets: Partial<typeof none>) =>
+      codes(draft([sound]), snapshot({ ledger, vmFacts, policy: { budgets: { ...none, ...budgets }, coolDownMs: 0 } }));
+    expect(spent({})).toEqual([]);
+    expect([spent({ vmMovesPerDay: 1 }), spent({ vmMovesPerDay: 2 })]).toEqual([['budget-exceeded'], []]);
+    expect([spent({ tenantMovesPerHour: 1 }), spent({ tenantMovesPerHour: 2 })]).toEqual([['budget-exceeded'], []]);
+    expect([spent({ clusterMovesPerHour: 1 }), spent({ clusterMovesPerHour: 2 })]).toEqual([['budget-exceeded'], []]);
+    expect([spent({ gibPerHour: 4.9 }), spent({ gibPerHour: 5 })]).toEqual([['budget-exceeded'], []]);
+    const twice = codes(draft([sound, sound]), snapshot({ policy: { budgets: { ...none, clusterMovesPerHour: 1 } } }));
+    expect(twice).toContain('budget-exceeded');
   });
 
   it('finds a verdict that does not go with the moves, and empty sentences', () => {

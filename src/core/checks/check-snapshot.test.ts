@@ -8,6 +8,11 @@ const sound = exampleSnapshot([{ id: 'a', vms: [{ id: 'vm', cores: 2 }] }, { id:
 
 const pin: Rule = { kind: 'pin', name: 'p', vms: ['*'], hosts: ['a'] };
 
+const standard = { downtimeMsMax: 0, costFactor: 1, moves: 'automatic' } as const;
+const activity = { measuredAtMs: 1, measuredForMs: 1, usedBytes: null, dirtyBytesPerSecond: 1, workingSetBytes: 1 };
+const facts = { vmId: 'vm', slaClass: null, tenant: null, activity };
+const channel = { hostA: 'a', hostB: 'b', bytesPerSecond: 1e6, measuredAtMs: 1, factors: { total: 1, downtime: 1, bytes: 1 } };
+
 function codes(more: Partial<Snapshot>): readonly string[] {
   return checkSnapshot({ ...sound, ...more }).map((violation) => violation.code);
 }
@@ -15,6 +20,7 @@ function codes(more: Partial<Snapshot>): readonly string[] {
 describe('the linter of snapshots', () => {
   it('finds nothing in a sound snapshot', () => {
     expect(checkSnapshot(sound)).toEqual([]);
+    expect(codes({ vmFacts: [facts], bandwidths: [channel] })).toEqual([]);
   });
 
   it.each<[string, Partial<Snapshot>]>([
@@ -32,6 +38,17 @@ describe('the linter of snapshots', () => {
     ['policy-invalid', { policy: { ...sound.policy, coolDownMsMax: 1 } }],
     ['rule-invalid', { rules: [pin, pin] }],
     ['rule-invalid', { rules: [{ ...pin, vms: [] }] }],
+    ['policy-invalid', { policy: { ...sound.policy, classes: {} } }],
+    ['policy-invalid', { policy: { ...sound.policy, classes: { ...sound.policy.classes, x: { ...standard, costFactor: -1 } } } }],
+    ['policy-invalid', { policy: { ...sound.policy, budgets: { ...sound.policy.budgets, gibPerHour: Number.NaN } } }],
+    ['policy-invalid', { policy: { ...sound.policy, assumedBandwidthBytesPerSecond: -1 } }],
+    ['ledger-invalid', { ledger: [exampleEntry('vm', 0, { sentBytes: -1 })] }],
+    ['facts-invalid', { vmFacts: [facts, facts] }],
+    ['facts-invalid', { vmFacts: [{ ...facts, activity: { ...activity, workingSetBytes: Number.NaN } }] }],
+    ['facts-invalid', { bandwidths: [channel, channel] }],
+    ['facts-invalid', { bandwidths: [{ ...channel, hostA: 'b', hostB: 'a' }] }],
+    ['facts-invalid', { bandwidths: [{ ...channel, bytesPerSecond: 0 }] }],
+    ['facts-invalid', { bandwidths: [{ ...channel, factors: { total: 1, downtime: Number.NaN, bytes: 1 } }] }],
   ])('finds %s', (code, wrong) => {
     expect(codes(wrong)).toContain(code);
   });

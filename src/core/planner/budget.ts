@@ -3,7 +3,7 @@ import type { SkipCode } from '#core/model/plan.ts';
 import type { Snapshot, SnapshotVm, VmFacts } from '#core/model/snapshot.ts';
 import type { VmId } from '#core/model/vm.ts';
 import type { RuleFault } from './rules.ts';
-import { count, duration, memorySize } from './words.ts';
+import { duration, memorySize } from './words.ts';
 
 type NamedVm = Pick<SnapshotVm, 'vmId' | 'name'>;
 
@@ -59,28 +59,21 @@ export function budgetOf({ policy, ledger, inFlight, takenAtMs, vms, vmFacts }: 
     bytes.push({ atMs: takenAtMs, amount });
   };
   for (const { vmId } of inFlight) note(vmId, memory.get(vmId) ?? 0);
-  const faultOf = (code: SkipCode, what: string, spent: readonly Spent[], max: number, windowMs: number): RuleFault | null => {
-    if (max === 0 || totalOf(spent) < max) return null;
+  const faultOf = (code: MovesCode, who: string, spent: readonly Spent[], max: number, windowMs: number): RuleFault | null => {
+    if (max === 0 || spent.length < max) return null;
     const window = windowMs === dayMs ? 'day' : 'hour';
     const free = freeAgain(spent, max - 1, windowMs, takenAtMs);
-    return { code, reason: `${what} within this ${window}, of ${count(max, 'move')} that ${budgetNames[code] ?? ''} allows: ${free}` };
+    return { code, reason: `${who} moved ${times(spent.length)} within this ${window}, ${budgetNames[code]} allows ${max}: ${free}` };
   };
   return {
     note,
-    clusterFault: () => faultOf('budget-cluster', `${count(moves.length, 'move')} of any VM`, moves, clusterMovesPerHour, hourMs),
+    clusterFault: () => faultOf('budget-cluster', 'VMs have', moves, clusterMovesPerHour, hourMs),
     vmFault: ({ vmId, name }) => {
-      const own = ofVm.get(vmId) ?? [];
-      const fault = faultOf('budget-vm', `${count(own.length, 'move')} of ${name}`, own, vmMovesPerDay, dayMs);
+      const fault = faultOf('budget-vm', `${name} has`, ofVm.get(vmId) ?? [], vmMovesPerDay, dayMs);
       const tenant = tenants.get(vmId);
       if (fault !== null || tenant === undefined) return fault;
-      const theirs = ofTenant.get(tenant) ?? [];
-      return faultOf(
-        'budget-tenant',
-        `${count(theirs.length, 'move')} of VMs of tenant ${tenant}, as ${name} is`,
-        theirs,
-        tenantMovesPerHour,
-        hourMs,
-      );
+      const who = `VMs of tenant ${tenant}, of which ${name} is one, have`;
+      return faultOf('budget-tenant', who, ofTenant.get(tenant) ?? [], tenantMovesPerHour, hourMs);
     },
     bytesFault: ({ name }, amount) => {
       const max = gibPerHour * gibibyte;
@@ -97,7 +90,9 @@ export function budgetOf({ policy, ledger, inFlight, takenAtMs, vms, vmFacts }: 
   };
 }
 
-const budgetNames: Partial<Record<SkipCode, string>> = {
+type MovesCode = Extract<SkipCode, 'budget-vm' | 'budget-tenant' | 'budget-cluster'>;
+
+const budgetNames: Readonly<Record<MovesCode, string>> = {
   'budget-vm': 'policy.budgets.vmMovesPerDay',
   'budget-tenant': 'policy.budgets.tenantMovesPerHour',
   'budget-cluster': 'policy.budgets.clusterMovesPerHour',
@@ -114,6 +109,10 @@ function freeAgain(spent: readonly Spent[], rest: number, windowMs: number, nowM
     return atMs >= nowMs ? `free again in ${duration(afterMs)} at the earliest` : `free again in ${duration(afterMs)}`;
   }
   return 'raise it to move more';
+}
+
+function times(amount: number): string {
+  return amount === 1 ? 'once' : `${amount} times`;
 }
 
 function totalOf(spent: readonly Spent[]): number {
