@@ -46,15 +46,20 @@ export class ClusterView {
   readonly #hosts = new Map<HostId, HostView>();
   /** Where VMs have been seen to run after a migration or a start, until the samples say the same. */
   readonly #placed = new Map<VmId, { readonly hostId: HostId; readonly atMs: number }>();
+  /** By host: the VMs whose migrations it took part in at its newest sample. */
+  readonly #copied = new Map<HostId, ReadonlySet<VmId>>();
+  readonly #copiedAt: (hostId: HostId) => readonly VmId[];
   readonly #claims: VmClaims;
   readonly #forecasts: VmForecasts;
 
-  /** `isMoving`: a migration of this VM is under way. */
+  /** `isMoving`: a migration of this VM is under way. `copiedAt`: the VMs whose migrations the host takes part in. */
   constructor(
     policy: Policy,
     isMoving: (vmId: VmId) => boolean = () => false,
     standingOf: (hostId: HostId) => Standing = () => inGoodStanding,
+    copiedAt: (hostId: HostId) => readonly VmId[] = () => [],
   ) {
+    this.#copiedAt = copiedAt;
     this.#policy = policy;
     this.#claims = new VmClaims(isMoving);
     this.#forecasts = new VmForecasts(policy.forecast.horizonMs);
@@ -102,7 +107,7 @@ export class ClusterView {
     }
     this.#claims.note(sample, nowMs);
     this.#forecasts.note(sample, nowMs);
-    const load = nextHostLoad(host.load, sample, this.#policy.smoothingHalfLifeMs, this.#carried(sample));
+    const load = nextHostLoad(host.load, sample, this.#policy.smoothingHalfLifeMs, this.#carried(sample), this.#nextCopied(host.hostId));
     const trust = afterClean(host.trust, sample);
     this.#hosts.set(host.hostId, { ...host, load, trust, samplesAccepted: host.samplesAccepted + 1, heardAtMs: nowMs });
     return { ok: true };
@@ -227,6 +232,15 @@ export class ClusterView {
     return { ok: false, reason: `${rejection.reason}: ${rejection.message}` };
   }
 
+  /** With those of the sample before: a migration that has ended since then is in this one's rates too. */
+  #nextCopied(hostId: HostId): ReadonlySet<VmId> | null {
+    const before = this.#copied.get(hostId);
+    const now = new Set(this.#copiedAt(hostId));
+    if (now.size > 0) this.#copied.set(hostId, now);
+    else this.#copied.delete(hostId);
+    return before === undefined && now.size === 0 ? null : new Set([...now, ...(before ?? [])]);
+  }
+
   #rivalOf({ load, heardAtMs }: HostView, sample: Sample): ReturnType<VmClaims['rival']> {
     if (load === null) return null;
     const before = { takenAtMs: load.mark.takenAtMs, heardAtMs };
@@ -236,7 +250,10 @@ export class ClusterView {
   /** The smoothed CPU of the sample's VMs that another host knows better. */
   #carried(sample: Sample): ReadonlyMap<VmId, Cores> {
     const here = this.#hosts.get(sample.hostId)?.load;
-    const arrived = sample.vms.filter((vm) => vm.cpuUsedCores === null && !here?.vms.has(vm.vmId));
+    const arrived = sample.vms.filter((vm) => {
+      const before = here?.vms.get(vm.vmId);
+      return vm.state !== 'incoming' && (before === undefined ? vm.cpuUsedCores === null : before.sample.state === 'incoming');
+    });
     const carried = new Map<VmId, Cores>();
     if (arrived.length === 0) return carried;
     for (const host of this.#hosts.values()) {

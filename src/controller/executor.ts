@@ -78,6 +78,12 @@ export class Executor {
     }));
   }
 
+  /** The VMs whose migrations a host takes part in. */
+  copiedAt(hostId: HostId): readonly VmId[] {
+    const requests = [...this.#running.values()].map(({ migration }) => migration.request);
+    return requests.filter(({ fromHostId, toHostId }) => fromHostId === hostId || toHostId === hostId).map(({ vmId }) => vmId);
+  }
+
   /** The migration that a VM is in; null when there is none. */
   migrationOf(vmId: string): string | null {
     const own = [...this.#running.values()].find(({ migration }) => migration.request.vmId === vmId);

@@ -108,6 +108,55 @@ describe('load of a host', () => {
     expect(cpuUsedCores(uncarried)).toBeLessThan(2);
   });
 
+  it('shows a VM that was on its way here with the load it had, not with what receiving it took', () => {
+    const source = fed([{ cpu: 4, vms: [exampleVmSample('vm', 3)] }]);
+    const receiving = fed([{ cpu: 1 }, { cpu: 1.6, vms: [exampleVmSample('vm', 0.6, { state: 'incoming' })] }]);
+    expect(cpuUsedCores(receiving)).toBeCloseTo(1);
+    const sample = exampleSample({ takenAtMs: 6_000, vms: [exampleVmSample('vm', 1.1)] }, { cpuUsedCores: 2.1 as Cores });
+    const arrived = nextHostLoad(receiving, sample, halfLifeMs, vmCpuCores(source));
+    expect(snapshotVmsOf(arrived)[0]?.cpuUsedCores).toBeCloseTo(3);
+    expect(cpuUsedCores(arrived)).toBeCloseTo(4);
+  });
+
+  describe('while it takes part in a migration', () => {
+    const busy = (cpu: number, vm: number, delayCores = 0) => ({
+      cpu,
+      vms: [
+        exampleVmSample('vm', vm, { cpuDelayCores: delayCores as Cores }),
+        exampleVmSample('other', 2, { cpuDelayCores: delayCores as Cores }),
+      ],
+    });
+    /** `copied`: whether each sample comes within the migration. */
+    const during = (readings: readonly ReturnType<typeof busy>[], copied: ReadonlySet<string> | null) => {
+      let load = fed([busy(5.5, 3), busy(5.5, 3), busy(5.5, 3)]);
+      for (const { cpu, vms } of readings) {
+        const takenAtMs = load.mark.takenAtMs + 3_000;
+        load = nextHostLoad(load, exampleSample({ takenAtMs, vms }, { cpuUsedCores: cpu as Cores }), halfLifeMs, new Map(), copied);
+      }
+      return load;
+    };
+    /** The copy takes 1.5 cores of the kernel, 0.8 in QEMU, and the others wait for them. */
+    const copying = Array.from({ length: 40 }, () => busy(7.8, 3.8, 0.5));
+
+    it('takes nothing that the copy burns for load, and all of it without that; that others wait for it is so', () => {
+      const held = during(copying, new Set(['vm']));
+      expect(cpuUsedCores(held)).toBeCloseTo(5.5);
+      expect(snapshotVmsOf(held).map(({ cpuUsedCores: own }) => own)).toEqual([3, 2]);
+      expect(snapshotVmsOf(held)[1]?.cpuDelayCores).toBeCloseTo(0.5, 1);
+      expect(cpuUsedCores(during(copying, null))).toBeGreaterThan(7.7);
+    });
+
+    it('still sees other VMs that grow, and load that falls', () => {
+      const grown = copying.map(({ cpu, vms }) => ({
+        cpu: cpu + 1,
+        vms: vms.map((vm) => (vm.vmId === 'other' ? { ...vm, cpuUsedCores: 3 as Cores } : vm)),
+      }));
+      expect(cpuUsedCores(during(grown, new Set(['vm'])))).toBeCloseTo(6.5, 1);
+      const less = Array.from({ length: 40 }, () => busy(3.2, 1));
+      expect(cpuUsedCores(during(less, new Set(['vm'])))).toBeCloseTo(3.2, 1);
+    });
+  });
+
   it('gives the planner cores as cores and bytes as bytes', () => {
     const load = nextHostLoad(
       null,

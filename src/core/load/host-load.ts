@@ -37,20 +37,32 @@ export interface HostLoad {
 /**
  * Takes in one accepted sample. `carried` holds the smoothed CPU of VMs that have come from another host;
  * their first rate here is not known yet.
+ *
+ * `copied`: the VMs whose migrations this host takes part in, or did at its sample before; null: none. Encrypting and copying, in the kernel and
+ * in the threads of QEMU that are counted with their VM (libvirt's `cpu.time`), are no load that would stay: meanwhile what no VM
+ * accounts for, and the VM itself, may fall and not rise. Without that the smoothed load shows the copy long
+ * after its end, and the host would be relieved of it. What a VM that is on its way here uses is its copy alone.
  */
 export function nextHostLoad(
   previous: HostLoad | null,
   sample: Sample,
   halfLifeMs: number,
   carried: ReadonlyMap<VmId, Cores> = new Map(),
+  copied: ReadonlySet<VmId> | null = null,
 ): HostLoad {
   const { host, takenAtMs } = sample;
+  const next = (before: Smoothed | null, reading: number, isHeld: boolean) =>
+    smooth(before, isHeld && before !== null ? Math.min(reading, before.value) : reading, takenAtMs, halfLifeMs);
   const vms = new Map<VmId, VmLoad>();
   let vmCores = 0;
   let vmBytes = 0;
   for (const vm of sample.vms) {
-    const cpuCores = nextVmCpu(previous?.vms.get(vm.vmId)?.cpuCores ?? null, vm, takenAtMs, halfLifeMs, carried.get(vm.vmId));
-    const delayBefore = previous?.vms.get(vm.vmId)?.delayCores ?? null;
+    const before = previous?.vms.get(vm.vmId);
+    const from = carried.get(vm.vmId);
+    const known = before?.cpuCores ?? (from === undefined ? null : { value: from, atMs: takenAtMs });
+    const isMeasured = vm.cpuUsedCores !== null && vm.state !== 'incoming';
+    const cpuCores = isMeasured ? next(known, vm.cpuUsedCores ?? 0, copied?.has(vm.vmId) === true) : known;
+    const delayBefore = before?.delayCores ?? null;
     const delayCores = vm.cpuDelayCores === null ? delayBefore : smooth(delayBefore, vm.cpuDelayCores, takenAtMs, halfLifeMs);
     vms.set(vm.vmId, { sample: vm, cpuCores, delayCores });
     vmCores += vm.cpuUsedCores ?? cpuCores?.value ?? 0;
@@ -62,21 +74,10 @@ export function nextHostLoad(
     capacity: host.capacity,
     pressure: host.pressure,
     rates: host.rates ?? null,
-    cpuOtherCores: host.cpuUsedCores === null ? cpuOther : smooth(cpuOther, host.cpuUsedCores - vmCores, takenAtMs, halfLifeMs),
+    cpuOtherCores: host.cpuUsedCores === null ? cpuOther : next(cpuOther, host.cpuUsedCores - vmCores, copied !== null),
     memoryOtherBytes: smooth(previous?.memoryOtherBytes ?? null, host.memoryUsedBytes - vmBytes, takenAtMs, halfLifeMs),
     vms,
   };
-}
-
-function nextVmCpu(
-  previous: Smoothed | null,
-  vm: VmSample,
-  takenAtMs: number,
-  halfLifeMs: number,
-  carried: Cores | undefined,
-): Smoothed | null {
-  const known = previous ?? (carried === undefined ? null : { value: carried, atMs: takenAtMs });
-  return vm.cpuUsedCores === null ? known : smooth(known, vm.cpuUsedCores, takenAtMs, halfLifeMs);
 }
 
 /** The host's smoothed CPU; null before its first rate is known, which is not the same as idle. */
