@@ -88,7 +88,8 @@ export async function openRooms(
   const latestPlan = await store.latestPlan();
   const membership = await Membership.load(store);
   const isMoving = (vmId: VmId) => executor.migrationOf(vmId) !== null;
-  const copiedAt = (hostId: HostId) => executor.copiedAt(hostId);
+  // By the lines a load has to last for rounds anyway, and on CPU traces VMs starved for longer where it was held back.
+  const copiedAt = (hostId: HostId) => (policy.strategy === 'lines' ? [] : executor.copiedAt(hostId));
   const view = new ClusterView(policy, isMoving, (hostId) => standingOf(hostId), copiedAt);
   for (const host of membership.records) view.adopt(host);
   const history = new History(parts, settings.historyMs);
