@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { LabError } from './errors.ts';
-import { LAB_DEFAULTS, checkOptions, parsePlacement } from './options.ts';
+import { LAB_DEFAULTS, checkOptions, coresOf, parsePlacement } from './options.ts';
 import type { LabOptions } from './options.ts';
 import { newRecord } from './record.ts';
 
@@ -19,6 +19,8 @@ const refused: readonly (readonly [Partial<LabOptions>, string])[] = [
   [{ mtuBytes: 100 }, '--mtu'],
   [{ rate: 'fast' }, '--rate'],
   [{ coresPerHost: 0 }, '--cores-per-host'],
+  [{ coresByHost: { host9: 1 } }, 'host9'],
+  [{ coresByHost: { host2: 0 } }, '0 cores for host2'],
   [{ workingSetMib: 90 }, 'working set'],
   [{ mode: 'reckless' as 'observe' }, '--mode'],
   [{ placement: { vm9: 'host1' } }, 'vm9'],
@@ -28,6 +30,11 @@ const refused: readonly (readonly [Partial<LabOptions>, string])[] = [
 test.each(refused)('%o is refused and the sentence names %s', (options, word) => {
   expect(() => checkOptions(options)).toThrow(LabError);
   expect(() => checkOptions(options)).toThrow(word);
+});
+
+test('a host has its own cores, or as many as the others', () => {
+  const options = checkOptions({ coresPerHost: 0.5, coresByHost: { host2: 0.8 } });
+  expect(['host1', 'host2'].map((host) => coresOf(options, host))).toEqual([0.5, 0.8]);
 });
 
 test('a placement is read from pairs', () => {

@@ -17,7 +17,7 @@ import type { Machine } from './machine.ts';
 import { hostMachine, infrastructureMachine } from './machines.ts';
 import { ensureNative } from './native.ts';
 import { buildNetwork } from './network.ts';
-import { checkOptions } from './options.ts';
+import { checkOptions, coresOf } from './options.ts';
 import type { LabOptions } from './options.ts';
 import { joinHost, startAgent, startController } from './plimsoll.ts';
 import { checkPrerequisites } from './prerequisites.ts';
@@ -68,7 +68,7 @@ async function bootMachines(b: Building): Promise<void> {
   await createGroups(roots, lab, INFRASTRUCTURE_GROUP, undefined);
   for (const name of INFRASTRUCTURE) await bootMachine(infrastructureMachine(roots, lab, name).spec, signal);
   for (const host of record.hosts) {
-    await createGroups(roots, lab, host.name, record.options.coresPerHost);
+    await createGroups(roots, lab, host.name, coresOf(record.options, host.name));
     await writeHostFiles(lab, record, host);
     await bootMachine(hostMachine(roots, lab, host.name).spec, signal);
   }

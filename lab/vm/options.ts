@@ -3,7 +3,7 @@ import { LAB_DEFAULTS, checkOptions } from '#lab/options.ts';
 import type { LabOptions } from '#lab/options.ts';
 
 /** A lab whose hosts are virtual machines with a kernel of their own: what the namespace lab has not, and without what it alone has. */
-export interface VmLabOptions extends Omit<LabOptions, 'coresPerHost' | 'plimsoll'> {
+export interface VmLabOptions extends Omit<LabOptions, 'coresPerHost' | 'coresByHost' | 'plimsoll'> {
   /** IP version of the addresses that the hosts tell Plimsoll, underlay and protected; both versions are always set up. */
   readonly ipVersion: 4 | 6;
 }
