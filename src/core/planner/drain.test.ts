@@ -120,4 +120,17 @@ describe('VMs that are brought back', () => {
     expect(steps).toMatchObject([{ vmId: 'web', fromHostId: 'b', toHostId: 'a' }]);
     expect(stays.map(({ vmName, code }) => `${vmName}: ${code}`)).toEqual(['db: no-target-cpu', 'still: not-running']);
   });
+
+  it('are not given up for CPU that the last move itself took: what is still in the smoothed load is waited out', () => {
+    const hosts: ExampleHost[] = [
+      { id: 'a', otherCores: 5 },
+      { id: 'b', vms: [{ id: 'db', cores: 2, gib: 8 }] },
+    ];
+    const stays = (agoMs: number) => {
+      const ledger = [exampleEntry('web', agoMs, { cause: 'restore', fromHostId: 'b', toHostId: 'a' })];
+      return restoreSteps(exampleSnapshot(hosts, { ledger }), 'a', ['db'], 0).stays.map(({ code, passing }) => ({ code, passing }));
+    };
+    expect(stays(30_000)).toEqual([{ code: 'no-target-cpu', passing: true }]);
+    expect(stays(60_000)).toEqual([{ code: 'no-target-cpu', passing: false }]);
+  });
 });

@@ -53,6 +53,8 @@ export interface DrainDecision {
 const triesMax = 3;
 /** Before it is tried again; doubles with each failure. */
 const retryMs = 60_000;
+/** For so many half-lives after a move the smoothed CPU of its hosts still has a part of what encrypting and copying took: an eighth at the end. */
+const settlingHalfLives = 3;
 
 /** VMs that a drain has moved away, as the ledger has it, oldest first. They may have been moved on since. */
 export function movedAway(ledger: readonly LedgerEntry[], drain: Pick<Drain, 'hostId' | 'startedAtMs'>): readonly VmId[] {
@@ -120,7 +122,10 @@ function workOf(snapshot: Snapshot, cause: 'drain' | 'restore', sinceMs: number)
   // A host that has just taken a VM is known again with its next sample: what arrived counts with the load that it had before.
   const policy = { ...snapshot.policy, smoothingHalfLifeMs: 0 };
   const frozen = frozenHosts({ ...snapshot, policy });
-  const isUnsettled = snapshot.hosts.some(({ hostId, status }) => status === 'up' && frozen.has(hostId));
+  const isUnsettled = anyFrozen(snapshot, frozen);
+  const settling = { ...snapshot.policy, smoothingHalfLifeMs: snapshot.policy.smoothingHalfLifeMs * settlingHalfLives };
+  // A drain goes on when there is room; a restore is over then.
+  const isSettling = cause === 'restore' && anyFrozen(snapshot, frozenHosts({ ...snapshot, policy: settling }));
   let cluster = clusterOf(snapshot, frozen);
   const book = ruleBookOf(snapshot);
   const moved = new Map<VmId, HostId>();
@@ -140,7 +145,10 @@ function workOf(snapshot: Snapshot, cause: 'drain' | 'restore', sinceMs: number)
       const unknown = frozen.get(vm.hostId);
       if (unknown !== undefined) return { code: 'stale-sample', reason: `${vm.hostId} is left alone: ${unknown.reason}`, passing: true };
       const choice = chosen({ cluster, book, where, vm, targets, others: others.filter(({ vmId }) => !moved.has(vmId)) });
-      if (!choice.ok) return { ...choice.stay, passing: isUnsettled || choice.stay.code === 'no-target-fresh' };
+      if (!choice.ok) {
+        const { code } = choice.stay;
+        return { ...choice.stay, passing: isUnsettled || code === 'no-target-fresh' || (isSettling && code === 'no-target-cpu') };
+      }
       const toHostId = choice.target.hostId;
       const source = findHost(cluster, vm.hostId);
       const load = clusterVmOf(vm);
@@ -150,6 +158,10 @@ function workOf(snapshot: Snapshot, cause: 'drain' | 'restore', sinceMs: number)
       return null;
     },
   };
+}
+
+function anyFrozen({ hosts }: Snapshot, frozen: ReadonlyMap<HostId, unknown>): boolean {
+  return hosts.some(({ hostId, status }) => status === 'up' && frozen.has(hostId));
 }
 
 interface Question {
