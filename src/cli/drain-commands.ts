@@ -5,7 +5,7 @@ import { confirmByTyping } from './confirm.ts';
 import { printCordon, printDrain, printDrainPreview } from './drain-printer.ts';
 import { CliError } from './errors.ts';
 import { type Call, callOf, withController, withWatch } from './options.ts';
-import { show, showView } from './output.ts';
+import { show, showView, writeLine } from './output.ts';
 import { printable } from './format.ts';
 
 const watchMs = 2000;
@@ -104,6 +104,7 @@ async function follow(call: Call, hostId: string): Promise<void> {
   try {
     for (;;) {
       const seen = await call.client.placement.drain(hostId);
+      if (drained !== null && isNews(drained, seen) && call.form === 'table') writeLine('');
       if (drained === null || isNews(drained, seen)) show(seen, call.form, printDrain);
       drained = seen;
       settled = seen.settled ? settled + 1 : 0;

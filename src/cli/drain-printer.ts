@@ -14,17 +14,20 @@ export function printCordon({ hostId, reason }: CordonResource): string {
 export function printDrain(drain: DrainResource, nowMs: number, width?: number): string {
   const { hostId, phase, by, reason, moving, waiting, away, stays } = drain;
   const isBack = phase === 'restoring' || phase === 'restored';
+  // What only has to wait for the next samples, or for its next try, is not stuck.
+  const [later, stuck] = [stays.filter(({ passing }) => passing), stays.filter(({ passing }) => !passing)];
   const awayLine = isBack ? `${away.length} not back yet` : `${away.length} moved away`;
   return [
     fields([
       ['host', hostId],
       ['phase', `${phase} for ${formatAge(drain.phaseSinceMs, nowMs).replace(/ ago$/, '')}`],
       ['asked by', reason === '' ? by : `${by} (${reason})`],
-      ['VMs', `${moving.length} moving, ${waiting} waiting, ${awayLine}, ${stays.length} staying`],
+      ['VMs', `${moving.length} moving, ${waiting + later.length} waiting, ${awayLine}, ${stuck.length} staying`],
     ]),
     ...block('Moving', table(movingColumns, moving, '', width), moving.length),
     ...block(isBack ? 'Not back' : 'Moved away', table(awayColumns, away, '', width), away.length),
-    ...block('Cannot be moved', table(stayColumns, stays, '', width), stays.length),
+    ...block('Waits', table(stayColumns, later, '', width), later.length),
+    ...block('Cannot be moved', table(stayColumns, stuck, '', width), stuck.length),
     ...nextOf(drain),
   ].join('\n');
 }
