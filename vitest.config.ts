@@ -13,7 +13,12 @@ const security = [
 ];
 
 /** Suites of `npm run test:acceptance` alone, beside what it repeats of the end-to-end suites. */
-const acceptance = ['test/e2e/dead-switch-over.test.ts', 'test/e2e/post-copy.test.ts', 'test/e2e/restartable.test.ts'];
+const acceptance = [
+  'test/e2e/dead-switch-over.test.ts',
+  'test/e2e/post-copy.test.ts',
+  'test/e2e/restartable.test.ts',
+  'test/e2e/stories.test.ts',
+];
 
 export default defineConfig({
   test: {

@@ -82,7 +82,9 @@ async function untilDrain(stage: Stage, isReached: (drain: DrainResource) => boo
   let newest = await stage.client.placement.drain(drained);
   const reached = async () => {
     newest = await stage.client.placement.drain(drained);
-    const gist = `${newest.phase}: ${newest.moving.length} moving, ${newest.waiting} waiting, ${newest.away.length} away, ${newest.stays.length} staying`;
+    const { phase, moving, away, waiting, stays } = newest;
+    const later = stays.filter(({ passing }) => passing).length;
+    const gist = `${phase}: ${moving.length} moving, ${waiting + later} waiting, ${away.length} away, ${stays.length - later} staying`;
     if (gist !== told) stage.log.say('drain', gist);
     told = gist;
     return isReached(newest) && stage.moves.idle;

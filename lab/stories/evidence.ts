@@ -21,7 +21,7 @@ function receiptChecks(moved: readonly Moved[]): readonly Check[] {
   const longestMs = Math.max(0, ...moved.map(({ statement }) => statement.transfer?.downtimeMs ?? Number.POSITIVE_INFINITY));
   return [
     check(
-      'each move has a receipt: signature valid, IPsec carried all that QEMU sent',
+      'every move has a receipt with a valid signature, by which IPsec carried all that QEMU sent',
       moved.length > 0 && covered.length === moved.length,
       `${covered.length} of ${moved.length}, ${formatBytes(sent)} in ESP, longest downtime ${Math.round(longestMs)} ms`,
     ),

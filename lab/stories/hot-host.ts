@@ -59,7 +59,7 @@ async function tell(stage: Stage): Promise<Told> {
         peak > startLinePercent,
         `${formatPercent(peak)} of its cores for ${peakWindowMs / 1000} s`,
       ),
-      check('one move relieved it: of the VM that burns most, to the only host with room', went === right, went),
+      check('one move relieved it, of the VM that burns most, to the only host with room', went === right, went),
       check('the planner had said so, and why', plans.told.length === 1 && isExplained(plans.told[0]), plans.told[0]?.summary ?? 'no plan'),
       belowLine(stage, calm.sinceMs),
       check(`nothing moved in ${roundsWatched} planning rounds afterwards`, calm.begun === 0, `${calm.begun} moves`),

@@ -20,7 +20,7 @@ export async function runStory(story: Story, log: StoryLog, { signal, keep }: St
     try {
       const told = await story.tell(stage);
       for (const { what, holds, seen } of told.checks) log.say(holds ? 'ok' : 'FAILED', `${what}: ${seen}`);
-      log.say('so', told.checks.every(({ holds }) => holds) ? told.shown : 'NOT all of it holds: see FAILED above.');
+      log.say('shown', told.checks.every(({ holds }) => holds) ? told.shown : 'NOT all of it holds: see FAILED above.');
       return told;
     } finally {
       await stage.close();

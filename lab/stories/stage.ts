@@ -81,7 +81,8 @@ export class Stage {
     const look = async (): Promise<boolean> => {
       await this.#look();
       if (await condition()) return true;
-      if (performance.now() - toldAtMs < aliveMs || !this.moves.idle) return false;
+      if (!this.moves.idle) toldAtMs = performance.now();
+      if (performance.now() - toldAtMs < aliveMs) return false;
       toldAtMs = performance.now();
       this.log.say('waiting', `for ${what}: ${loadLine(this.#hosts)}`);
       return false;
@@ -172,6 +173,8 @@ export class Stage {
     };
     await this.until(over, { what: `${rounds} planning rounds`, timeoutMs: 60_000 + rounds * 15_000 });
     const begun = this.moves.moved.length - before;
+    const means = this.lab.hosts.map(({ name }) => `${name} ${formatPercent(this.cpu.meanPercent(name, sinceMs))}`);
+    this.log.say('kernel', `mean of this time, by the CPU accounts of the hosts' control groups: ${means.join('   ')}`);
     this.log.say(
       'watched',
       `${seen.size} planning rounds, ${begun === 0 ? 'nothing moved' : `${begun} VMs moved`}: ${loadLine(this.#hosts)}`,
