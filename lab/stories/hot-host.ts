@@ -6,8 +6,11 @@ import type { Stage } from './stage.ts';
 import { balancePolicy, check, commonLab, startLinePercent, type Story, type Told } from './story.ts';
 
 const hot = 'host1';
-/** vm1 is what host1 has too much, and more than host3 has left. */
-const cores = { host1: 0.4, host2: 1, host3: 0.6 };
+/**
+ * vm1 is what host1 has too much, and more than host3 has left. host2 has room for it even by what it waits for, which counts as wanted and
+ * grows without bounds on a host that is full: by that a VM of one virtual CPU may be taken to want all of it.
+ */
+const cores = { host1: 0.4, host2: 2, host3: 0.6 };
 const burning = { vm1: 38, vm2: 3, vm3: 3, vm5: 30 };
 const right = `vm1 ${hot} -> host2`;
 const roundsWatched = 12;

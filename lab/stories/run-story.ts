@@ -1,7 +1,7 @@
 /** Tells one story in a lab of its own. */
 import { labUp } from '#lab/api.ts';
 import { Stage } from './stage.ts';
-import type { Story, Told } from './story.ts';
+import { balancePolicy, type Story, type Told } from './story.ts';
 import type { StoryLog } from './story-log.ts';
 
 export interface StoryControl {
@@ -14,6 +14,7 @@ export interface StoryControl {
 export async function runStory(story: Story, log: StoryLog, { signal, keep }: StoryControl): Promise<Told> {
   log.begin(story.title);
   log.say('lab', labText(story));
+  log.say('policy', policyText);
   const lab = await labUp({ ...story.lab, mode: 'observe' }, { signal, log: (text) => log.say('', text) });
   try {
     const stage = await Stage.open(lab, log, signal);
@@ -30,6 +31,9 @@ export async function runStory(story: Story, log: StoryLog, { signal, keep }: St
     else await lab.down();
   }
 }
+
+const { strategy, cpuLine } = balancePolicy.policy;
+const policyText = `strategy ${strategy}: as soon as a host is over ${cpuLine.startPercent} %, the move is made that saves most shortage of CPU, until it is at ${cpuLine.stopPercent} %`;
 
 function labText({ lab: { coresByHost = {}, guests } }: Story): string {
   const hosts = Object.entries(coresByHost).map(([host, cores]) => `${host} ${cores}`);

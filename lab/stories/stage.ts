@@ -1,5 +1,6 @@
 /** A lab in which a story happens: everything that is waited for is looked at and told on the way. */
 import { ControllerClient } from '#cli/client.ts';
+import { CliError } from '#cli/errors.ts';
 import type { HostResource, PlanResource } from '#wire/api.ts';
 import { formatPercent } from '#cli/format.ts';
 import { join } from 'node:path';
@@ -99,8 +100,14 @@ export class Stage {
     await this.moves.look();
   }
 
+  /** Null before the first round. */
   async newestPlan(): Promise<PlanResource | null> {
-    return this.client.latestPlan().catch(() => null);
+    try {
+      return await this.client.latestPlan();
+    } catch (error) {
+      if (error instanceof CliError && error.code === 'plan-unknown') return null;
+      throw error;
+    }
   }
 
   /** The hosts have forgotten the boots of their guests, which do nothing yet. From here on everything is told. */
@@ -124,8 +131,7 @@ export class Stage {
     if (steered.some(({ cpuPercent }, index) => cpuPercent !== wanted[index]))
       throw new LabError('lab-command-failed', 'a guest did not confirm its load');
     const said = Object.entries(burning).map(([name, percent]) => `${name} ${percent} %`);
-    if (said.length > 0)
-      this.log.say('load', `in the guests, of a core: ${said.join(', ')}; the others beat, and write to memory and disk`);
+    this.log.say('load', `in the guests, of a core: ${said.join(', ')}; the others beat, and write to memory and disk`);
   }
 
   async tellLoads(word: string): Promise<void> {
@@ -135,15 +141,14 @@ export class Stage {
   }
 
   /** Runs the product's own command, as an operator types it, and tells what it says. */
-  async plimsoll(args: readonly string[], codesExpected: readonly number[] = [0]): Promise<void> {
+  async plimsoll(args: readonly string[]): Promise<void> {
     this.log.say('$', ['plimsoll', ...args.map((arg) => (/[\s*]/.test(arg) ? `'${arg}'` : arg))].join(' '));
     const env = { PLIMSOLL_CONTROLLER: `unix:${this.lab.controllerSocket ?? ''}` };
     const options = { env, signal: this.signal, timeoutMs: commandMsMax };
     const { code, stdout, stderr } = await run([join(CHECKOUT, 'bin', 'plimsoll'), ...args], options);
     const said = `${stdout}${stderr}`.trimEnd();
     if (said !== '') this.log.say('', said);
-    if (!codesExpected.includes(code))
-      throw new LabError('lab-command-failed', `'plimsoll ${args.join(' ')}' ended with code ${code}: ${stderr.trim()}`);
+    if (code !== 0) throw new LabError('lab-command-failed', `'plimsoll ${args.join(' ')}' ended with code ${code}: ${stderr.trim()}`);
   }
 
   async startCapture(): Promise<void> {

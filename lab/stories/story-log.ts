@@ -33,11 +33,6 @@ export class StoryLog {
     this.#write(lines.map((line, index) => `${index === 0 ? head : indent}${line}`.trimEnd()).join('\n') + '\n');
   }
 
-  /** Without a time: the end of a story. */
-  plain(text: string): void {
-    this.#write(`${fold(text, this.#columns)}\n`);
-  }
-
   /** What is left for the text of an entry. */
   get textColumns(): number {
     return this.#columns - headWidth;
