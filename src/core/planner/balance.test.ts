@@ -49,7 +49,12 @@ describe('by the strategy balance', () => {
       ]).moves,
     ).toMatchObject([{ vmName: 'b', toHostId: 'fits' }]);
     const waiting = { ...full, vms: [{ id: 'c', cores: 2, gib: 4, delayCores: 3 }] };
-    expect(planned([{ id: 'hot', cores: 8, gib: 64, vms }, waiting]).moves).toEqual([]);
+    const { moves, skipped } = planned([{ id: 'hot', cores: 8, gib: 64, vms }, waiting]);
+    expect(moves).toEqual([]);
+    expect(skipped[0]).toMatchObject({
+      code: 'no-target-cpu',
+      reason: 'with a the VMs of the best of 1 target, full, would want 137.5 % of its CPU with what they wait for, 85 % is the most',
+    });
   });
 
   it('a host is spared whose VMs are expected to want more soon', () => {

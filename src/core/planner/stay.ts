@@ -11,6 +11,7 @@ import { coolDownEndsAtMs, ledgerByVm } from './cool-down.ts';
 import type { RuleBook } from './rules.ts';
 import { Targets } from './targets.ts';
 import { hasRoomByThreshold } from './threshold.ts';
+import { outlookOf } from './shortage.ts';
 import { count, duration, memorySize, percent } from './words.ts';
 
 /** Why something stays: a code and a sentence. */
@@ -127,6 +128,7 @@ function stayForRoom(search: Search, vm: ClusterVm): Stay {
   const best = least(withMemory, (target) => loadWith(target, vm).cpuPercent);
   if (best !== null) {
     const load = loadWith(best, vm);
+    if (load.cpuPercent <= limit.cpuPercent) return stayForWant(search, vm, withMemory);
     const line = `${percent(limit.cpuPercent)} is the most a target may reach`;
     return {
       code: 'no-target-cpu',
@@ -138,6 +140,17 @@ function stayForRoom(search: Search, vm: ClusterVm): Stay {
   return {
     code: 'no-target-memory',
     reason: `no target has ${memorySize(vm.memoryBytes)} for ${vm.name} below ${percent(limit.memoryPercent)} of its memory${room}`,
+  };
+}
+
+/** There would be room by what is used, and by `balance` not by what is wanted. */
+function stayForWant({ policy }: Search, vm: ClusterVm, targets: readonly ClusterHost[]): Stay {
+  const wantedPercent = (target: ClusterHost) => ((outlookOf(target).wantedCores + vm.cpuWantedCores) / target.capacity.cpuCores) * 100;
+  const best = least(targets, wantedPercent);
+  const then = best === null ? '' : `, ${best.hostId}, would want ${percent(wantedPercent(best))} of its CPU with what they wait for`;
+  return {
+    code: 'no-target-cpu',
+    reason: `with ${vm.name} the VMs of the best of ${count(targets.length, 'target')}${then}, ${percent(policy.cpuLine.startPercent)} is the most`,
   };
 }
 
