@@ -28,12 +28,14 @@ export function printDrain(drain: DrainResource, nowMs: number, width?: number):
     ...block(isBack ? 'Not back' : 'Moved away', table(awayColumns, away, '', width), away.length),
     ...block('Waits', table(stayColumns, later, '', width), later.length),
     ...block('Cannot be moved', table(stayColumns, stuck, '', width), stuck.length),
+    ...unseenLine(drain),
     ...nextOf(drain),
   ].join('\n');
 }
 
 /** What a drain would do. */
-export function printDrainPreview({ hostId, steps, stays }: DrainPreviewResource, width?: number): string {
+export function printDrainPreview(preview: DrainPreviewResource, width?: number): string {
+  const { hostId, steps, stays } = preview;
   const columns: readonly Column<Step>[] = [
     { title: '#', align: 'right', value: (step) => String(steps.indexOf(step) + 1) },
     { title: 'VM', value: ({ vmName }) => vmName },
@@ -43,7 +45,14 @@ export function printDrainPreview({ hostId, steps, stays }: DrainPreviewResource
   return [
     table(columns, steps, printable(`No VM would be moved off ${hostId}.`), width),
     ...block('Cannot be moved', table(stayColumns, stays, '', width), stays.length),
+    ...unseenLine(preview),
   ].join('\n');
+}
+
+/** Said where an empty list could be taken for an empty host. */
+function unseenLine(drain: Pick<DrainPreviewResource, 'unseen'> & Partial<Pick<DrainResource, 'phase'>>): readonly string[] {
+  if (drain.unseen === null || (drain.phase !== undefined && drain.phase !== 'draining')) return [];
+  return ['', printable(`What runs there now is not known: ${drain.unseen}.`)];
 }
 
 function block(title: string, lines: string, rows: number): readonly string[] {

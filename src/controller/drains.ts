@@ -32,8 +32,13 @@ export interface DrainRooms {
 interface Pass {
   readonly snapshot: Snapshot;
   readonly decision: DrainDecision;
-  /** Of this drain, in either direction. */
+  /** What is on its way from the host, or to it: it is neither empty nor filled again before they have ended. */
   readonly moving: Snapshot['inFlight'];
+}
+
+/** Nothing of it changes by waiting. An empty list says nothing of a host that says nothing. */
+function isLasting({ phase }: Pick<Drain, 'phase'>, { stays, unseen }: DrainDecision): boolean {
+  return stays.every(({ passing }) => !passing) && (phase === 'restoring' || unseen === null);
 }
 
 export class Drains {
@@ -103,14 +108,15 @@ export class Drains {
         .filter(({ vm }) => vm?.hostId !== hostId)
         .map(({ vmId, vm }) => ({ vmId, vmName: vm?.name ?? vmId, hostId: vm?.hostId ?? null })),
       stays: drain.phase === 'cancelled' ? [] : decision.stays,
-      settled: !isActive || (moving.length === 0 && decision.steps.length === 0 && decision.stays.every(({ passing }) => !passing)),
+      unseen: decision.unseen,
+      settled: !isActive || (moving.length === 0 && decision.steps.length === 0 && isLasting(drain, decision)),
     };
   }
 
   /** What a drain would do now. */
   async preview(hostId: HostId): Promise<DrainPreviewResource> {
-    const { steps, stays } = drainSteps(await this.#rooms.surveys.snapshot(), hostId, this.#rooms.parts.clock.nowMs());
-    return { hostId, steps: [...steps], stays: [...stays] };
+    const { steps, stays, unseen } = drainSteps(await this.#rooms.surveys.snapshot(), hostId, this.#rooms.parts.clock.nowMs());
+    return { hostId, steps: [...steps], stays: [...stays], unseen };
   }
 
   /** Cordons the host and begins. One that was cancelled goes on; one that is draining already is left as it is. */
@@ -173,7 +179,8 @@ export class Drains {
     const decision = restores
       ? restoreSteps(snapshot, hostId, movedAway(snapshot.ledger, drain), phaseSinceMs)
       : drainSteps(snapshot, hostId, phaseSinceMs);
-    const moving = snapshot.inFlight.filter((flight) => (restores ? flight.toHostId : flight.fromHostId) === hostId);
+    // What somebody has sent to a host that is being emptied arrives there first.
+    const moving = snapshot.inFlight.filter((flight) => flight.toHostId === hostId || (!restores && flight.fromHostId === hostId));
     return { snapshot, decision, moving };
   }
 
@@ -187,7 +194,7 @@ export class Drains {
     }
     if (steps.length > 0 || moving.length > 0) return;
     this.#tell(drain, stays);
-    if (drain.phase === 'draining' ? stays.length === 0 : stays.every(({ passing }) => !passing))
+    if (isLasting(drain, decision) && (drain.phase === 'restoring' || stays.length === 0))
       await this.#inTurn(async () => {
         if (this.#drains.get(drain.hostId) !== drain) return;
         await this.#enter(drain, drain.phase === 'draining' ? 'drained' : 'restored');

@@ -32,6 +32,9 @@ const StaySchema = Type.Object(
   strict,
 );
 
+/** Why it is not known what runs on the host now; null when it is. */
+const UnseenSchema = Type.Union([TextSchema, Type.Null()]);
+
 export const DrainPhaseSchema = Type.Unsafe<DrainPhase>(Type.Union(Object.values(drainPhases).map((phase) => Type.Literal(phase))));
 
 export const DrainSchema = Type.Object(
@@ -53,6 +56,7 @@ export const DrainSchema = Type.Object(
     /** VMs that it has moved away and that are not back, and where they are; null where that is not known. */
     away: Type.Array(Type.Object({ vmId: VmIdSchema, vmName: NameSchema, hostId: Type.Union([HostIdSchema, Type.Null()]) }, strict)),
     stays: Type.Unsafe<readonly DrainStay[]>(Type.Array(StaySchema)),
+    unseen: UnseenSchema,
     /** Nothing is moving, and nothing will, unless somebody does something about what stays. */
     settled: Type.Boolean(),
   },
@@ -65,6 +69,7 @@ export const DrainPreviewSchema = Type.Object(
     hostId: HostIdSchema,
     steps: Type.Unsafe<readonly DrainStep[]>(Type.Array(MoveAskedSchema)),
     stays: Type.Unsafe<readonly DrainStay[]>(Type.Array(StaySchema)),
+    unseen: UnseenSchema,
   },
   strict,
 );

@@ -84,6 +84,17 @@ describe('a host that is emptied', () => {
     const ledger = [exampleEntry('other', 500, { cause: 'drain', toHostId: 'c' })];
     expect(decide([away, { id: 'c' }], { ledger }).stays).toEqual(['db: no-target-fresh, for now', 'web: no-target-fresh, for now']);
   });
+
+  it('is not called empty as long as nobody knows what runs there', () => {
+    const unseen = (hosts: readonly ExampleHost[]) => drainSteps(exampleSnapshot(hosts), 'a', 0).unseen;
+    expect(unseen([{ id: 'a' }, ...others])).toBeNull();
+    expect(unseen(others)).toBe('a has sent no sample yet');
+    expect(unseen([{ id: 'a', status: 'silent', sampledAtMs: exampleNowMs - 120_000 }])).toBe(
+      'a is silent, its newest sample is 2 min old',
+    );
+    const quarantine = { code: 'more-cpu-than-cores', message: 'it says 9 of 8 cores', sinceMs: 0, cleanSamplesLeft: 3 };
+    expect(unseen([{ id: 'a', quarantine }])).toBe('a is not believed: it says 9 of 8 cores');
+  });
 });
 
 describe('VMs that are brought back', () => {
@@ -132,5 +143,13 @@ describe('VMs that are brought back', () => {
     };
     expect(stays(30_000)).toEqual([{ code: 'no-target-cpu', passing: true }]);
     expect(stays(60_000)).toEqual([{ code: 'no-target-cpu', passing: false }]);
+  });
+
+  it('are waited for where they went to a host that says nothing yet, and not where they are gone', () => {
+    const ledger = [gone('web', 60_000)];
+    const back = (hosts: readonly ExampleHost[]) => restoreSteps(exampleSnapshot(hosts, { ledger }), 'a', ['web'], 0).stays;
+    const why = 'it went there, and b has sent no sample yet';
+    expect(back([{ id: 'a' }])).toEqual([{ vmId: 'web', vmName: 'web', hostId: 'b', code: 'stale-sample', reason: why, passing: true }]);
+    expect(back([{ id: 'a' }, { id: 'b' }])).toEqual([]);
   });
 });

@@ -47,6 +47,8 @@ export interface DrainStay {
 export interface DrainDecision {
   readonly steps: readonly DrainStep[];
   readonly stays: readonly DrainStay[];
+  /** Why it is not known what runs on the host, so that without steps and stays it need not be empty; null when it is known. */
+  readonly unseen: string | null;
 }
 
 /** After so many failures a VM is left where it is until somebody asks anew. */
@@ -77,7 +79,16 @@ export function drainSteps(snapshot: Snapshot, hostId: HostId, sinceMs: number):
     const stay = work.stayOf(vm) ?? work.move(vm, targets, leaving, (where) => (vmId) => hidden(where, vmId, vm.vmId, hostId));
     if (stay !== null) work.stays.push({ vmId: vm.vmId, vmName: vm.name, hostId, ...stay });
   }
-  return { steps: work.steps, stays: work.stays };
+  return { steps: work.steps, stays: work.stays, unseen: unseenOf(snapshot, hostId) };
+}
+
+/** Why nobody knows what runs there now: also where it is what it was when it was last heard of. */
+function unseenOf({ hosts, policy, takenAtMs }: Snapshot, hostId: HostId): string | null {
+  const host = hosts.find((one) => one.hostId === hostId);
+  if (host === undefined) return `${hostId} has sent no sample yet`;
+  if (host.quarantine !== null) return `${hostId} is not believed: ${host.quarantine.message}`;
+  const isFresh = host.status === 'up' && takenAtMs - host.sampledAtMs <= policy.sampleAgeMsMax;
+  return isFresh ? null : `${hostId} is silent, its newest sample is ${duration(Math.max(0, takenAtMs - host.sampledAtMs))} old`;
 }
 
 /** The next moves of these VMs back to the host, as far as it has room for them below its lines. */
@@ -98,7 +109,21 @@ export function restoreSteps(snapshot: Snapshot, hostId: HostId, vmIds: readonly
   }
   const off = away.filter((vm) => !isThere(vm));
   const offStays = off.map((vm) => ({ vmId: vm.vmId, vmName: vm.name, hostId: vm.hostId, ...notRunning(vm) }));
-  return { steps: work.steps, stays: [...work.stays, ...offStays] };
+  const stays = [...work.stays, ...offStays, ...hiddenStays(snapshot, hostId, vmIds)];
+  return { steps: work.steps, stays, unseen: unseenOf(snapshot, hostId) };
+}
+
+/** VMs that nobody reports, and that went last to a host that says nothing now: a controller that has just begun has not heard of them. */
+function hiddenStays(snapshot: Snapshot, hostId: HostId, vmIds: readonly VmId[]): readonly DrainStay[] {
+  const reported = new Set(snapshot.vms.map(({ vmId }) => vmId));
+  const moves = ledgerByVm(snapshot.ledger.filter(({ outcome }) => outcome === 'moved'));
+  return vmIds.flatMap((vmId): readonly DrainStay[] => {
+    const last = moves.get(vmId)?.at(-1);
+    if (last === undefined || last.toHostId === hostId || reported.has(vmId)) return [];
+    const unseen = unseenOf(snapshot, last.toHostId);
+    if (unseen === null) return [];
+    return [{ vmId, vmName: vmId, hostId: last.toHostId, code: 'stale-sample', reason: `it went there, and ${unseen}`, passing: true }];
+  });
 }
 
 type Stay = Pick<DrainStay, 'code' | 'reason' | 'passing'>;

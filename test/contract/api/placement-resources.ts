@@ -45,6 +45,7 @@ export const draining: DrainResource = {
   moving: [{ migrationId: 'm1', vmId: vmWeb.vmId, vmName: 'web1', fromHostId: 'host-a', toHostId: 'host-b' }],
   away: [],
   stays: [stay],
+  unseen: null,
   settled: false,
 };
 
@@ -54,6 +55,7 @@ export const preview: DrainPreviewResource = {
     { vmId: vmWeb.vmId, vmName: 'web1', fromHostId: 'host-a', toHostId: 'host-b', reason: 'host-b is the least loaded host with room' },
   ],
   stays: [stay],
+  unseen: null,
 };
 
 type Answer = <Value>(value: Value, ...call: readonly unknown[]) => Promise<Value>;
