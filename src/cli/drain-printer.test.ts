@@ -22,6 +22,7 @@ const drain: DrainResource = {
   moving: [],
   away: [],
   stays: [stay('web', 'stale-sample', true), stay('db', 'rule-pin', false)],
+  unseen: null,
   settled: false,
 };
 

@@ -34,6 +34,8 @@ interface ScheduleOptions {
   readonly hosts?: number;
   /** False for `--no-faults`; true when nothing was said. */
   readonly faults: readonly string[] | boolean;
+  /** False for `--no-placement`. */
+  readonly placement: boolean;
   readonly output: SimForm;
 }
 
@@ -154,17 +156,18 @@ function withSchedule(command: Command): Command {
     .option('--hosts <n>', 'so many hosts (default: 3 to 8)', hostsArgument)
     .option('--faults <kinds>', 'only these may happen, with commas between (default: all)', kindsArgument)
     .option('--no-faults', 'nothing breaks')
+    .option('--no-placement', 'no rules, cordons and drains')
     .addOption(formOption());
 }
 
-function wishOf({ hosts, faults }: ScheduleOptions): ScheduleWish {
-  const kinds = faults === true ? {} : { faults: faults === false ? [] : faults };
+function wishOf({ hosts, faults, placement }: ScheduleOptions): ScheduleWish {
+  const kinds = faults === true ? { placement } : { placement, faults: faults === false ? [] : faults };
   return { ...(hosts === undefined ? {} : { hosts }), ...kinds };
 }
 
 /** What the same schedule needs beside its seed. */
-function replayOptions({ hosts, faults }: ScheduleWish): string {
-  const size = hosts === undefined ? '' : ` --hosts ${hosts}`;
+function replayOptions({ hosts, faults, placement }: ScheduleWish): string {
+  const size = `${hosts === undefined ? '' : ` --hosts ${hosts}`}${placement === false ? ' --no-placement' : ''}`;
   if (faults === undefined) return size;
   return `${size}${faults.length === 0 ? ' --no-faults' : ` --faults ${faults.join(',')}`}`;
 }

@@ -68,6 +68,8 @@ export interface ScheduleWish {
   readonly hosts?: number;
   /** Kinds of faults; every kind when absent, none when empty. */
   readonly faults?: readonly string[];
+  /** Rules, cordons, drains and strategies too, unless this is false. */
+  readonly placement?: boolean;
 }
 
 /** Plays the schedule that is generated from a seed. Throws CliError `usage` for an unknown kind of fault, and `interrupted`. */
@@ -95,11 +97,12 @@ export async function playSoakSeed(seed: number, wish: ScheduleWish, signal: Abo
   return signal.aborted ? null : { seed, virtualSeconds, breaches, events, migrations };
 }
 
-async function optionsOf({ hosts, faults }: ScheduleWish): Promise<ScheduleOptions> {
+async function optionsOf({ hosts, faults, placement = true }: ScheduleWish): Promise<ScheduleOptions> {
   const { faultKinds } = await import('#sim/schedule-faults.ts');
   const strange = faults?.find((name) => !faultKinds.some((kind) => kind === name));
   if (strange !== undefined) throw new CliError('usage', `there is no fault '${strange}': take from ${faultKinds.join(', ')}`);
   return {
+    placement,
     ...(hosts === undefined ? {} : { hosts }),
     ...(faults === undefined ? {} : { kinds: faultKinds.filter((kind) => faults.includes(kind)) }),
   };

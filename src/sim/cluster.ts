@@ -16,7 +16,8 @@ import { controllerNode } from './network.ts';
 import { Streams } from './random.ts';
 import type { ClusterSpec, Scenario, ScenarioEvent } from './scenario.ts';
 import { simulatedKey } from './signer.ts';
-import { SimStore, type StoreWatcher } from './store.ts';
+import { SimStore } from './store.ts';
+import type { StoreWatcher } from './store-watcher.ts';
 import { type Drain, VirtualTime } from './virtual-time.ts';
 import { TappedSwitchboard, Watches } from './watches.ts';
 import { World } from './world.ts';
@@ -48,7 +49,7 @@ export class InvariantBreach extends Error {
 
 export class SimCluster {
   readonly time = new VirtualTime();
-  readonly log = new DecisionLog(this.time);
+  readonly log = new DecisionLog(this.time, (...said) => this.#watches.log.said(...said));
   readonly world: World;
   readonly store: SimStore;
   readonly actors: Actors;
@@ -97,6 +98,7 @@ export class SimCluster {
         this.#watches.records.entered(entry);
       },
       onMode: (mode) => this.#watches.mode.changed(mode),
+      onDrain: (drain) => this.#watches.placement.drainSaved(drain),
       onLedgerLost: (entry) => this.#watches.records.entryLost(entry),
       onMigrationLost: (migration) => this.#watches.records.lost(migration),
       onMigration: (migration) => {
@@ -105,6 +107,7 @@ export class SimCluster {
         this.world.touchVm(migration.request.vmId);
         narrator.onMigration(migration);
         this.#watches.records.saved(migration);
+        this.#watches.placement.saved(migration);
         this.#reached(migration.request.vmName, migration.phase);
       },
     };
@@ -123,15 +126,17 @@ export class SimCluster {
       });
     }
     const set = { by: 'the scenario', atMs: this.time.nowMs };
-    for (const rule of spec.rules ?? []) void this.store.saveRule({ rule, ...set });
-    for (const hostId of spec.cordoned ?? []) void this.store.saveCordon({ hostId, reason: 'from the beginning', ...set });
+    const { placement } = this.#watches;
+    for (const rule of spec.rules ?? []) void this.store.saveRule({ rule, ...set }).then(() => placement.ruleStands(rule));
+    for (const hostId of spec.cordoned ?? [])
+      void this.store.saveCordon({ hostId, reason: 'from the beginning', ...set }).then(() => placement.cordonStands(hostId));
     this.world.onAct((sentence) => this.log.note('hypervisor', sentence));
     this.world.onStage((job, stage) => {
       narrator.onStage(job, stage);
       this.#reached(job.guest.name, stage);
     });
     this.actors = this.#makeActors();
-    this.#happenings = new Happenings(this.world, this.actors, this.log);
+    this.#happenings = new Happenings(this.world, this.actors, this.log, placement);
     for (const event of scenario.events) this.#schedule(event);
   }
 

@@ -9,10 +9,13 @@ const quietMs = 60_000;
 export class DecisionLog {
   readonly #time: VirtualTime;
   readonly #lines: string[] = [];
+  readonly #onSaid: (subject: string, message: string, fields: LogFields) => void;
   readonly #said = new Map<string, { readonly atMs: number; again: number }>();
 
-  constructor(time: VirtualTime) {
+  /** `onSaid`: with every message of a process, whether or not it becomes a line. */
+  constructor(time: VirtualTime, onSaid: (subject: string, message: string, fields: LogFields) => void = () => undefined) {
     this.#time = time;
+    this.#onSaid = onSaid;
   }
 
   get text(): string {
@@ -29,6 +32,7 @@ export class DecisionLog {
    */
   port(subject: string, told: (message: string, fields: LogFields) => boolean): Log {
     const tell = (message: string, fields: LogFields, write: (text: string) => void) => {
+      this.#onSaid(subject, message, fields);
       if (!told(message, fields)) write(`${message}${fieldsText(fields)}`);
     };
     return {

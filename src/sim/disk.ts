@@ -20,6 +20,8 @@ interface Write {
 
 export class SimDisk {
   condition: DiskCondition = 'ok';
+  /** When it was last too full for a write, by the simulation's own time. */
+  refusedAtMs = Number.NEGATIVE_INFINITY;
   readonly #time: VirtualTime;
   readonly #random: Random;
   #begun: readonly Write[] = [];
@@ -31,7 +33,10 @@ export class SimDisk {
 
   /** Changes what is on the disk, and resolves when that is acknowledged. Rejects with `full()` when there is no room: nothing changes then. */
   async write<Value>(syncMs: number, full: () => Error, change: (noteUndo: NoteUndo) => Value): Promise<Value> {
-    if (this.condition === 'full') throw full();
+    if (this.condition === 'full') {
+      this.refusedAtMs = this.#time.elapsedMs;
+      throw full();
+    }
     if (this.condition === 'ok') {
       const value = change(() => undefined);
       await this.#time.sleep(syncMs);

@@ -5,7 +5,7 @@ import { defaultOffer } from './definitions.ts';
 import type { HostSpec } from './host.ts';
 import { hash } from '#core/seeded.ts';
 import { type Scenario, scenarioOf } from './scenario.ts';
-import type { StoreWatcher } from './store.ts';
+import type { StoreWatcher } from './store-watcher.ts';
 
 const ignore = () => undefined;
 /** Nobody looks. */
@@ -15,6 +15,7 @@ export const noWatcher: StoreWatcher = {
   onLedger: ignore,
   onMigration: ignore,
   onMode: ignore,
+  onDrain: ignore,
   onMigrationLost: ignore,
   onLedgerLost: ignore,
 };

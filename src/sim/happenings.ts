@@ -7,6 +7,7 @@ import { FaultHappenings } from './fault-happenings.ts';
 import { controllerNode } from './network.ts';
 import { placementCommand } from './placement-happenings.ts';
 import { PlanHappenings } from './plan-happenings.ts';
+import type { PlacementWatch } from './placement-watch.ts';
 import type { ScenarioEvent } from './scenario.ts';
 import type { World } from './world.ts';
 
@@ -18,12 +19,14 @@ export class Happenings {
   readonly #log: DecisionLog;
   readonly #faults: FaultHappenings;
   readonly #plans: PlanHappenings;
+  readonly #placement: PlacementWatch;
 
-  constructor(world: World, actors: Actors, log: DecisionLog) {
+  constructor(world: World, actors: Actors, log: DecisionLog, placement: PlacementWatch) {
     this.#world = world;
     this.#actors = actors;
     this.#log = log;
     this.#plans = new PlanHappenings(log);
+    this.#placement = placement;
     this.#faults = new FaultHappenings(world, actors, (sentence) => this.#note(sentence));
   }
 
@@ -133,7 +136,7 @@ export class Happenings {
       case 'rule-add':
       case 'rule-remove': {
         const by = event.by ?? defaultOperator;
-        const [words, act] = placementCommand(event, by);
+        const [words, act] = placementCommand(event, by, this.#placement);
         this.#command(`${by}: ${words}`, act);
         return;
       }

@@ -8,11 +8,11 @@ import type { Plan } from '#core/model/plan.ts';
 import type { StoredReceipt } from '#core/store.ts';
 import type { DecisionLog } from './decision-log.ts';
 import type { MigrationJob, Stage } from './migration-job.ts';
-import type { StoreWatcher } from './store.ts';
+import type { StoreWatcher } from './store-watcher.ts';
 
 const mebibyte = 2 ** 20;
 
-export class Narrator implements Omit<StoreWatcher, 'onMode' | 'onMigrationLost' | 'onLedgerLost'> {
+export class Narrator implements Omit<StoreWatcher, 'onMode' | 'onDrain' | 'onMigrationLost' | 'onLedgerLost'> {
   readonly #log: DecisionLog;
   readonly #phases = new Map<string, string>();
   readonly #decisionsTold = new Map<string, number>();

@@ -1,26 +1,59 @@
-/** What an operator wants of hosts and of where VMs run. */
+/** What an operator wants of hosts and of where VMs run, and what they can rely on once it is answered. */
 import type { Controller } from '#controller/controller.ts';
+import type { PlacementWatch } from './placement-watch.ts';
 import type { EventOf } from './scenario-events.ts';
 
 export type PlacementEvent = EventOf<'cordon' | 'uncordon' | 'drain' | 'drain-cancel' | 'restore' | 'rule-add' | 'rule-remove'>;
 
-/** The command in words, and what it asks of the controller. */
-export function placementCommand(event: PlacementEvent, by: string): readonly [string, (controller: Controller) => Promise<unknown>] {
+type Command = (controller: Controller) => Promise<unknown>;
+
+/** The command in words, and what it asks of the controller. `watch` learns what stands from the answers, as the operator does. */
+export function placementCommand(event: PlacementEvent, by: string, watch: PlacementWatch): readonly [string, Command] {
   switch (event.do) {
     case 'cordon':
-      return [`cordon ${event.host}`, ({ placement }) => placement.cordon(event.host, event.reason ?? '', by)];
+      return [
+        `cordon ${event.host}`,
+        ({ placement }) => placement.cordon(event.host, event.reason ?? '', by).then(() => watch.cordonStands(event.host)),
+      ];
     case 'uncordon':
-      return [`uncordon ${event.host}`, ({ placement }) => placement.uncordon(event.host, by)];
+      return [
+        `uncordon ${event.host}`,
+        ({ placement }) => {
+          watch.cordonMayGo(event.host);
+          return placement.uncordon(event.host, by);
+        },
+      ];
     case 'drain':
-      return [`drain ${event.host}`, ({ placement }) => placement.startDrain(event.host, event.reason ?? '', by)];
+      return [
+        `drain ${event.host}`,
+        ({ placement }) => placement.startDrain(event.host, event.reason ?? '', by).then(() => watch.cordonStands(event.host)),
+      ];
     case 'drain-cancel':
       return [`cancel the drain of ${event.host}`, ({ placement }) => placement.cancelDrain(event.host, by)];
     case 'restore':
-      return [`restore ${event.host}`, ({ placement }) => placement.restore(event.host, by)];
+      return [
+        `restore ${event.host}`,
+        ({ placement }) => {
+          watch.cordonMayGo(event.host);
+          return placement.restore(event.host, by);
+        },
+      ];
     case 'rule-add':
-      return [`add rule ${event.rule.name}`, ({ placement }) => placement.addRule(event.rule, by)];
+      return [
+        `add rule ${event.rule.name}`,
+        ({ placement }) => {
+          watch.ruleIsAsked(event.rule);
+          return placement.addRule(event.rule, by).then(() => watch.ruleStands(event.rule));
+        },
+      ];
     case 'rule-remove':
-      return [`remove rule ${event.name}`, ({ placement }) => placement.removeRule(event.name, by)];
+      return [
+        `remove rule ${event.name}`,
+        ({ placement }) => {
+          watch.ruleMayGo(event.name);
+          return placement.removeRule(event.name, by);
+        },
+      ];
     default:
       return event satisfies never;
   }

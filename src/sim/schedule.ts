@@ -8,6 +8,7 @@ import { Streams } from './random.ts';
 import { clusterOf } from './schedule-cluster.ts';
 import { Draw } from './schedule-draw.ts';
 import { type FaultKind, faultKinds, faultMakers, type FaultRoom } from './schedule-faults.ts';
+import { placementOf, withWishes } from './schedule-placement.ts';
 import { voyagesOf, workOf } from './schedule-work.ts';
 
 /**
@@ -34,6 +35,11 @@ export interface ScheduleOptions {
   readonly hosts?: number;
   /** Nothing else breaks. */
   readonly kinds?: readonly FaultKind[];
+  /**
+   * Rules, cordons, drains, strategies and headroom; drawn from streams of their own, so that without them (`false`) a seed is the story
+   * that it was before there were any.
+   */
+  readonly placement?: boolean;
 }
 
 /** Events that belong together: a fault with its end, or a command. `kind` is what it is counted as. */
@@ -55,14 +61,17 @@ export function scheduleOf(seed: number, options: ScheduleOptions = {}): Schedul
   const untilSeconds = shape.integer(activeSeconds.min, activeSeconds.max);
   const hostCount = options.hosts ?? Math.min(shape.integer(hostsMin, hostsMax), shape.integer(hostsMin, hostsMax));
   const size = { hosts: hostCount, runForSeconds: untilSeconds + quietSeconds, quietSeconds };
-  const cluster = clusterOf(seed, new Draw(streams.stream('schedule cluster')), size);
+  const plain = clusterOf(seed, new Draw(streams.stream('schedule cluster')), size);
+  const wishes = new Draw(streams.stream('schedule placement'));
+  const cluster = options.placement === false ? plain : withWishes(plain, wishes);
   const work = { draw: new Draw(streams.stream('schedule work')), cluster, untilSeconds };
   const voyages = voyagesOf(work);
   const hosts = Object.keys(cluster.hosts);
   const draw = new Draw(streams.stream('schedule faults'));
   const [mortal, unguarded, liar] = [draw.pick(hosts), draw.pick(hosts), draw.pick(hosts)];
   const room: FaultRoom = { draw, cluster, hosts, vms: Object.keys(cluster.vms), voyages, untilSeconds, mortal, unguarded, liar };
-  const units = [...workOf(work, voyages).flatMap(workUnit), ...faultsOf(room, options.kinds ?? faultKinds)];
+  const placement = options.placement === false ? [] : placementOf({ draw: wishes, cluster, untilSeconds });
+  const units = [...[...workOf(work, voyages), ...placement].flatMap(workUnit), ...faultsOf(room, options.kinds ?? faultKinds)];
   return { seed, units, scenario: scenarioFrom(cluster, units) };
 }
 
@@ -95,8 +104,10 @@ function closingEvents(cluster: Scenario['cluster'], units: readonly Unit[]): re
   const revoked = [...new Set(units.flatMap(({ events }) => events.flatMap((event) => (event.do === 'revoke' ? [event.host] : []))))];
   // A host whose certificate has ended while it was cut off is let in again by a person.
   const joining = cluster.certificateLifeSeconds === undefined ? revoked : Object.keys(cluster.hosts);
+  const drained = new Set(units.flatMap(({ events }) => events.flatMap((event) => (event.do === 'drain' ? [event.host] : []))));
   return [
     ...joining.map((host) => ({ at: quietAt + restAfterSeconds, do: 'join', host }) as const),
+    ...[...drained].map((host) => ({ at: quietAt + restAfterSeconds, do: 'drain-cancel', host }) as const),
     { at: quietAt + restAfterSeconds, do: 'mode', mode: 'observe' },
     ...Object.keys(cluster.vms).map((vm) => ({ at: quietAt + abortAfterSeconds, do: 'abort', vm }) as const),
   ];

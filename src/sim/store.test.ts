@@ -15,6 +15,7 @@ function setUp() {
     onLedger: note('ledger'),
     onMigration: note('migration'),
     onMode: note('mode'),
+    onDrain: note('drain'),
     onMigrationLost: note('migration lost'),
     onLedgerLost: note('ledger lost'),
   };

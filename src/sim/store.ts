@@ -30,21 +30,10 @@ import { Streams } from './random.ts';
 import { copyOf, inOrder, noRoom, read, writtenTwice } from './store-copies.ts';
 import { holdOf } from './store-hold.ts';
 import { SimPlans } from './store-plans.ts';
+import type { StoreWatcher } from './store-watcher.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
 const syncMs = 1;
-
-/** What a harness wants to see as it becomes durable. */
-export interface StoreWatcher {
-  readonly onPlan: (plan: Plan) => void;
-  readonly onReceipt: (receipt: StoredReceipt) => void;
-  readonly onLedger: (entry: LedgerEntry) => void;
-  readonly onMigration: (migration: Migration) => void;
-  readonly onMode: (mode: Mode) => void;
-  /** What it was shown is not on the disk after all: never acknowledged, and lost with its process. */
-  readonly onMigrationLost: (migration: Migration) => void;
-  readonly onLedgerLost: (entry: LedgerEntry) => void;
-}
 
 /**
  * What is on the controller's disk, with the rules and the refusals of the real store. Everything is copied in and out. A write begins when it
@@ -203,7 +192,10 @@ export class SimStore implements Store {
   }
 
   saveDrain(drain: Drain): Promise<void> {
-    return this.#write('write a drain', (undo) => put(undo, this.#drains, drain.hostId, copyOf(drain)));
+    return this.#write('write a drain', (undo) => {
+      put(undo, this.#drains, drain.hostId, copyOf(drain));
+      this.#watcher.onDrain(drain);
+    });
   }
 
   get hasRules(): boolean {

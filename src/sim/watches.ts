@@ -5,8 +5,10 @@ import type { IdentityKeeper, Dialer } from '#core/ports.ts';
 import { type Breach } from './breach.ts';
 import { CopyWatch, type HomeChange } from './copy-watch.ts';
 import { JobWatch } from './job-watch.ts';
+import { LogWatch } from './log-watch.ts';
 import { ModeWatch } from './mode-watch.ts';
 import type { Guest } from './guest.ts';
+import { PlacementWatch } from './placement-watch.ts';
 import { planBreaches } from './plan-watch.ts';
 import type { SimProcess } from './process.ts';
 import { RecordWatch } from './record-watch.ts';
@@ -19,6 +21,8 @@ export class Watches {
   readonly wire: WireWatch;
   readonly records: RecordWatch;
   readonly mode: ModeWatch;
+  readonly placement: PlacementWatch;
+  readonly log: LogWatch;
   readonly #watchers: readonly { readonly found: readonly Breach[] }[];
   readonly #world: World;
   readonly #store: SimStore;
@@ -34,7 +38,9 @@ export class Watches {
     this.mode = new ModeWatch(mode, () => world.time.elapsedMs);
     this.records = new RecordWatch((migration) => this.mode.asked(migration));
     this.wire = new WireWatch(() => world.time.elapsedMs);
-    this.#watchers = [this.records, this.mode, this.wire, new JobWatch(world, store)];
+    this.placement = new PlacementWatch({ world, store, policy, sampledAtMs: (hostId) => this.wire.sampledAtMs(hostId) });
+    this.log = new LogWatch(world);
+    this.#watchers = [this.records, this.mode, this.wire, this.placement, this.log, new JobWatch(world, store)];
   }
 
   get homeChanges(): readonly HomeChange[] {
@@ -48,12 +54,14 @@ export class Watches {
 
   /** To be called once after each change, with the guests of which something may have changed. */
   look(guests: readonly Guest[] = this.#world.guests): readonly Breach[] {
+    this.placement.look(guests);
     return [...this.#ofPlans, ...this.#watchers.flatMap(({ found }) => found), ...this.#copies.look(guests)];
   }
 
   judge(plan: Plan): void {
     const facts = { world: this.#world, store: this.#store, policy: this.#policy };
     this.#ofPlans.push(...planBreaches({ ...facts, sampledAtMs: (hostId) => this.wire.sampledAtMs(hostId) }, plan));
+    this.placement.planned(plan);
   }
 }
 

@@ -1,9 +1,18 @@
 import { describe, expect, test } from 'vitest';
-import { replayCommandOf, soakOptionsOf } from './options.ts';
+import { replayCommandOf, scheduleOptionsOf, soakOptionsOf } from './options.ts';
 
 describe('the options of a soak', () => {
   test('are a hundred seeds on two threads when nothing is said', () => {
-    expect(soakOptionsOf([])).toMatchObject({ seed: null, seedsMax: 100, from: 1, workers: 2, hosts: null, shrink: false, saveDir: null });
+    expect(soakOptionsOf([])).toMatchObject({
+      seed: null,
+      seedsMax: 100,
+      from: 1,
+      workers: 2,
+      hosts: null,
+      placement: true,
+      shrink: false,
+      saveDir: null,
+    });
   });
 
   test('take seeds or hours, a place to begin, threads and hosts', () => {
@@ -31,7 +40,8 @@ describe('the options of a soak', () => {
   });
 
   test('are needed in part to play a seed again', () => {
-    expect(replayCommandOf({ hosts: null })(7)).toBe('npm run sim:soak -- --seed 7');
-    expect(replayCommandOf({ hosts: 3 })(7)).toBe('npm run sim:soak -- --seed 7 --hosts 3');
+    expect(replayCommandOf({ hosts: null, placement: true })(7)).toBe('npm run sim:soak -- --seed 7');
+    expect(replayCommandOf({ hosts: 3, placement: false })(7)).toBe('npm run sim:soak -- --seed 7 --hosts 3 --no-placement');
+    expect(scheduleOptionsOf(soakOptionsOf(['--no-placement']))).toEqual({ placement: false });
   });
 });

@@ -1,16 +1,18 @@
 import { parseArgs } from 'node:util';
 import { PlimsollError } from '#core/model/result.ts';
+import type { ScheduleOptions } from '#sim/schedule.ts';
 
 export const usage = `Plays seeds of the simulator: the real controller and agents in virtual time, under faults.
 
-  npm run sim:soak -- --seeds N | --hours H [--from SEED] [--workers N] [--hosts N]
-  npm run sim:soak -- --seed SEED [--hosts N] [--shrink] [--save DIR]
+  npm run sim:soak -- --seeds N | --hours H [--from SEED] [--workers N] [--hosts N] [--no-placement]
+  npm run sim:soak -- --seed SEED [--hosts N] [--no-placement] [--shrink] [--save DIR]
 
   --seeds N     play so many seeds (100 if nothing is said)
   --hours H     play until this many virtual hours have passed
   --from SEED   the first seed (1)
   --workers N   threads (2)
   --hosts N     hosts of every cluster; else three to eight, by the seed
+  --no-placement  no rules, cordons, drains and strategies: seeds as they were before there were any
   --seed SEED   play this one and print its whole decision log
   --shrink      take events away as long as the same invariant breaks
   --save DIR    write the scenario there: cluster.yaml and events.yaml`;
@@ -24,6 +26,7 @@ export interface SoakOptions {
   readonly from: number;
   readonly workers: number;
   readonly hosts: number | null;
+  readonly placement: boolean;
   readonly shrink: boolean;
   readonly saveDir: string | null;
   readonly help: boolean;
@@ -52,6 +55,7 @@ export function soakOptionsOf(args: readonly string[]): SoakOptions {
     from: wholeOf('--from', values.from ?? '1', 0, Number.MAX_SAFE_INTEGER),
     workers: wholeOf('--workers', values.workers ?? '2', 1, workersMax),
     hosts: values.hosts === undefined ? null : wholeOf('--hosts', values.hosts, hostsMin, hostsMax),
+    placement: values['no-placement'] !== true,
     shrink: values.shrink ?? false,
     saveDir: values.save ?? null,
     help: values.help ?? false,
@@ -69,6 +73,7 @@ function parsed(args: readonly string[]) {
         workers: { type: 'string' },
         hosts: { type: 'string' },
         seed: { type: 'string' },
+        'no-placement': { type: 'boolean' },
         shrink: { type: 'boolean' },
         save: { type: 'string' },
         help: { type: 'boolean' },
@@ -96,6 +101,12 @@ function invalid(message: string): PlimsollError {
   return new PlimsollError('input-invalid', message);
 }
 
-export function replayCommandOf({ hosts }: Pick<SoakOptions, 'hosts'>): (seed: number) => string {
-  return (seed) => `npm run sim:soak -- --seed ${seed}${hosts === null ? '' : ` --hosts ${hosts}`}`;
+/** As schedules are made with them. */
+export function scheduleOptionsOf({ hosts, placement }: Pick<SoakOptions, 'hosts' | 'placement'>): ScheduleOptions {
+  return { placement, ...(hosts === null ? {} : { hosts }) };
+}
+
+export function replayCommandOf({ hosts, placement }: Pick<SoakOptions, 'hosts' | 'placement'>): (seed: number) => string {
+  const same = `${hosts === null ? '' : ` --hosts ${hosts}`}${placement ? '' : ' --no-placement'}`;
+  return (seed) => `npm run sim:soak -- --seed ${seed}${same}`;
 }

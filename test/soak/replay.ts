@@ -8,7 +8,7 @@ import { shrink } from '#sim/soak-shrink.ts';
 import { surroundings } from '#test/scenarios/surroundings.ts';
 import { stringify } from 'yaml';
 import { printBroken } from '#cli/sim-soak.ts';
-import { replayCommandOf, type SoakOptions } from './options.ts';
+import { replayCommandOf, scheduleOptionsOf, type SoakOptions } from './options.ts';
 
 const tailLines = 40;
 const lineWidth = 200;
@@ -16,16 +16,16 @@ const lineWidth = 200;
 /** Resolves with whether all invariants held. */
 export async function replay(
   seed: number,
-  { hosts, shrink: makeSmaller, saveDir }: Pick<SoakOptions, 'hosts' | 'shrink' | 'saveDir'>,
+  { shrink: makeSmaller, saveDir, ...wish }: Pick<SoakOptions, 'hosts' | 'placement' | 'shrink' | 'saveDir'>,
   print: (line: string) => void,
 ): Promise<boolean> {
-  const schedule = scheduleOf(seed, hosts === null ? {} : { hosts });
+  const schedule = scheduleOf(seed, scheduleOptionsOf(wish));
   const outcome = await playScenario(schedule.scenario, surroundings);
   const [first] = outcome.breaches;
   const shrunk = makeSmaller && first !== undefined ? await smaller(schedule, first.code, print) : null;
   const told = shrunk?.outcome ?? outcome;
   for (const line of shrunk === null ? told.log : told.log.slice(-tailLines)) print(line);
-  if (told.breaches.length > 0) print(printBroken({ seed, breaches: told.breaches }, replayCommandOf({ hosts })));
+  if (told.breaches.length > 0) print(printBroken({ seed, breaches: told.breaches }, replayCommandOf(wish)));
   else print(`seed ${seed}: no invariant is broken`);
   if (saveDir !== null) await save(saveDir, shrunk?.scenario ?? schedule.scenario, print);
   return told.breaches.length === 0;

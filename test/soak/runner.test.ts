@@ -4,7 +4,7 @@ import type { Played } from '#sim/soak.ts';
 import { soak } from './runner.ts';
 
 const wallMsMax = 180_000;
-const some = { from: 20, seedsMax: 3, virtualHoursMax: Number.POSITIVE_INFINITY, workers: 2, hosts: 3 };
+const some = { from: 20, seedsMax: 3, virtualHoursMax: Number.POSITIVE_INFINITY, workers: 2, hosts: 3, placement: true };
 
 describe('a soak on threads', { timeout: wallMsMax }, () => {
   test('plays every seed once and breaks nothing', async () => {

@@ -1,18 +1,23 @@
 /** Spreads seeds over threads. */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import type { ScheduleOptions } from '#sim/schedule.ts';
 import type { Played } from '#sim/soak.ts';
-import type { SoakOptions } from './options.ts';
+import { scheduleOptionsOf, type SoakOptions } from './options.ts';
 import type { Order } from './worker.ts';
 
 /** Plays until seeds or hours are used up or the signal aborts. Each seed that was played to its end is told once, in the order of their ends. */
 export async function soak(
-  { from, seedsMax, virtualHoursMax, workers, hosts }: Pick<SoakOptions, 'from' | 'seedsMax' | 'virtualHoursMax' | 'workers' | 'hosts'>,
+  {
+    from,
+    seedsMax,
+    virtualHoursMax,
+    workers,
+    ...wish
+  }: Pick<SoakOptions, 'from' | 'seedsMax' | 'virtualHoursMax' | 'workers' | 'hosts' | 'placement'>,
   onPlayed: (played: Played) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const options: ScheduleOptions = hosts === null ? {} : { hosts };
+  const options = scheduleOptionsOf(wish);
   let next = from;
   let virtualSeconds = 0;
   const isWanted = () => !signal.aborted && next - from < seedsMax && virtualSeconds < virtualHoursMax * 3600;

@@ -1,4 +1,4 @@
-/** Faults that the simulator does not have: what a confused or hostile controller sends, and storage without its lock. */
+/** Faults that the simulator does not have: what a confused or hostile controller sends, storage without its lock, plans that nobody checks. */
 import type { Provocation } from './bug.ts';
 
 const sendsCommand = `    const commandId = this.#parts.random.id();
@@ -35,5 +35,12 @@ export const provocations = {
     file: 'src/sim/hypervisor.ts',
     find: `      if (holder) throw new PlimsollError('lock-held',`,
     replace: `      if (holder && vmId === '') throw new PlimsollError('lock-held',`,
+  },
+  noLinter: {
+    name: 'no-linter',
+    what: 'nothing looks over a plan before it is kept',
+    file: 'src/controller/planning.ts',
+    find: `    if (broken.length > 0) {`,
+    replace: `    if (broken.length < 0) {`,
   },
 } satisfies Readonly<Record<string, Provocation>>;

@@ -3,30 +3,11 @@
  * schedule, any other name is one of those here. Each is a story in which nothing breaks without a bug.
  */
 import { PlimsollError } from '#core/model/result.ts';
-import { type Scenario, scenarioOf } from '#sim/scenario.ts';
+import type { Scenario } from '#sim/scenario.ts';
 import { scheduleOf as generated } from '#sim/schedule.ts';
 import { loadScenario } from '#test/scenarios/load.ts';
-
-type Events = readonly Readonly<Record<string, unknown>>[];
-
-const ordinaryHost = { cpuCores: 4, memoryGiB: 8 };
-const threeHosts = { host1: ordinaryHost, host2: ordinaryHost, host3: ordinaryHost };
-const web = { host: 'host1', vcpus: 2, memoryGiB: 1, demandCores: 0.5 };
-const mail = { host: 'host2', vcpus: 2, memoryGiB: 1, demandCores: 0.3 };
-
-/** Three hosts, `web` on the first and `mail` on the second; what is given changes that. */
-function story(events: Events, changed: Readonly<Record<string, unknown>> = {}): () => Scenario {
-  const cluster = {
-    seed: 1,
-    runForSeconds: 400,
-    quietSeconds: 150,
-    mode: 'observe',
-    planIntervalSeconds: 60,
-    hosts: threeHosts,
-    vms: { web, mail },
-  };
-  return () => scenarioOf({ ...cluster, ...changed }, events);
-}
+import { schedulesOfPlacement } from './schedules-of-placement.ts';
+import { mail, ordinaryHost, type Stories, story, threeHosts, web } from './story.ts';
 
 const migrateWeb = { at: 20, do: 'migrate', vm: 'web', to: 'host2', by: 'anna' };
 const inTransfer = (plusSeconds: number) => ({ vm: 'web', reaches: 'transfer', plusSeconds });
@@ -34,7 +15,8 @@ const inTransfer = (plusSeconds: number) => ({ vm: 'web', reaches: 'transfer', p
 /** By then the source has said what it is asked while the method is chosen. */
 const asksAfterSeconds = 0.009;
 
-const schedules: Readonly<Record<string, () => Scenario>> = {
+const schedules: Stories = {
+  ...schedulesOfPlacement,
   /** The source is left halted and says so; the destination runs, hears what it is asked, and none of its answers arrive for a while. */
   'destination-is-not-heard': story([
     migrateWeb,
