@@ -1,5 +1,6 @@
 /** The part of the REST API about where VMs run. */
 import { CordonSchema, DrainPreviewSchema, DrainSchema, StoredRuleSchema, UncordonSchema } from '#wire/placement-api.ts';
+import { MaintenancePreviewSchema, MaintenanceSchema, type MaintenanceWish } from '#wire/maintenance-api.ts';
 import { type Static, type TSchema, Type } from 'typebox';
 import type { Rule } from '#wire/rule-schemas.ts';
 
@@ -61,6 +62,26 @@ export class PlacementClient {
 
   changeDrain(hostId: string, verb: 'cancel' | 'restore') {
     return this.#send('POST', `${hostPath(hostId)}/drain/${verb}`, undefined, DrainSchema);
+  }
+
+  maintenance() {
+    return this.#get('/v1/maintenance', MaintenanceSchema);
+  }
+
+  previewMaintenance(wish: MaintenanceWish) {
+    return this.#send('POST', '/v1/maintenance/preview', wish, MaintenancePreviewSchema);
+  }
+
+  startMaintenance(wish: MaintenanceWish) {
+    return this.#send('POST', '/v1/maintenance', wish, MaintenanceSchema);
+  }
+
+  cancelMaintenance() {
+    return this.#send('POST', '/v1/maintenance/cancel', undefined, MaintenanceSchema);
+  }
+
+  readyHost(hostId: string) {
+    return this.#send('POST', `${hostPath(hostId)}/ready`, undefined, MaintenanceSchema);
   }
 }
 

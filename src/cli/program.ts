@@ -7,6 +7,7 @@ import { addAuditCommands, addGrantCommands } from './grant-commands.ts';
 import { fold } from './fold.ts';
 import { addHistoryCommand } from './history-commands.ts';
 import { addHostCommands } from './host-commands.ts';
+import { addMaintenanceCommands } from './maintenance-commands.ts';
 import { addMigrateCommand, addMigrationCommands } from './migration-commands.ts';
 import { controllerOption } from './options.ts';
 import { terminalColumns } from './output.ts';
@@ -45,6 +46,7 @@ export function createProgram(output: OutputConfiguration = {}): Command {
     .addHelpText('after', examples);
   addStatusCommands(program);
   addHostCommands(program);
+  addMaintenanceCommands(program);
   addVmCommands(program);
   addRuleCommands(program);
   addPlanCommands(program);

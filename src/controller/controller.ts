@@ -62,7 +62,7 @@ export async function startController(
   const tenure = new Tenure(parts, signal);
   const { signal: end, store } = tenure;
   const rooms = await openRooms({ ...parts, store }, settings, tokens, end);
-  const { executor, planning, history, certificates, watch, recoveries, drains, view, epoch, lines } = rooms;
+  const { executor, planning, history, certificates, watch, recoveries, drains, maintenances, view, epoch, lines } = rooms;
   await executor.takeUp();
   // Whom this one no longer commands dials the one that has taken over.
   tenure.onReplaced(() => lines.closeAll('controller-replaced'));
@@ -74,6 +74,7 @@ export async function startController(
     watch.run(end),
     recoveries.run(end),
     drains.run(end),
+    maintenances.run(end),
   ]);
   const stopped = ended();
   // Whoever awaits it hears of it; until somebody does, it is no failure of this process.

@@ -158,6 +158,11 @@ export class Drains {
     return this.show(hostId);
   }
 
+  /** The newest of the host. */
+  find(hostId: HostId): Drain | null {
+    return this.#drains.get(hostId) ?? null;
+  }
+
   phaseOf(hostId: HostId): DrainPhase | null {
     return this.#drains.get(hostId)?.phase ?? null;
   }

@@ -6,6 +6,7 @@ import type { PlanCourse, StartedMove } from '#core/model/plan-course.ts';
 import type { Plan } from '#core/model/plan.ts';
 import type { Mode } from '#core/model/policy.ts';
 import type { Drain } from '#core/model/drain.ts';
+import type { Maintenance } from '#core/model/maintenance.ts';
 import type { Recovery } from '#core/model/recovery.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import type { Cordon } from '#core/model/rule.ts';
@@ -48,6 +49,7 @@ export class MemoryStore implements Store {
   readonly ruled = new Map<string, StoredRule>();
   readonly cordoned = new Map<string, Cordon>();
   readonly drained = new Map<string, Drain>();
+  readonly maintained = new Map<string, Maintenance>();
   readonly recovering = new Map<string, Recovery>();
   kept: Mode | null = null;
   #controllerEpoch = 0;
@@ -79,6 +81,8 @@ export class MemoryStore implements Store {
   removeCordon = (hostId: string) => this.#do('removeCordon', () => void this.cordoned.delete(hostId));
   cordons = () => this.#do('cordons', (): readonly Cordon[] => inOrder([...this.cordoned.values()], ({ hostId }) => hostId));
   saveDrain = (drain: Drain) => this.#do('saveDrain', () => void this.drained.set(drain.hostId, drain));
+  saveMaintenance = (one: Maintenance) => this.#do('saveMaintenance', () => void this.maintained.set(one.maintenanceId, one));
+  latestMaintenance = () => this.#do('latestMaintenance', () => [...this.maintained.values()].at(-1) ?? null);
   drains = () => this.#do('drains', (): readonly Drain[] => inOrder([...this.drained.values()], ({ hostId }) => hostId));
   appendLedger = (entry: LedgerEntry) => this.#do('appendLedger', () => this.#appendLedger(entry));
   ledgerSince = (sinceMs: number) => this.#do('ledgerSince', () => this.#ledgerSince(sinceMs));

@@ -3,6 +3,7 @@ import type { HostId } from '#core/model/host.ts';
 import type { Rule } from '#core/model/rule.ts';
 import type { StoredRule } from '#core/store.ts';
 import type { CordonResource, DrainPreviewResource, DrainResource, StoredRuleResource } from '#wire/placement-api.ts';
+import type { MaintenancePreviewResource, MaintenanceResource, MaintenanceWish } from '#wire/maintenance-api.ts';
 import type { Rooms } from './rooms.ts';
 
 /** What the REST API may ask about where VMs run. */
@@ -28,12 +29,22 @@ export interface PlacementService {
   cancelDrain(hostId: HostId, askedBy: string): Promise<DrainResource>;
   /** `drain-unknown` */
   restore(hostId: HostId, askedBy: string): Promise<DrainResource>;
+  /** The newest. `maintenance-unknown` */
+  maintenance(): Promise<MaintenanceResource>;
+  /** What would be moved where now. `host-unknown`, `host-revoked`, `input-invalid` */
+  previewMaintenance(wish: MaintenanceWish): Promise<MaintenancePreviewResource>;
+  /** The same, and `maintenance-active`, `host-draining` */
+  startMaintenance(wish: MaintenanceWish, askedBy: string): Promise<MaintenanceResource>;
+  /** `not-in-maintenance`, `host-draining`, `host-down` */
+  readyHost(hostId: HostId, askedBy: string): Promise<MaintenanceResource>;
+  /** `maintenance-unknown` */
+  cancelMaintenance(askedBy: string): Promise<MaintenanceResource>;
 }
 
 export class Placement implements PlacementService {
-  readonly #rooms: Pick<Rooms, 'rulings' | 'drains' | 'wishes'>;
+  readonly #rooms: Pick<Rooms, 'rulings' | 'drains' | 'maintenances' | 'wishes'>;
 
-  constructor(rooms: Pick<Rooms, 'rulings' | 'drains' | 'wishes'>) {
+  constructor(rooms: Pick<Rooms, 'rulings' | 'drains' | 'maintenances' | 'wishes'>) {
     this.#rooms = rooms;
   }
 
@@ -85,6 +96,27 @@ export class Placement implements PlacementService {
 
   restore(hostId: HostId, askedBy: string): Promise<DrainResource> {
     return this.#rooms.drains.restore(hostId, askedBy);
+  }
+
+  maintenance(): Promise<MaintenanceResource> {
+    return this.#rooms.maintenances.show();
+  }
+
+  previewMaintenance(wish: MaintenanceWish): Promise<MaintenancePreviewResource> {
+    return this.#rooms.maintenances.preview(wish);
+  }
+
+  startMaintenance(wish: MaintenanceWish, askedBy: string): Promise<MaintenanceResource> {
+    return this.#rooms.maintenances.start(wish, askedBy);
+  }
+
+  async readyHost(hostId: HostId, askedBy: string): Promise<MaintenanceResource> {
+    this.#rooms.wishes.findHost(hostId);
+    return this.#rooms.maintenances.ready(hostId, askedBy);
+  }
+
+  cancelMaintenance(askedBy: string): Promise<MaintenanceResource> {
+    return this.#rooms.maintenances.cancel(askedBy);
   }
 
   #shown(stored: StoredRule): StoredRuleResource {

@@ -108,6 +108,11 @@ export class Recoveries {
     return known?.wanted === true && known.coveredHostIds.includes(hostId) && this.#rooms.leases.isSilent(hostId);
   }
 
+  /** The boot that a host is in now, as it says itself; null where it does not. */
+  async bootOf(hostId: HostId): Promise<string | null> {
+    return this.#rooms.lines.isUp(hostId) ? ((await this.#renew(hostId))?.stamp.bootId ?? null) : null;
+  }
+
   async run(signal: AbortSignal): Promise<void> {
     await Promise.all([this.#renewals(signal), this.#restarts(signal)]);
   }
@@ -384,16 +389,8 @@ function without(hostIds: readonly HostId[], hostId: HostId): readonly HostId[] 
 
 function outcomeOfRefusal(code: string): 'refused' | 'held' | 'unclear' {
   if (code === 'lock-held') return 'held';
-  return isUnclear(code) ? 'unclear' : 'refused';
+  return unclearCodes.has(code) ? 'unclear' : 'refused';
 }
 
 /** With these the hypervisor may have begun, or may still begin. */
-function isUnclear(code: string): boolean {
-  return (
-    code === 'link-lost' ||
-    code === 'command-timeout' ||
-    code === 'message-invalid' ||
-    code === 'hypervisor-unavailable' ||
-    code === 'aborted'
-  );
-}
+const unclearCodes: ReadonlySet<string> = new Set(['link-lost', 'command-timeout', 'message-invalid', 'hypervisor-unavailable', 'aborted']);

@@ -20,6 +20,7 @@ import { HostLeases } from './host-leases.ts';
 import { Joining, type TokenMaker } from './join.ts';
 import { KeptChannels } from './kept-channels.ts';
 import { LeftChannels } from './left-channels.ts';
+import { Maintenances } from './maintenances.ts';
 import { Membership } from './membership.ts';
 import type { ControllerParts, ControllerSettings } from './parts.ts';
 import { Outcomes } from './outcomes.ts';
@@ -72,6 +73,7 @@ export interface Rooms {
   readonly rulings: Rulings;
   readonly surveys: Surveys;
   readonly drains: Drains;
+  readonly maintenances: Maintenances;
 }
 
 /** Reads what earlier runs left. Agents are served when it resolves; nothing is planned or executed yet. */
@@ -162,6 +164,7 @@ export async function openRooms(
   const wishes = new Wishes(view, surveys, membership);
   const planRooms = { parts, planning, starts, courses, executor, surveys, preflight, wishes, audit, policy, signal };
   const drains = await Drains.load({ parts, policy, view, executor, surveys, rulings, audit });
+  const maintenances = await Maintenances.load({ parts, view, membership, surveys, drains, recoveries, audit });
   lines.serve();
   return {
     parts,
@@ -192,6 +195,7 @@ export async function openRooms(
     rulings,
     surveys,
     drains,
+    maintenances,
   };
 }
 

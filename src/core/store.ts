@@ -3,6 +3,7 @@ import type { TuningRecord } from './model/channel.ts';
 import type { Drain } from './model/drain.ts';
 import type { HostAddresses, HostId } from './model/host.ts';
 import type { LedgerEntry } from './model/ledger.ts';
+import type { Maintenance } from './model/maintenance.ts';
 import type { Migration } from './model/migration.ts';
 import type { PlanCourse, StartedMove } from './model/plan-course.ts';
 import type { Plan } from './model/plan.ts';
@@ -190,6 +191,10 @@ export interface Store {
   saveDrain(drain: Drain): Promise<void>;
   /** The newest of each host that was ever drained, by host. */
   drains(): Promise<readonly Drain[]>;
+  /** Inserts, or replaces the record of this id. */
+  saveMaintenance(maintenance: Maintenance): Promise<void>;
+  /** The one that was inserted last; null when there was none. */
+  latestMaintenance(): Promise<Maintenance | null>;
 
   appendLedger(entry: LedgerEntry): Promise<void>;
   ledgerSince(sinceMs: number): Promise<readonly LedgerEntry[]>;

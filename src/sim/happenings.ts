@@ -133,6 +133,9 @@ export class Happenings {
       case 'drain':
       case 'drain-cancel':
       case 'restore':
+      case 'maintain':
+      case 'ready':
+      case 'maintenance-cancel':
       case 'rule-add':
       case 'rule-remove': {
         const by = event.by ?? defaultOperator;

@@ -3,7 +3,8 @@ import type { Controller } from '#controller/controller.ts';
 import type { PlacementWatch } from './placement-watch.ts';
 import type { EventOf } from './scenario-events.ts';
 
-export type PlacementEvent = EventOf<'cordon' | 'uncordon' | 'drain' | 'drain-cancel' | 'restore' | 'rule-add' | 'rule-remove'>;
+type DrainEvents = 'drain' | 'drain-cancel' | 'restore' | 'maintain' | 'ready' | 'maintenance-cancel';
+export type PlacementEvent = EventOf<'cordon' | 'uncordon' | DrainEvents | 'rule-add' | 'rule-remove'>;
 
 type Command = (controller: Controller) => Promise<unknown>;
 
@@ -38,6 +39,20 @@ export function placementCommand(event: PlacementEvent, by: string, watch: Place
           return placement.restore(event.host, by);
         },
       ];
+    case 'maintain':
+      return [
+        `take ${event.hosts.join(', ')} through maintenance`,
+        ({ placement }) => {
+          // It opens each of them in its turn.
+          for (const host of event.hosts) watch.cordonMayGo(host);
+          const { hosts, parallel = 1, until = 'ready', reason = '' } = event;
+          return placement.startMaintenance({ hostIds: [...hosts], parallel, until, reason }, by);
+        },
+      ];
+    case 'ready':
+      return [`${event.host} is ready`, ({ placement }) => placement.readyHost(event.host, by)];
+    case 'maintenance-cancel':
+      return ['cancel the maintenance', ({ placement }) => placement.cancelMaintenance(by)];
     case 'rule-add':
       return [
         `add rule ${event.rule.name}`,

@@ -97,6 +97,15 @@ export const eventSchemas = {
   drain: event('drain', { host: HostIdSchema, ...asked }),
   'drain-cancel': event('drain-cancel', { host: HostIdSchema, by: Type.Optional(NameSchema) }),
   restore: event('restore', { host: HostIdSchema, by: Type.Optional(NameSchema) }),
+  maintain: event('maintain', {
+    hosts: Type.Array(HostIdSchema, { minItems: 1 }),
+    parallel: Type.Optional(Type.Integer({ minimum: 1, maximum: 16 })),
+    until: Type.Optional(oneOf(['ready', 'reboot'])),
+    ...asked,
+  }),
+  /** A host in maintenance is back. */
+  ready: event('ready', { host: HostIdSchema, by: Type.Optional(NameSchema) }),
+  'maintenance-cancel': event('maintenance-cancel', { by: Type.Optional(NameSchema) }),
   'rule-add': event('rule-add', { rule: RuleSchema, by: Type.Optional(NameSchema) }),
   'rule-remove': event('rule-remove', { name: RuleNameSchema, by: Type.Optional(NameSchema) }),
   mode: event('mode', { mode: ModeSchema }),

@@ -118,7 +118,8 @@ function isEventName(word: string): word is EventName {
 
 function hostsOf(checked: ScenarioEvent): readonly string[] {
   const to = checked.do === 'migrate' && checked.to !== undefined ? [checked.to] : [];
-  return 'host' in checked ? [checked.host, ...to] : to;
+  const several = checked.do === 'maintain' ? checked.hosts : [];
+  return 'host' in checked ? [checked.host, ...to] : [...several, ...to];
 }
 
 /** Where the controller may stand, too. */

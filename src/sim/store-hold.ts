@@ -28,6 +28,8 @@ const kinds: Readonly<Record<keyof Store, 'read' | 'write' | 'hold'>> = {
   cordons: 'read',
   saveDrain: 'write',
   drains: 'read',
+  saveMaintenance: 'write',
+  latestMaintenance: 'read',
   appendLedger: 'write',
   ledgerSince: 'read',
   savePlan: 'write',

@@ -1,6 +1,7 @@
 import type { HostId } from '#core/model/host.ts';
 import type { Drain } from '#core/model/drain.ts';
 import type { LedgerEntry } from '#core/model/ledger.ts';
+import type { Maintenance } from '#core/model/maintenance.ts';
 import type { Migration } from '#core/model/migration.ts';
 import type { PlanCourse, StartedMove } from '#core/model/plan-course.ts';
 import type { Plan } from '#core/model/plan.ts';
@@ -57,6 +58,7 @@ export class SimStore implements Store {
   readonly #rules = new Map<string, StoredRule>();
   readonly #cordons = new Map<HostId, Cordon>();
   readonly #drains = new Map<HostId, Drain>();
+  readonly #maintenances = new Map<string, Maintenance>();
   #audit: readonly AuditEntry[] = [];
   /** By host and time. */
   readonly #history = new Map<HostId, Map<number, HistoryPoint>>();
@@ -205,6 +207,11 @@ export class SimStore implements Store {
   rules = (): Promise<readonly StoredRule[]> => read(inOrder(this.#rules));
   cordons = (): Promise<readonly Cordon[]> => read(inOrder(this.#cordons));
   drains = (): Promise<readonly Drain[]> => read(inOrder(this.#drains));
+  latestMaintenance = (): Promise<Maintenance | null> => read([...this.#maintenances.values()].at(-1) ?? null);
+
+  saveMaintenance(maintenance: Maintenance): Promise<void> {
+    return this.#write('write a maintenance', (undo) => put(undo, this.#maintenances, maintenance.maintenanceId, copyOf(maintenance)));
+  }
 
   appendLedger(entry: LedgerEntry): Promise<void> {
     return this.#write('write the ledger', (undo) => {

@@ -32,6 +32,12 @@ const StaySchema = Type.Object(
   strict,
 );
 
+export const StaysSchema = Type.Unsafe<readonly DrainStay[]>(Type.Array(StaySchema));
+
+export const AwaySchema = Type.Array(
+  Type.Object({ vmId: VmIdSchema, vmName: NameSchema, hostId: Type.Union([HostIdSchema, Type.Null()]) }, strict),
+);
+
 /** Why it is not known what runs on the host now; null when it is. */
 const UnseenSchema = Type.Union([TextSchema, Type.Null()]);
 
@@ -54,8 +60,8 @@ export const DrainSchema = Type.Object(
       ),
     ),
     /** VMs that it has moved away and that are not back, and where they are; null where that is not known. */
-    away: Type.Array(Type.Object({ vmId: VmIdSchema, vmName: NameSchema, hostId: Type.Union([HostIdSchema, Type.Null()]) }, strict)),
-    stays: Type.Unsafe<readonly DrainStay[]>(Type.Array(StaySchema)),
+    away: AwaySchema,
+    stays: StaysSchema,
     unseen: UnseenSchema,
     /** Nothing is moving, and nothing will, unless somebody does something about what stays. */
     settled: Type.Boolean(),
@@ -68,7 +74,7 @@ export const DrainPreviewSchema = Type.Object(
   {
     hostId: HostIdSchema,
     steps: Type.Unsafe<readonly DrainStep[]>(Type.Array(MoveAskedSchema)),
-    stays: Type.Unsafe<readonly DrainStay[]>(Type.Array(StaySchema)),
+    stays: StaysSchema,
     unseen: UnseenSchema,
   },
   strict,

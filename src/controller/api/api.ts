@@ -12,6 +12,7 @@ import Fastify, {
 import { addChannelRoutes } from './channel-routes.ts';
 import { answerNotFound, failureHandler } from './failures.ts';
 import { addInventoryRoutes } from './inventory-routes.ts';
+import { addMaintenanceRoutes } from './maintenance-routes.ts';
 import { addMetricsRoute } from './metrics-route.ts';
 import { addMigrationRoutes } from './migration-routes.ts';
 import { addPlacementRoutes } from './placement-routes.ts';
@@ -89,6 +90,7 @@ async function createServer(service: ControllerService, options: ApiOptions): Pr
     addVmRoutes(routes, service);
     addPlanRoutes(routes, service);
     addPlacementRoutes(routes, service);
+    addMaintenanceRoutes(routes, service);
     addMigrationRoutes(routes, service);
     addChannelRoutes(routes, service);
     addSecurityRoutes(routes, service);

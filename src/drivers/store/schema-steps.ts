@@ -9,6 +9,7 @@ import { budgetSchema } from './budget-schema.ts';
 import { securedMigrationOf } from './earlier-records.ts';
 import { keptChannelsSchema } from './kept-channels-schema.ts';
 import { planCourseSchema } from './plan-course-schema.ts';
+import { maintenanceSchema } from './maintenance-table.ts';
 import { placementSchema } from './placement-schema.ts';
 import { rewriteMigrations } from './rewrite-migrations.ts';
 import type { Tables } from './tables.ts';
@@ -162,6 +163,7 @@ const steps: readonly Step[] = [
   placementSchema,
   budgetSchema,
   planCourseSchema,
+  maintenanceSchema,
 ];
 
 /** Brings the schema to this program's version. Throws `config-invalid` for a file of a newer version. */

@@ -1,6 +1,7 @@
 /** The controller's memory in one SQLite file. */
 import { Kysely } from 'kysely';
 import type { Drain } from '#core/model/drain.ts';
+import type { Maintenance } from '#core/model/maintenance.ts';
 import type { Migration } from '#core/model/migration.ts';
 import type { LedgerEntry } from '#core/model/ledger.ts';
 import type { PlanCourse, StartedMove } from '#core/model/plan-course.ts';
@@ -32,6 +33,7 @@ import { HistoryTable } from './history-table.ts';
 import { HostTables } from './host-tables.ts';
 import { LedgerTable } from './ledger-table.ts';
 import { MigrationTable } from './migration-table.ts';
+import { MaintenanceTable } from './maintenance-table.ts';
 import { PlacementTables } from './placement-tables.ts';
 import { PlanTable } from './plan-table.ts';
 import { ReceiptTable } from './receipt-table.ts';
@@ -75,6 +77,7 @@ class SqliteStore implements Store {
   readonly #vmSettings: VmSettingsTable;
   readonly #recoveries: RecoveryTable;
   readonly #placement: PlacementTables;
+  readonly #maintenances: MaintenanceTable;
   #closed = false;
 
   constructor(database: Kysely<Tables>) {
@@ -90,6 +93,7 @@ class SqliteStore implements Store {
     this.#vmSettings = new VmSettingsTable(database);
     this.#recoveries = new RecoveryTable(database);
     this.#placement = new PlacementTables(database);
+    this.#maintenances = new MaintenanceTable(database);
   }
 
   nextControllerEpoch = (): Promise<number> => this.#named('count the controller epoch', () => this.#takeOver());
@@ -128,6 +132,9 @@ class SqliteStore implements Store {
   cordons = (): Promise<readonly Cordon[]> => this.#named('read the cordons', () => this.#placement.cordons());
   saveDrain = (drain: Drain): Promise<void> => this.#named('write a drain', () => this.#placement.saveDrain(drain));
   drains = (): Promise<readonly Drain[]> => this.#named('read the drains', () => this.#placement.drains());
+  saveMaintenance = (maintenance: Maintenance): Promise<void> =>
+    this.#named('write a maintenance', () => this.#maintenances.save(maintenance));
+  latestMaintenance = (): Promise<Maintenance | null> => this.#named('read the maintenance', () => this.#maintenances.latest());
 
   appendLedger = (entry: LedgerEntry): Promise<void> => this.#named('write the ledger', () => this.#ledger.append(entry));
   ledgerSince = (sinceMs: number): Promise<readonly LedgerEntry[]> => this.#named('read the ledger', () => this.#ledger.since(sinceMs));

@@ -98,6 +98,7 @@ export interface Tables {
   readonly rules: { readonly name: string; readonly record: string };
   readonly cordons: { readonly host_id: string; readonly record: string };
   readonly drains: { readonly host_id: string; readonly record: string };
+  readonly maintenances: { readonly position: Generated<number>; readonly maintenance_id: string; readonly record: string };
   readonly tunings: { readonly host_a: string; readonly host_b: string; readonly record: string };
   readonly kept_channels: { readonly host_a: string; readonly host_b: string };
 }

@@ -1,6 +1,7 @@
 /** Answers about rules, cordons and drains. */
 import type { PlacementService } from '#controller/placement.ts';
 import { PlimsollError } from '#core/model/result.ts';
+import type { MaintenancePreviewResource, MaintenanceResource } from '#wire/maintenance-api.ts';
 import type { CordonResource, DrainPreviewResource, DrainResource, StoredRuleResource } from '#wire/placement-api.ts';
 import { nowMs, vmDatabase, vmWeb } from './resources.ts';
 
@@ -58,6 +59,37 @@ export const preview: DrainPreviewResource = {
   unseen: null,
 };
 
+const away = [{ vmId: vmWeb.vmId, vmName: 'web1', hostId: 'host-b' }];
+const quiet = { held: null, moving: 0, waiting: 0, away: [], stays: [] };
+
+export const maintenance: MaintenanceResource = {
+  maintenanceId: 'mt-1',
+  hosts: [
+    { ...quiet, hostId: 'host-a', phase: 'empty', phaseSinceMs: nowMs - 60_000, away },
+    {
+      ...quiet,
+      hostId: 'host-b',
+      phase: 'draining',
+      phaseSinceMs: nowMs - 1000,
+      held: 'db cannot be moved (rule-pin): it is at home',
+      stays: [stay],
+    },
+    { ...quiet, hostId: 'host-c', phase: 'waiting', phaseSinceMs: nowMs - 90_000 },
+  ],
+  parallel: 2,
+  until: 'ready',
+  by: 'anna',
+  reason: 'new kernel',
+  startedAtMs: nowMs - 90_000,
+  endedAtMs: null,
+  outcome: null,
+};
+
+export const maintenancePreview: MaintenancePreviewResource = {
+  refusal: null,
+  hosts: [{ drain: preview, fault: 'db cannot leave it (no-target-memory): no host has 8 GiB for db' }],
+};
+
 type Answer = <Value>(value: Value, ...call: readonly unknown[]) => Promise<Value>;
 
 export function fakePlacement(answer: Answer): PlacementService {
@@ -77,6 +109,11 @@ export function fakePlacement(answer: Answer): PlacementService {
     startDrain: async (hostId, reason, askedBy) => answer(known(hostId, draining), 'startDrain', hostId, reason, askedBy),
     cancelDrain: async (hostId, askedBy) =>
       answer(known(hostId, { ...draining, phase: 'cancelled', settled: true }), 'cancelDrain', hostId, askedBy),
+    maintenance: () => answer(maintenance, 'maintenance'),
+    previewMaintenance: (wish) => answer(maintenancePreview, 'previewMaintenance', wish),
+    startMaintenance: (wish, askedBy) => answer(maintenance, 'startMaintenance', wish, askedBy),
+    readyHost: async (hostId, askedBy) => answer(known(hostId, maintenance), 'readyHost', hostId, askedBy),
+    cancelMaintenance: (askedBy) => answer({ ...maintenance, endedAtMs: nowMs, outcome: 'cancelled' }, 'cancelMaintenance', askedBy),
     restore: async (hostId, askedBy) => answer(known(hostId, { ...draining, phase: 'restoring' }), 'restore', hostId, askedBy),
   };
 }

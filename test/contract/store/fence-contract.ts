@@ -6,6 +6,7 @@ import {
   fullMigrationOf,
   grantOf,
   ledgerEntryOf,
+  maintenanceOf,
   migrationOf,
   planOf,
   recoveryOf,
@@ -35,6 +36,7 @@ const writes: Readonly<Record<WriteName, (store: Store) => Promise<unknown>>> = 
   saveCordon: (store) => store.saveCordon({ hostId: 'a', reason: '', by: 'anna', atMs: 1 }),
   removeCordon: (store) => store.removeCordon('kept'),
   saveDrain: (store) => store.saveDrain({ hostId: 'a', phase: 'draining', phaseSinceMs: 1, startedAtMs: 1, by: 'anna', reason: '' }),
+  saveMaintenance: (store) => store.saveMaintenance(maintenanceOf('x')),
   appendLedger: (store) => store.appendLedger(ledgerEntryOf('m1', 1000)),
   savePlan: (store) => store.savePlan(planOf('p1')),
   savePlanCourse: (store) => store.savePlanCourse({ planId: 'p1', rejection: null, held: [] }),
@@ -50,7 +52,7 @@ const writes: Readonly<Record<WriteName, (store: Store) => Promise<unknown>>> = 
 
 type ReadName = 'hosts' | 'history' | 'migration' | 'migrations' | 'vmSettings' | 'recoveries' | 'ledgerSince' | 'plan' | 'latestPlan';
 type OtherReadName = 'certificates' | 'grant' | 'grants' | 'audit' | 'tunings' | 'keptChannels' | 'receipt' | 'lastReceipt' | 'mode';
-type PlacementReadName = 'rules' | 'cordons' | 'drains';
+type PlacementReadName = 'rules' | 'cordons' | 'drains' | 'latestMaintenance';
 type PlanReadName = 'plans' | 'planCourses' | 'rejectedSince' | 'startedMoves';
 type WriteName = Exclude<keyof Store, ReadName | OtherReadName | PlacementReadName | PlanReadName | 'nextControllerEpoch' | 'close'>;
 
@@ -115,6 +117,7 @@ async function everything(store: Store): Promise<readonly unknown[]> {
     store.audit(100),
     store.tunings(),
     store.keptChannels(),
+    store.latestMaintenance(),
     store.lastReceipt(),
     store.mode(),
   ]);

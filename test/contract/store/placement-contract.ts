@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Drain } from '#core/model/drain.ts';
 import type { Rule } from '#core/model/rule.ts';
 import type { Store, StoredRule } from '#core/store.ts';
+import { maintenanceOf } from './samples.ts';
 
 const when = { fromMinute: 1320, untilMinute: 360, weekdays: ['mon' as const, 'sun' as const], utcOffsetMinutes: -90 };
 const rules: readonly Rule[] = [
@@ -46,6 +47,16 @@ export function placementContract(name: string, open: () => Promise<Store>): voi
       await store.removeCordon('h1');
       await store.removeCordon('h1');
       expect(await store.cordons()).toEqual([{ ...cordon, reason: '' }]);
+    });
+
+    it('keeps maintenances, and knows the one that began last', async () => {
+      expect(await store.latestMaintenance()).toBeNull();
+      await store.saveMaintenance(maintenanceOf('first'));
+      await store.saveMaintenance(maintenanceOf('second'));
+      await store.saveMaintenance({ ...maintenanceOf('first'), endedAtMs: 9, outcome: 'cancelled' });
+      const again = { ...maintenanceOf('second'), until: 'ready' as const, endedAtMs: 9, outcome: 'done' as const };
+      await store.saveMaintenance(again);
+      expect(await store.latestMaintenance()).toEqual(again);
     });
 
     it('keeps the newest drain of each host', async () => {

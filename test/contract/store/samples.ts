@@ -3,6 +3,7 @@ import { exampleRequest } from '#core/migration/step-examples.ts';
 import { begin } from '#core/migration/step.ts';
 import type { TuningRecord } from '#core/model/channel.ts';
 import type { LedgerEntry } from '#core/model/ledger.ts';
+import type { Maintenance } from '#core/model/maintenance.ts';
 import type { Migration } from '#core/model/migration.ts';
 import type { Plan } from '#core/model/plan.ts';
 import type { Sample } from '#core/model/sample.ts';
@@ -255,5 +256,22 @@ export function recoveryOf(vmId: string, change: Partial<Recovery> = {}): Recove
     definition,
     wanted: true,
     ...change,
+  };
+}
+
+export function maintenanceOf(maintenanceId: string): Maintenance {
+  return {
+    maintenanceId,
+    hosts: [
+      { hostId: 'h1', phase: 'done', phaseSinceMs: 7, bootId: 'boot2' },
+      { hostId: 'h2', phase: 'waiting', phaseSinceMs: 5, bootId: null },
+    ],
+    parallel: 2,
+    until: 'reboot',
+    by: 'anna',
+    reason: 'new kernel',
+    startedAtMs: 5,
+    endedAtMs: null,
+    outcome: null,
   };
 }
