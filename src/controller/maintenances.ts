@@ -108,7 +108,7 @@ export class Maintenances {
       const nowMs = parts.clock.nowMs();
       const maintenanceId = parts.random.id().slice(0, shownIdLength);
       await audit.write(by, 'maintenance.start', maintenanceId, `${hostIds.join(', ')}; ${parallel} at a time, until ${until}; ${reason}`);
-      const hosts = hostIds.map((hostId) => ({ hostId, phase: 'waiting' as const, phaseSinceMs: nowMs, bootId: null }));
+      const hosts = hostIds.map((hostId) => ({ hostId, phase: 'waiting' as const, phaseSinceMs: nowMs, bootId: null, drainSinceMs: null }));
       await this.#save({ maintenanceId, hosts, parallel, until, by, reason, startedAtMs: nowMs, endedAtMs: null, outcome: null });
     });
     return this.show();
@@ -132,8 +132,9 @@ export class Maintenances {
           'host-down',
           `${hostId} is not heard of: start it, wait until 'plimsoll host list' shows it up, then say this again`,
         );
-      await this.#rooms.audit.write(by, 'maintenance.ready', hostId, maintenance.maintenanceId);
-      await this.#save(withReady(maintenance, hostId, this.#rooms.parts.clock.nowMs()));
+      const { audit, drains, parts } = this.#rooms;
+      await audit.write(by, 'maintenance.ready', hostId, maintenance.maintenanceId);
+      await this.#save(withReady(maintenance, hostId, { nowMs: parts.clock.nowMs(), drainOf: (id) => drains.find(id) }));
     });
     return this.show();
   }

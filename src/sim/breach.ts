@@ -22,6 +22,7 @@ export type InvariantCode =
   | 'ignored-moved'
   | 'returned-early'
   | 'drain-untrue'
+  | 'maintenance-untrue'
   | 'job-unasked'
   | 'not-whole'
   | 'not-closed'

@@ -99,6 +99,7 @@ export class SimCluster {
       },
       onMode: (mode) => this.#watches.mode.changed(mode),
       onDrain: (drain) => this.#watches.placement.drainSaved(drain),
+      onMaintenance: (maintenance) => this.#watches.maintenance.saved(maintenance),
       onLedgerLost: (entry) => this.#watches.records.entryLost(entry),
       onMigrationLost: (migration) => this.#watches.records.lost(migration),
       onMigration: (migration) => {

@@ -16,6 +16,7 @@ export const noWatcher: StoreWatcher = {
   onMigration: ignore,
   onMode: ignore,
   onDrain: ignore,
+  onMaintenance: ignore,
   onMigrationLost: ignore,
   onLedgerLost: ignore,
 };

@@ -12,7 +12,7 @@ import type { StoreWatcher } from './store-watcher.ts';
 
 const mebibyte = 2 ** 20;
 
-export class Narrator implements Omit<StoreWatcher, 'onMode' | 'onDrain' | 'onMigrationLost' | 'onLedgerLost'> {
+export class Narrator implements Omit<StoreWatcher, 'onMode' | 'onDrain' | 'onMaintenance' | 'onMigrationLost' | 'onLedgerLost'> {
   readonly #log: DecisionLog;
   readonly #phases = new Map<string, string>();
   readonly #decisionsTold = new Map<string, number>();

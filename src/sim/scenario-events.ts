@@ -98,7 +98,7 @@ export const eventSchemas = {
   'drain-cancel': event('drain-cancel', { host: HostIdSchema, by: Type.Optional(NameSchema) }),
   restore: event('restore', { host: HostIdSchema, by: Type.Optional(NameSchema) }),
   maintain: event('maintain', {
-    hosts: Type.Array(HostIdSchema, { minItems: 1 }),
+    hosts: Type.Unsafe<readonly string[]>(Type.Array(HostIdSchema, { minItems: 1 })),
     parallel: Type.Optional(Type.Integer({ minimum: 1, maximum: 16 })),
     until: Type.Optional(oneOf(['ready', 'reboot'])),
     ...asked,

@@ -43,6 +43,8 @@ export function placementOf(room: PlacementRoom): readonly (readonly ScenarioEve
     ...Array.from({ length: cordons }, () => cordonOf(room)),
     ...drained.map((host) => drainOf(room, host)),
     ...Array.from({ length: modes }, () => [modeOf(room)]),
+    // Drawn last: what was drawn before there was any maintenance is as it was.
+    ...(draw.chance(0.3) ? [maintenanceOf(room)] : []),
   ];
 }
 
@@ -120,6 +122,21 @@ function drainOf(room: PlacementRoom, host: string): readonly ScenarioEvent[] {
   if (draw.chance(0.6)) events.push({ at: last, do: 'restore', host, by });
   else if (draw.chance(0.3)) events.push({ at: last, do: 'uncordon', host, by });
   return events;
+}
+
+/** Somebody works on the hosts: says now and then that they are ready, too early or for nothing too, and may give up. */
+function maintenanceOf(room: PlacementRoom): readonly ScenarioEvent[] {
+  const { draw, cluster, untilSeconds } = room;
+  const by = draw.pick(operators);
+  const all = Object.keys(cluster.hosts);
+  const hosts = draw.some(all, draw.integer(1, all.length));
+  const at = draw.tenths(firstSeconds, Math.max(firstSeconds, untilSeconds * 0.3));
+  const until = draw.pick(['ready', 'ready', 'reboot'] as const);
+  const begun = { at, do: 'maintain', hosts, parallel: draw.integer(1, 2), until, reason: 'new kernel', by } as const;
+  const words = hosts.flatMap((host) =>
+    Array.from({ length: draw.integer(1, 4) }, () => ({ at: later(room, at, untilSeconds), do: 'ready', host, by }) as const),
+  );
+  return [begun, ...words, ...(draw.chance(0.2) ? [{ at: later(room, at, 300), do: 'maintenance-cancel', by } as const] : [])];
 }
 
 function modeOf(room: PlacementRoom): ScenarioEvent {

@@ -105,8 +105,10 @@ function closingEvents(cluster: Scenario['cluster'], units: readonly Unit[]): re
   // A host whose certificate has ended while it was cut off is let in again by a person.
   const joining = cluster.certificateLifeSeconds === undefined ? revoked : Object.keys(cluster.hosts);
   const drained = new Set(units.flatMap(({ events }) => events.flatMap((event) => (event.do === 'drain' ? [event.host] : []))));
+  const isMaintained = units.some(({ kind }) => kind === 'maintain');
   return [
     ...joining.map((host) => ({ at: quietAt + restAfterSeconds, do: 'join', host }) as const),
+    ...(isMaintained ? [{ at: quietAt + restAfterSeconds, do: 'maintenance-cancel' } as const] : []),
     ...[...drained].map((host) => ({ at: quietAt + restAfterSeconds, do: 'drain-cancel', host }) as const),
     { at: quietAt + restAfterSeconds, do: 'mode', mode: 'observe' },
     ...Object.keys(cluster.vms).map((vm) => ({ at: quietAt + abortAfterSeconds, do: 'abort', vm }) as const),

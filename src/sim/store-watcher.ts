@@ -1,5 +1,6 @@
 import type { Drain } from '#core/model/drain.ts';
 import type { LedgerEntry } from '#core/model/ledger.ts';
+import type { Maintenance } from '#core/model/maintenance.ts';
 import type { Migration } from '#core/model/migration.ts';
 import type { Plan } from '#core/model/plan.ts';
 import type { Mode } from '#core/model/policy.ts';
@@ -13,6 +14,7 @@ export interface StoreWatcher {
   readonly onMigration: (migration: Migration) => void;
   readonly onMode: (mode: Mode) => void;
   readonly onDrain: (drain: Drain) => void;
+  readonly onMaintenance: (maintenance: Maintenance) => void;
   /** What it was shown is not on the disk after all: never acknowledged, and lost with its process. */
   readonly onMigrationLost: (migration: Migration) => void;
   readonly onLedgerLost: (entry: LedgerEntry) => void;

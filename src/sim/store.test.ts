@@ -16,6 +16,7 @@ function setUp() {
     onMigration: note('migration'),
     onMode: note('mode'),
     onDrain: note('drain'),
+    onMaintenance: note('maintenance'),
     onMigrationLost: note('migration lost'),
     onLedgerLost: note('ledger lost'),
   };

@@ -210,7 +210,10 @@ export class SimStore implements Store {
   latestMaintenance = (): Promise<Maintenance | null> => read([...this.#maintenances.values()].at(-1) ?? null);
 
   saveMaintenance(maintenance: Maintenance): Promise<void> {
-    return this.#write('write a maintenance', (undo) => put(undo, this.#maintenances, maintenance.maintenanceId, copyOf(maintenance)));
+    return this.#write('write a maintenance', (undo) => {
+      put(undo, this.#maintenances, maintenance.maintenanceId, copyOf(maintenance));
+      this.#watcher.onMaintenance(maintenance);
+    });
   }
 
   appendLedger(entry: LedgerEntry): Promise<void> {

@@ -6,6 +6,7 @@ import { type Breach } from './breach.ts';
 import { CopyWatch, type HomeChange } from './copy-watch.ts';
 import { JobWatch } from './job-watch.ts';
 import { LogWatch } from './log-watch.ts';
+import { MaintenanceWatch } from './maintenance-watch.ts';
 import { ModeWatch } from './mode-watch.ts';
 import type { Guest } from './guest.ts';
 import { PlacementWatch } from './placement-watch.ts';
@@ -22,6 +23,7 @@ export class Watches {
   readonly records: RecordWatch;
   readonly mode: ModeWatch;
   readonly placement: PlacementWatch;
+  readonly maintenance: MaintenanceWatch;
   readonly log: LogWatch;
   readonly #watchers: readonly { readonly found: readonly Breach[] }[];
   readonly #world: World;
@@ -40,7 +42,8 @@ export class Watches {
     this.wire = new WireWatch(() => world.time.elapsedMs);
     this.placement = new PlacementWatch({ world, store, policy, sampledAtMs: (hostId) => this.wire.sampledAtMs(hostId) });
     this.log = new LogWatch(world);
-    this.#watchers = [this.records, this.mode, this.wire, this.placement, this.log, new JobWatch(world, store)];
+    this.maintenance = new MaintenanceWatch(world, (hostId) => this.placement.cordonMayGo(hostId));
+    this.#watchers = [this.records, this.mode, this.wire, this.placement, this.maintenance, this.log, new JobWatch(world, store)];
   }
 
   get homeChanges(): readonly HomeChange[] {

@@ -98,4 +98,22 @@ export const bugsOfPlacement: readonly PlantedBug[] = [
     caughtBy: ['drain-untrue'],
     schedule: 'drain-of-a-destination',
   },
+  {
+    name: 'one-host-too-many',
+    what: 'a maintenance begins the next host beside as many as it may have away',
+    file: 'src/core/planner/maintenance.ts',
+    find: `hosts.filter(isOnItsWay).length < maintenance.parallel &&`,
+    replace: `hosts.filter(isOnItsWay).length <= maintenance.parallel &&`,
+    caughtBy: ['maintenance-untrue'],
+    schedule: 'scenario:maintenance-of-three-hosts',
+  },
+  {
+    name: 'maintenance-begins-anew',
+    what: 'a controller that takes up a maintenance has forgotten which of its hosts are done',
+    file: 'src/controller/maintenances.ts',
+    find: `new Maintenances(rooms, await rooms.parts.store.latestMaintenance());`,
+    replace: `new Maintenances(rooms, await rooms.parts.store.latestMaintenance().then((kept) => kept && { ...kept, hosts: kept.hosts.map((host) => ({ ...host, phase: 'waiting' })) }));`,
+    caughtBy: ['maintenance-untrue'],
+    schedule: 'scenario:maintenance-over-a-controllers-death',
+  },
 ];

@@ -28,6 +28,8 @@ export interface MaintenanceHost {
   readonly phaseSinceMs: number;
   /** Its boot as it was when it became empty, or at least when its drain began; null where that is not known or not needed. */
   readonly bootId: string | null;
+  /** `phaseSinceMs` of the host's drain when this phase began: as long as it is that, nobody has done anything; null: it had none. */
+  readonly drainSinceMs: number | null;
 }
 
 /** Hosts that are taken through maintenance, in this order. What its drains have moved is in the ledger. */

@@ -7,7 +7,7 @@ import { exampleSnapshot } from './examples.ts';
 import { advanceMaintenance, maintenanceFault, type MaintenanceFacts, withReady } from './maintenance.ts';
 
 function maintenanceOf(phases: Readonly<Record<string, MaintenancePhase>>, changed: Partial<Maintenance> = {}): Maintenance {
-  const hosts = Object.entries(phases).map(([hostId, phase]) => ({ hostId, phase, phaseSinceMs: 100, bootId: 'boot-1' }));
+  const hosts = Object.entries(phases).map(([hostId, phase]) => ({ hostId, phase, phaseSinceMs: 100, bootId: 'boot-1', drainSinceMs: 50 }));
   const asked = { maintenanceId: 'm', parallel: 1, until: 'ready', by: 'anna', reason: '', startedAtMs: 1 } as const;
   return { ...asked, hosts, endedAtMs: null, outcome: null, ...changed };
 }
@@ -19,6 +19,8 @@ const quiet: MaintenanceFacts = {
   bootOf: () => 'boot-1',
   faultOf: () => null,
 };
+
+const drainedOf = () => ({ phase: 'drained', phaseSinceMs: 150 }) as const;
 
 /** `drains`: the newest of each host, all of this maintenance. */
 function advance(maintenance: Maintenance, drains: Readonly<Record<string, DrainPhase>> = {}, facts: Partial<MaintenanceFacts> = {}) {
@@ -40,7 +42,7 @@ describe('a maintenance', () => {
     expect(advance(draining, { a: 'drained' })).toMatchObject({ phases: 'a empty, b waiting', orders: [] });
     const empty = maintenanceOf({ a: 'empty', b: 'waiting' });
     expect(advance(empty, { a: 'drained' })).toMatchObject({ maintenance: empty, orders: [] });
-    expect(advance(withReady(empty, 'a', 200), { a: 'drained' }).orders).toEqual(['restore a']);
+    expect(advance(withReady(empty, 'a', { nowMs: 200, drainOf: drainedOf }), { a: 'drained' }).orders).toEqual(['restore a']);
     const restoring = maintenanceOf({ a: 'restoring', b: 'waiting' });
     expect(advance(restoring, { a: 'restoring' })).toMatchObject({ phases: 'a restoring, b waiting', orders: [] });
     expect(advance(restoring, { a: 'restored' })).toMatchObject({ phases: 'a done, b draining', orders: ['drain b'] });
@@ -59,7 +61,8 @@ describe('a maintenance', () => {
     expect(advance(draining).orders).toEqual(['drain a']);
     const former = { drainOf: () => ({ phase: 'restored', phaseSinceMs: 50 }) as const };
     expect(advance(draining, {}, former)).toMatchObject({ phases: 'a draining', orders: ['drain a'] });
-    expect(advance(maintenanceOf({ a: 'restoring' }), { a: 'drained' }).orders).toEqual(['restore a']);
+    const restoring = withReady(maintenanceOf({ a: 'empty' }), 'a', { nowMs: 200, drainOf: drainedOf });
+    expect(advance(restoring, { a: 'drained' })).toMatchObject({ phases: 'a restoring', orders: ['restore a'] });
   });
 
   it('begins no host that a dry run does not empty, and goes past none', () => {
@@ -97,6 +100,9 @@ describe('a maintenance', () => {
   it('follows what a person does by hand', () => {
     expect(advance(maintenanceOf({ a: 'draining' }), { a: 'restoring' }).phases).toBe('a restoring');
     expect(advance(maintenanceOf({ a: 'empty' }), { a: 'restored' }).phases).toBe('a restoring');
+    // Somebody empties it for another reason: that is not undone.
+    expect(advance(maintenanceOf({ a: 'restoring' }), { a: 'draining' })).toMatchObject({ phases: 'a done', orders: [] });
+    expect(advance(maintenanceOf({ a: 'restoring' }), { a: 'drained' })).toMatchObject({ phases: 'a done', orders: [] });
     expect(advance(maintenanceOf({ a: 'restoring' }), { a: 'cancelled' }).held).toEqual([
       expect.stringContaining('plimsoll host restore a'),
     ]);

@@ -75,46 +75,49 @@ export function advanceMaintenance(maintenance: Maintenance, facts: MaintenanceF
 }
 
 /** A person's word that the host is back. Only for one that is empty. */
-export function withReady(maintenance: Maintenance, hostId: HostId, nowMs: number): Maintenance {
+export function withReady(maintenance: Maintenance, hostId: HostId, facts: Pick<MaintenanceFacts, 'nowMs' | 'drainOf'>): Maintenance {
   const hosts = maintenance.hosts.map((host) =>
-    host.hostId === hostId && host.phase === 'empty' ? { ...host, phase: 'restoring' as const, phaseSinceMs: nowMs } : host,
+    host.hostId === hostId && host.phase === 'empty' ? begun(host, 'restoring', facts) : host,
   );
   return { ...maintenance, hosts };
 }
 
-function entered(
+function begun(
   host: MaintenanceHost,
   phase: MaintenancePhase,
-  { until }: Maintenance,
-  { nowMs, bootOf }: MaintenanceFacts,
+  { nowMs, drainOf }: Pick<MaintenanceFacts, 'nowMs' | 'drainOf'>,
 ): MaintenanceHost {
+  return { ...host, phase, phaseSinceMs: nowMs, drainSinceMs: drainOf(host.hostId)?.phaseSinceMs ?? null };
+}
+
+function entered(host: MaintenanceHost, phase: MaintenancePhase, { until }: Maintenance, facts: MaintenanceFacts): MaintenanceHost {
   if (host.phase === phase) return host;
   // Counted from when it is empty: what it did before was not its maintenance.
   const marks = until === 'reboot' && (phase === 'draining' || phase === 'empty');
-  return { ...host, phase, phaseSinceMs: nowMs, bootId: marks ? (bootOf(host.hostId) ?? host.bootId) : host.bootId };
+  return { ...begun(host, phase, facts), bootId: marks ? (facts.bootOf(host.hostId) ?? host.bootId) : host.bootId };
 }
 
 /** What the host's drain shows decides: a person may have changed it by hand. */
 function judgeHost(host: MaintenanceHost, { until }: Maintenance, facts: MaintenanceFacts): Judged {
   const { hostId, phase } = host;
   const drain = facts.drainOf(hostId);
-  // One from before is none of this maintenance.
-  const seen = drain !== null && (phase !== 'draining' || drain.phaseSinceMs >= host.phaseSinceMs) ? drain.phase : null;
+  const isUntouched = (drain?.phaseSinceMs ?? null) === host.drainSinceMs;
   if (phase === 'draining') {
-    if (seen === null) return { phase, order: 'drain' };
-    if (seen === 'drained') return { phase: 'empty' };
-    if (seen === 'restoring' || seen === 'restored') return { phase: 'restoring' };
-    return { phase, held: seen === 'cancelled' ? cancelledWords(hostId, 'drain') : facts.stuckAt(hostId) };
+    if (drain === null || isUntouched) return { phase, order: 'drain' };
+    if (drain.phase === 'drained') return { phase: 'empty' };
+    if (drain.phase === 'restoring' || drain.phase === 'restored') return { phase: 'restoring' };
+    return { phase, held: drain.phase === 'cancelled' ? cancelledWords(hostId, 'drain') : facts.stuckAt(hostId) };
   }
   if (phase === 'empty') {
-    if (seen === 'restoring' || seen === 'restored') return { phase: 'restoring' };
+    if (drain?.phase === 'restoring' || drain?.phase === 'restored') return { phase: 'restoring' };
     const bootId = facts.bootOf(hostId);
     const hasRebooted = until === 'reboot' && bootId !== null && host.bootId !== null && bootId !== host.bootId;
     return hasRebooted ? { phase: 'restoring', order: 'restore' } : { phase };
   }
-  if (seen === 'restored') return { phase: 'done' };
-  if (seen === 'drained') return { phase, order: 'restore' };
-  return { phase, held: seen === 'restoring' ? facts.stuckAt(hostId) : cancelledWords(hostId, 'restore') };
+  if (drain?.phase === 'restoring') return { phase, held: facts.stuckAt(hostId) };
+  if (drain?.phase === 'cancelled') return { phase, held: cancelledWords(hostId, 'restore') };
+  // One that somebody has begun since is a drain of its own.
+  return drain?.phase !== 'restored' && isUntouched ? { phase, order: 'restore' } : { phase: 'done' };
 }
 
 function cancelledWords(hostId: HostId, verb: 'drain' | 'restore'): string {

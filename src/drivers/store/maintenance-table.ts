@@ -19,7 +19,9 @@ const orNull = <Value extends Parameters<typeof Type.Union>[0][number]>(value: V
 
 const maintenanceRecord = Type.Object({
   maintenanceId: id,
-  hosts: Type.Array(Type.Object({ hostId: id, phase: Type.Enum(maintenancePhases), phaseSinceMs: atMs, bootId: orNull(text) })),
+  hosts: Type.Array(
+    Type.Object({ hostId: id, phase: Type.Enum(maintenancePhases), phaseSinceMs: atMs, bootId: orNull(text), drainSinceMs: orNull(atMs) }),
+  ),
   parallel: Type.Integer(),
   until: Type.Enum(maintenanceEnds),
   by: text,

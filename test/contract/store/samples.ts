@@ -263,8 +263,8 @@ export function maintenanceOf(maintenanceId: string): Maintenance {
   return {
     maintenanceId,
     hosts: [
-      { hostId: 'h1', phase: 'done', phaseSinceMs: 7, bootId: 'boot2' },
-      { hostId: 'h2', phase: 'waiting', phaseSinceMs: 5, bootId: null },
+      { hostId: 'h1', phase: 'done', phaseSinceMs: 7, bootId: 'boot2', drainSinceMs: 6 },
+      { hostId: 'h2', phase: 'waiting', phaseSinceMs: 5, bootId: null, drainSinceMs: null },
     ],
     parallel: 2,
     until: 'reboot',
