@@ -199,6 +199,8 @@ export class Drains {
     }
     if (steps.length > 0 || moving.length > 0) return;
     this.#tell(drain, stays);
+    // What was started there just before its cordon shows in the next sample only.
+    if (drain.phase === 'draining' && (this.#rooms.view.host(drain.hostId)?.heardAtMs ?? 0) < drain.phaseSinceMs) return;
     if (isLasting(drain, decision) && (drain.phase === 'restoring' || stays.length === 0))
       await this.#inTurn(async () => {
         if (this.#drains.get(drain.hostId) !== drain) return;

@@ -5,6 +5,8 @@ import { FakeAgent, fakeParts, MemoryStore, runningVm, sampleOf, settings, token
 let stop: AbortController;
 let controller: Controller;
 let store: MemoryStore;
+let agents: readonly FakeAgent[];
+let samples = 0;
 
 const refusal = (code: string) => expect.objectContaining({ code, message: expect.stringMatching(/.{10,}/) });
 const wish = { hostIds: ['b', 'c'], parallel: 1, until: 'ready' as const, reason: 'new kernel' };
@@ -14,9 +16,22 @@ async function begin(): Promise<void> {
   stop = new AbortController();
   const parts = fakeParts(store);
   controller = await startController(parts, settings, tokens, stop.signal);
-  const agents = [new FakeAgent(parts, 'a', runningVm()), new FakeAgent(parts, 'b'), new FakeAgent(parts, 'c')];
+  agents = [new FakeAgent(parts, 'a', runningVm()), new FakeAgent(parts, 'b'), new FakeAgent(parts, 'c')];
+  sample();
+}
+
+function sample(): void {
+  samples += 1;
   for (const [index, hostId] of ['a', 'b', 'c'].entries())
-    agents[index]?.line.deliver({ type: 'sample', sample: sampleOf(hostId, 1, hostId === 'a' ? [vmSample()] : []) });
+    agents[index]?.line.deliver({ type: 'sample', sample: sampleOf(hostId, samples, hostId === 'a' ? [vmSample()] : []) });
+}
+
+/** With a sample of each host every second. */
+async function pass(seconds: number): Promise<void> {
+  for (let second = 0; second < seconds; second += 1) {
+    await vi.advanceTimersByTimeAsync(1000);
+    sample();
+  }
 }
 
 async function end(): Promise<void> {
@@ -42,15 +57,15 @@ const audited = () => store.audited.map(({ who, verb, subject }) => `${who} ${ve
 describe('a maintenance', () => {
   it('takes hosts one after another, each until a person says that it is ready', async () => {
     await controller.placement.startMaintenance(wish, 'anna');
-    await vi.advanceTimersByTimeAsync(3000);
+    await pass(3);
     expect(await phases()).toBe('b empty, c waiting');
     expect((await controller.host('b')).cordon).toMatchObject({ reason: 'new kernel', by: 'anna' });
     await controller.placement.readyHost('b', 'ben');
-    await vi.advanceTimersByTimeAsync(4000);
+    await pass(4);
     expect(await phases()).toBe('b done, c empty');
     expect((await controller.host('b')).cordon).toBeNull();
     await controller.placement.readyHost('c', 'ben');
-    await vi.advanceTimersByTimeAsync(4000);
+    await pass(4);
     expect(await controller.placement.maintenance()).toMatchObject({ outcome: 'done', endedAtMs: expect.any(Number) as number });
     const id = [...store.maintained.keys()][0] ?? '';
     expect(audited().filter((line) => line.includes('maintenance'))).toEqual([
@@ -62,11 +77,11 @@ describe('a maintenance', () => {
 
   it('goes on after a restart of the controller', async () => {
     await controller.placement.startMaintenance(wish, 'anna');
-    await vi.advanceTimersByTimeAsync(3000);
+    await pass(3);
     await end();
     await begin();
     await controller.placement.readyHost('b', 'ben');
-    await vi.advanceTimersByTimeAsync(4000);
+    await pass(4);
     expect(await phases()).toBe('b done, c empty');
   });
 
@@ -100,7 +115,7 @@ describe('a maintenance', () => {
 
   it('takes no word for a host that is not heard of', async () => {
     await controller.placement.startMaintenance(wish, 'anna');
-    await vi.advanceTimersByTimeAsync(3000);
+    await pass(3);
     await vi.advanceTimersByTimeAsync(60_000);
     await expect(controller.placement.readyHost('b', 'anna')).rejects.toEqual(refusal('host-down'));
     expect(await phases()).toBe('b empty, c waiting');
@@ -113,7 +128,7 @@ describe('a maintenance', () => {
     expect(cancelled).toMatchObject({ outcome: 'cancelled', hosts: [{ phase: 'draining', held: null }, { phase: 'waiting' }] });
     expect(store.drained.get('a')).toMatchObject({ phase: 'cancelled' });
     expect((await controller.host('a')).cordon).not.toBeNull();
-    await vi.advanceTimersByTimeAsync(5000);
+    await pass(5);
     expect(store.drained.has('b')).toBe(false);
     expect(audited().slice(-2)).toEqual([`ben maintenance.cancel ${cancelled.maintenanceId}`, 'ben host.drain-cancel a']);
   });
@@ -127,7 +142,7 @@ describe('a maintenance', () => {
       ['c', true],
     ]);
     await controller.placement.startMaintenance({ ...wish, hostIds: null }, 'anna');
-    await vi.advanceTimersByTimeAsync(3000);
+    await pass(3);
     const [first] = (await controller.placement.maintenance()).hosts;
     expect(first).toMatchObject({ hostId: 'a', phase: 'waiting', held: expect.stringContaining('rule home keeps web1 on a') as string });
     expect((await controller.host('a')).cordon).toBeNull();

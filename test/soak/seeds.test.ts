@@ -26,6 +26,7 @@ const found: typeof foundWithoutPlacement = [
   [20, 'a host was called drained while a VM was on its way there'],
   [32, 'a controller that had just begun called a host drained, of which it had not heard yet'],
   [60, 'two hosts were emptied, and one was called drained with a VM of the other on its way there'],
+  [2409, 'a host was called drained on which VMs had just been started again, before its next sample'],
 ];
 
 describe('generated schedules', { timeout: wallMsMax }, () => {
