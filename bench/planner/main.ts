@@ -6,6 +6,7 @@ import { optionsOf } from '#bench/options.ts';
 import { compare, printPairs } from './against-hbal.ts';
 import { hasHbal } from './hbal.ts';
 import { comparePass } from './plain-pass.ts';
+import { measureOptimum } from './optimum.ts';
 import { measureReplan } from './replan.ts';
 import { measureScale } from './scale.ts';
 
@@ -15,7 +16,9 @@ const clusters = [
   { hosts: 50, hbalMovesMax: null },
   { hosts: 100, hbalMovesMax: 3 },
 ] as const;
-const parts = ['hbal', 'scale', 'replan', 'pass'] as const;
+/** That HiGHS settles, of each kind. */
+const smallClusters = 20;
+const parts = ['hbal', 'scale', 'replan', 'pass', 'optimum'] as const;
 
 function againstHbal(seeds: number, hostsMax: number): boolean {
   if (!hasHbal()) throw new Error("hbal is not installed: run 'apt-get install ganeti-htools'");
@@ -50,6 +53,7 @@ if (options !== null) {
     !isWanted('pass') || comparePass(1000, 10),
     !isWanted('scale') || measureScale(),
     !isWanted('replan') || measureReplan(),
+    !isWanted('optimum') || measureOptimum(smallClusters),
     !isWanted('hbal') || againstHbal(Number(seeds), Number(hostsMax)),
   ];
   if (!kept.every(Boolean)) process.exitCode = 1;

@@ -70,11 +70,12 @@ function proposedAgain(untilMs: number, nowMs: number): string {
 
 function moveLines(move: ExplainedMoveResource, index: number, nowMs: number): readonly string[] {
   const { vmName, fromHostId, toHostId, reason, aim, standing, terms } = move;
+  const round = move.round === undefined ? '' : `round ${move.round}, `;
   const score = `score ${formatScore(move.scoreBefore)} -> ${formatScore(move.scoreAfter)}`;
   const aims = aim === null ? [] : [aim.cpu && `CPU of ${fromHostId}`, aim.memory && `memory of ${fromHostId}`, aim.rule && 'a rule'];
   const named = aims.filter((one) => one !== false);
   return [
-    `${String(index + 1).padStart(3)}. ${printable(vmName)}: ${fromHostId} -> ${toHostId}   ${score}`,
+    `${String(index + 1).padStart(3)}. ${printable(vmName)}: ${fromHostId} -> ${toHostId}   ${round}${score}`,
     `     ${printable(reason)}`,
     ...(named.length === 0 ? [] : [`     for: ${named.join(', ')}`]),
     `     ${standingText(standing, nowMs)}`,
@@ -82,8 +83,22 @@ function moveLines(move: ExplainedMoveResource, index: number, nowMs: number): r
       ({ hostId, cpuBeforePercent, cpuAfterPercent, memoryBeforePercent, memoryAfterPercent }) =>
         `     ${hostId}: CPU ${formatPercent(cpuBeforePercent)} -> ${formatPercent(cpuAfterPercent)}, memory ${formatPercent(memoryBeforePercent)} -> ${formatPercent(memoryAfterPercent)}`,
     ),
+    ...confidenceLines(move),
+    ...alternativeLines(move),
     ...termLines(terms, '     '),
   ];
+}
+
+function confidenceLines({ confidencePercent = null }: ExplainedMoveResource): readonly string[] {
+  return confidencePercent === null
+    ? []
+    : [`     what both hosts will do is known with a confidence of ${formatPercent(confidencePercent)}, by their forecasts so far`];
+}
+
+function alternativeLines({ alternatives = [] }: ExplainedMoveResource): readonly string[] {
+  return alternatives.map(({ vmName, toHostId, code, reason }) =>
+    printable(`     rather than ${vmName} -> ${toHostId}: ${code}: ${reason}`),
+  );
 }
 
 const stateWords: Readonly<Record<MoveStandingResource['state'], string>> = {

@@ -15,11 +15,17 @@ const skipColumns: readonly Column<SkipResource>[] = [
 
 /** A plan as numbered steps with score before and after, the reason for each, and what was left alone. */
 export function printPlan(plan: PlanResource, nowMs: number): string {
-  return [...heading(plan, nowMs), ...plan.moves.flatMap(moveLines), ...skippedLines(plan), ...applyLines(plan, nowMs)].join('\n');
+  return [
+    ...heading(plan, nowMs),
+    ...plan.moves.flatMap((move, index) => moveLines(move, index, roundsOf(plan))),
+    ...skippedLines(plan),
+    ...applyLines(plan, nowMs),
+  ].join('\n');
 }
 
 function heading(plan: PlanResource, nowMs: number): readonly string[] {
-  const count = `${plan.moves.length} ${plan.moves.length === 1 ? 'move' : 'moves'}`;
+  const rounds = roundsOf(plan);
+  const count = `${plan.moves.length} ${plan.moves.length === 1 ? 'move' : 'moves'}${rounds > 1 ? ` in ${rounds} rounds` : ''}`;
   const score = `score ${formatScore(plan.scoreBefore)} -> ${formatScore(plan.scoreAfter)}`;
   const expiry = isExpired(plan, nowMs) ? 'expired' : `expires in ${formatDuration(plan.expiresAtMs - nowMs)}`;
   return [
@@ -29,11 +35,17 @@ function heading(plan: PlanResource, nowMs: number): readonly string[] {
   ];
 }
 
-function moveLines(move: MoveResource, index: number): readonly string[] {
+/** 0 for a plan of before there were rounds. */
+function roundsOf({ moves }: PlanResource): number {
+  return moves.reduce((most, { round = 0 }) => Math.max(most, round), 0);
+}
+
+function moveLines(move: MoveResource, index: number, rounds: number): readonly string[] {
+  const round = rounds > 1 ? `round ${move.round}, ` : '';
   const score = `score ${formatScore(move.scoreBefore)} -> ${formatScore(move.scoreAfter)}`;
   return [
     '',
-    `${String(index + 1).padStart(3)}. ${printable(move.vmName)}: ${move.fromHostId} -> ${move.toHostId}   ${score}`,
+    `${String(index + 1).padStart(3)}. ${printable(move.vmName)}: ${move.fromHostId} -> ${move.toHostId}   ${round}${score}`,
     `     ${printable(move.reason)}`,
     `     ${loadLine(move.source)}`,
     `     ${loadLine(move.destination)}`,

@@ -36,9 +36,13 @@ interface Pass {
   readonly moving: Snapshot['inFlight'];
 }
 
-/** Nothing of it changes by waiting. An empty list says nothing of a host that says nothing. */
-function isLasting({ phase }: Pick<Drain, 'phase'>, { stays, unseen }: DrainDecision): boolean {
-  return stays.every(({ passing }) => !passing) && (phase === 'restoring' || unseen === null);
+/**
+ * Nothing of the decision waits for a moment. A host counts as drained only by a sample that has come since the drain began: what was started
+ * there just before its cordon shows in the next one only.
+ */
+function isLasting({ phase, phaseSinceMs }: Drain, { stays, unseen }: DrainDecision, heardAtMs: number): boolean {
+  const isSeen = phase === 'restoring' || (unseen === null && heardAtMs >= phaseSinceMs);
+  return isSeen && stays.every(({ passing }) => !passing);
 }
 
 export class Drains {
@@ -109,7 +113,7 @@ export class Drains {
         .map(({ vmId, vm }) => ({ vmId, vmName: vm?.name ?? vmId, hostId: vm?.hostId ?? null })),
       stays: drain.phase === 'cancelled' ? [] : decision.stays,
       unseen: decision.unseen,
-      settled: !isActive || (moving.length === 0 && decision.steps.length === 0 && isLasting(drain, decision)),
+      settled: !isActive || (moving.length === 0 && decision.steps.length === 0 && isLasting(drain, decision, this.#heardAtMs(drain))),
     };
   }
 
@@ -189,6 +193,10 @@ export class Drains {
     return { snapshot, decision, moving };
   }
 
+  #heardAtMs({ hostId }: Drain): number {
+    return this.#rooms.view.host(hostId)?.heardAtMs ?? 0;
+  }
+
   async #advance(drain: Drain): Promise<void> {
     const { snapshot, decision, moving } = await this.#look(drain);
     const { steps, stays } = decision;
@@ -199,9 +207,7 @@ export class Drains {
     }
     if (steps.length > 0 || moving.length > 0) return;
     this.#tell(drain, stays);
-    // What was started there just before its cordon shows in the next sample only.
-    if (drain.phase === 'draining' && (this.#rooms.view.host(drain.hostId)?.heardAtMs ?? 0) < drain.phaseSinceMs) return;
-    if (isLasting(drain, decision) && (drain.phase === 'restoring' || stays.length === 0))
+    if (isLasting(drain, decision, this.#heardAtMs(drain)) && (drain.phase === 'restoring' || stays.length === 0))
       await this.#inTurn(async () => {
         if (this.#drains.get(drain.hostId) !== drain) return;
         await this.#enter(drain, drain.phase === 'draining' ? 'drained' : 'restored');

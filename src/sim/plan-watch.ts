@@ -34,14 +34,21 @@ export function planBreaches(facts: PlanFacts, plan: Plan): readonly Breach[] {
   ];
 }
 
-function moveFaults(facts: PlanFacts, { createdAtMs }: Plan, move: Plan['moves'][number]): readonly string[] {
+/** Whether the move is made for another one of the plan, and both together lower the score. */
+function isHelp({ moves }: Plan, move: Plan['moves'][number]): boolean {
+  const [first, second] = moves.filter((one) => one === move || one.vmId === move.forVmId);
+  return move.forVmId !== undefined && first !== undefined && second !== undefined && second.scoreAfter < first.scoreBefore;
+}
+
+function moveFaults(facts: PlanFacts, plan: Plan, move: Plan['moves'][number]): readonly string[] {
+  const { createdAtMs } = plan;
   const { vmId, vmName, fromHostId, toHostId } = move;
   const found: string[] = [];
   if (fromHostId === toHostId) found.push(`${vmName} would stay on ${toHostId}`);
   // A move that mends a rule may cost the score something, and one that empties a host, as long as it fills nobody above the stop line.
   const { strategy, cpuLine } = facts.policy;
   const empties = strategy === 'pack' && move.destination.cpuAfterPercent <= cpuLine.stopPercent;
-  if (!(move.scoreAfter < move.scoreBefore) && !facts.store.hasRules && !empties)
+  if (!(move.scoreAfter < move.scoreBefore) && !facts.store.hasRules && !empties && !isHelp(plan, move))
     found.push(`${vmName} takes the score from ${move.scoreBefore} to ${move.scoreAfter}`);
   if (facts.store.allMigrations().some(({ request, endedAtMs }) => endedAtMs === null && request.vmId === vmId))
     found.push(`${vmName} is being migrated`);

@@ -1,5 +1,5 @@
 /** The REST API's resources: what a client sends and gets. Times are milliseconds since the Unix epoch. */
-import type { Move, PlanAccount, Skip, SkipCode } from '#core/model/plan.ts';
+import type { Alternative, Move, PlanAccount, Skip, SkipCode } from '#core/model/plan.ts';
 import { type Static, Type } from 'typebox';
 import { MoveCostSchema } from './bounds-schemas.ts';
 import { ModeSchema } from './controller-config.ts';
@@ -112,6 +112,11 @@ const LoadChangeSchema = Type.Object(
   strict,
 );
 
+const AlternativeSchema = Type.Object(
+  { vmId: VmIdSchema, vmName: NameSchema, toHostId: HostIdSchema, scoreAfter: Type.Number(), code: IdSchema, reason: TextSchema },
+  strict,
+);
+
 export const MoveSchema = Type.Object(
   {
     vmId: VmIdSchema,
@@ -129,6 +134,10 @@ export const MoveSchema = Type.Object(
     forVmId: Type.Optional(VmIdSchema),
     /** From 1 on: moves of one round may be made at the same time. */
     round: Type.Optional(Type.Integer({ minimum: 1 })),
+    /** The best of what was not chosen, and what was against it; `less-good`: only that the chosen move was better. */
+    alternatives: Type.Optional(Type.Unsafe<readonly Alternative[]>(Type.Array(AlternativeSchema))),
+    /** How well it is known what both hosts will do, by what their VMs' forecasts have earned; null where nothing is forecast. */
+    confidencePercent: Type.Optional(orNull(Type.Number({ minimum: 0, maximum: 100 }))),
   },
   strict,
 );

@@ -43,6 +43,20 @@ export interface Move {
   readonly forVmId?: VmId;
   /** From 1 on. Moves of one round may be made at the same time; not there in plans that were made before there were rounds. */
   readonly round?: number;
+  /** The best of what was not chosen; not there where nothing else was looked at, or in earlier plans. */
+  readonly alternatives?: readonly Alternative[];
+  /** How well it is known what both hosts will do, see `withConfidence`; null where nothing is forecast, not there in earlier plans. */
+  readonly confidencePercent?: number | null;
+}
+
+/** A move that was not chosen, and what was against it. `less-good`: nothing but that the chosen one was better. */
+export interface Alternative {
+  readonly vmId: VmId;
+  readonly vmName: string;
+  readonly toHostId: HostId;
+  readonly scoreAfter: number;
+  readonly code: SkipCode | 'less-good';
+  readonly reason: string;
 }
 
 export type SkipCode =

@@ -6,6 +6,7 @@ import type { VmId } from '#core/model/vm.ts';
 import { type Bounds, boundsOf } from './bounds.ts';
 import { clusterOf, findHost } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
+import { withConfidence } from './confidence.ts';
 import { compareText } from './cool-down.ts';
 import { describePlan } from './describe.ts';
 import { type Freeze, frozenHosts } from './freeze.ts';
@@ -73,7 +74,8 @@ export function makePlan(snapshot: Snapshot): PlanDraft {
   const pulled = pullAfter([...relief.moves, ...mended.moves], mended.state, facts);
   const packWaits = policy.strategy === 'pack' ? packingWaits(snapshot, frozen, over) : null;
   const packed = packAfter([...relief.moves, ...mended.moves, ...pulled.moves], pulled.state, packWaits, facts);
-  const moves = withRounds([...relief.moves, ...mended.moves, ...pulled.moves, ...packed.moves], policy);
+  const found = [...relief.moves, ...mended.moves, ...pulled.moves, ...packed.moves];
+  const moves = withConfidence(withRounds(found, policy), snapshot);
   const skipped = [
     ...hosts.flatMap(({ hostId }) => skipFrozen(hostId, frozen.get(hostId))),
     ...waits.flatMap(({ host, stay }) => (stay === null ? [] : [skipHost(host.hostId, stay)])),

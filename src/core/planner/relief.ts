@@ -1,6 +1,7 @@
 import type { HostId } from '#core/model/host.ts';
 import type { Move, Skip } from '#core/model/plan.ts';
 import type { VmId } from '#core/model/vm.ts';
+import { alternativesTo } from './alternatives.ts';
 import { applyMove } from './apply-move.ts';
 import { bestSaving } from './balance.ts';
 import type { Bounds, TakenMove } from './bounds.ts';
@@ -50,6 +51,9 @@ export interface Relief {
   readonly moves: readonly Move[];
   readonly skipped: readonly Skip[];
 }
+
+/** In a plan that nobody could read, the first moves say what they were preferred to. */
+const explainedMax = 100;
 
 /** For so many hosts that no single move helps, the worst first, two that do are looked for. */
 const chainSearchesMax = 4;
@@ -110,7 +114,11 @@ export function relieve(input: ReliefInput): Relief {
     const taken = input.bounds.take(vm, search.source.hostId, target.hostId, saving?.savedCoreSeconds ?? null);
     const closed = betterClosed(search, candidate);
     const step = takeMove(state, search.source, candidate, (facts) => describeMove(policy, vm, taken, facts, closed));
-    moves.push({ ...step.move, cost: taken.cost });
+    moves.push({
+      ...step.move,
+      cost: taken.cost,
+      ...(moves.length < explainedMax ? { alternatives: alternativesTo(search, candidate) } : {}),
+    });
     state = step.state;
     ends.targets.fill(findHost(state.cluster, candidate.target.hostId) ?? candidate.target);
     open = open.flatMap((other) => (other === next ? openOf(state.cluster, other.source) : [other]));

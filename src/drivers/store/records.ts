@@ -4,7 +4,7 @@ import type { TuningRecord } from '#core/model/channel.ts';
 import { moveCauses } from '#core/model/ledger.ts';
 import type { Migration } from '#core/model/migration.ts';
 import type { RefusalCode } from '#core/model/result.ts';
-import type { Plan } from '#core/model/plan.ts';
+import type { Alternative, Plan } from '#core/model/plan.ts';
 import type { Grant } from '#core/store.ts';
 import { atMs, count, id, number, orNull, text } from './basic-shapes.ts';
 import { decision, measures, methodWish, transferPlan } from './transfer-records.ts';
@@ -171,6 +171,8 @@ const loadChange = Type.Object({
   memoryAfterPercent: number,
 });
 
+const alternative = Type.Object({ vmId: id, vmName: text, toHostId: id, scoreAfter: number, code: text, reason: text });
+
 const move = Type.Object({
   vmId: id,
   vmName: text,
@@ -194,6 +196,8 @@ const move = Type.Object({
   ),
   forVmId: Type.Optional(id),
   round: Type.Optional(number),
+  alternatives: Type.Optional(Type.Unsafe<Alternative[]>(Type.Array(alternative))),
+  confidencePercent: Type.Optional(orNull(number)),
 });
 
 const skipCode = Type.Enum([
