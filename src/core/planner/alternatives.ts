@@ -4,6 +4,7 @@ import { freeMemoryBytes } from './apply-move.ts';
 import { type Candidate, fits, loadWith, relieves, scoreAfterMove, type Search } from './candidate.ts';
 import { wouldLack } from './balance.ts';
 import type { ClusterHost, ClusterVm } from './cluster.ts';
+import { compareText } from './cool-down.ts';
 import { fillLimit } from './line.ts';
 import { outlookOf } from './shortage.ts';
 import { memorySize, percent } from './words.ts';
@@ -12,7 +13,8 @@ import { memorySize, percent } from './words.ts';
 const shownMax = 3;
 const hostsMax = 12;
 
-interface Judged extends Alternative {
+interface Judged {
+  readonly alternative: Alternative;
   readonly isOpen: boolean;
 }
 
@@ -27,29 +29,32 @@ export function alternativesTo(search: Search, chosen: Candidate): readonly Alte
   const elsewhere = hosts.map((host) => judge(search, chosen, chosen.vm, host));
   const others = search.vms
     .filter((vm) => vm !== chosen.vm && relieves(source, vm, search.goal))
-    .toSorted((a, b) => b.cpuUsedCores - a.cpuUsedCores || (a.vmId < b.vmId ? -1 : 1))
+    .toSorted((a, b) => b.cpuUsedCores - a.cpuUsedCores || compareText(a.vmId, b.vmId))
     .slice(0, hostsMax)
     .map((vm) => judge(search, chosen, vm, chosen.target));
-  return [...best(elsewhere).slice(0, shownMax - 1), ...best(others).slice(0, 1)].map(({ isOpen: _, ...alternative }) => alternative);
+  return [...best(elsewhere).slice(0, shownMax - 1), ...best(others).slice(0, 1)];
 }
 
-function best(judged: readonly Judged[]): readonly Judged[] {
-  return judged.toSorted(
-    (a, b) => Number(b.isOpen) - Number(a.isOpen) || a.scoreAfter - b.scoreAfter || (a.toHostId < b.toHostId ? -1 : 1),
-  );
+function best(judged: readonly Judged[]): readonly Alternative[] {
+  return judged
+    .toSorted(
+      (a, b) =>
+        Number(b.isOpen) - Number(a.isOpen) ||
+        a.alternative.scoreAfter - b.alternative.scoreAfter ||
+        compareText(a.alternative.toHostId, b.alternative.toHostId),
+    )
+    .map(({ alternative }) => alternative);
 }
 
 function judge(search: Search, chosen: Candidate, vm: ClusterVm, target: ClusterHost): Judged {
   const scoreAfter = scoreAfterMove(search, vm, target);
   const about = { vmId: vm.vmId, vmName: vm.name, toHostId: target.hostId, scoreAfter };
-  const fault = search.placement.hostFault(target.hostId) ?? search.placement.fault(vm, target.hostId);
-  if (fault !== null) return { ...about, code: fault.code, reason: fault.reason, isOpen: false };
-  const lack = lackOf(search, chosen, vm, target);
-  if (lack !== null) return { ...about, ...lack, isOpen: false };
-  const [there, here] = [scoreAfter.toFixed(1), chosen.scoreAfter.toFixed(1)];
-  const scores = `possible, and leaves a score of ${there} where the chosen move leaves ${here}`;
+  const against =
+    search.placement.hostFault(target.hostId) ?? search.placement.fault(vm, target.hostId) ?? lackOf(search, chosen, vm, target);
+  if (against !== null) return { alternative: { ...about, code: against.code, reason: against.reason }, isOpen: false };
+  const scores = `possible, and leaves a score of ${scoreAfter.toFixed(1)} where the chosen move leaves ${chosen.scoreAfter.toFixed(1)}`;
   const reason = scoreAfter > chosen.scoreAfter ? scores : `${scores}, but ${whyNot(search, chosen)}`;
-  return { ...about, code: 'less-good', reason, isOpen: true };
+  return { alternative: { ...about, code: 'less-good', reason }, isOpen: true };
 }
 
 /** Of one that leaves no worse a score. */
