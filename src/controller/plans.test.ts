@@ -62,6 +62,25 @@ describe('a plan', () => {
     await expect(second.plans.apply(planId, null, 'anna')).rejects.toMatchObject({ code: 'plan-applied' });
   });
 
+  it('in rounds starts what makes room first, and holds the move that needs it until that has ended', async () => {
+    const world = await open({ changes: { migrationsPerHostMax: 2 } });
+    const dbId = '00000000-0000-4000-8000-000000000003';
+    const db = { vmId: dbId, name: 'db' };
+    world.vms.b = [vmSample({ ...db, cpuUsedCores: cores(0.1) })];
+    world.agents.b.vm = runningVm(db);
+    world.sample();
+    const made = await world.plan();
+    const [move] = made.moves;
+    if (move === undefined) throw new Error('the plan has no move');
+    const room = { ...move, vmId: dbId, vmName: 'db', fromHostId: 'b', toHostId: 'c', round: 1, forVmId: vmId };
+    const relief = { ...move, vmId, vmName: 'web1', fromHostId: 'a', toHostId: 'b', round: 2 };
+    world.parts.store.plansKept.push({ ...made, planId: 'chain', moves: [room, relief], account: { terms: [], aims: [] } });
+    const { started, waiting } = await world.plans.apply('chain', null, 'anna');
+    expect(started.map(({ request }) => request.vmName)).toEqual(['db']);
+    expect(waiting).toMatchObject([{ vmName: 'web1', code: 'in-flight', reason: 'the move of db comes first, and has not ended' }]);
+    expect(vmsStarted(world)).toEqual([dbId]);
+  });
+
   it('is not applied when it has expired, has no moves, or does not exist', async () => {
     const { parts, plans, plan, vms, sample } = await open();
     const { planId } = await plan();
