@@ -3,7 +3,7 @@ import type { TransferOptions } from '#core/model/method.ts';
 import type { JobOutcome, Progress } from '#core/model/migration.ts';
 import type { VmStanding } from '#core/model/recovery.ts';
 import { PlimsollError, type Refusal } from '#core/model/result.ts';
-import type { VmView } from '#core/model/vm.ts';
+import type { VmSample, VmView } from '#core/model/vm.ts';
 import type { Hypervisor, JobChange, MigrateRequest } from '#core/ports.ts';
 import { hypervisorOffer, runningVm, vmDefinition } from './examples.ts';
 
@@ -39,7 +39,7 @@ export class FakeHypervisor implements Hypervisor {
     if (this.fault) throw this.fault;
     return this.vm ? [this.vm] : [];
   };
-  sampleVms = async () => {
+  sampleVms = async (): Promise<readonly VmSample[]> => {
     if (this.fault) throw this.fault;
     return [];
   };

@@ -79,12 +79,14 @@ export class PlacementWatch {
   }
 
   planned(plan: Plan): void {
+    const moved = new Map<VmId, HostId>();
     for (const move of plan.moves) {
       const { vmId, vmName, toHostId } = move;
       const rules = this.#rulesOf(vmId);
       for (const fault of stayingFaults(rules, plan.createdAtMs))
         this.#say('ignored-moved', `plan ${plan.planId} moves ${vmName} although ${fault}`);
-      this.#judgePlace({ vmId, vmName, toHostId, cause: 'balance' }, this.#standing(), `plan ${plan.planId}`);
+      this.#judgePlace({ vmId, vmName, toHostId, cause: 'balance' }, this.#standing(moved), `plan ${plan.planId}`);
+      moved.set(vmId, toHostId);
       const left = this.#facts.store.allLedger().filter((entry) => isReturn(entry, vmId, toHostId));
       const ages = left.map(({ endedAtMs }) => plan.createdAtMs - endedAtMs);
       const early = ages.filter((ageMs) => ageMs < this.#facts.policy.returnMsMin);
@@ -116,6 +118,8 @@ export class PlacementWatch {
 
   /** A drain that is over has left nothing on its host, and nothing is on its way there. */
   drainSaved({ hostId, phase }: Drain): void {
+    // A host is opened for what is brought back, whoever has closed it meanwhile.
+    if (phase === 'restoring') this.cordonMayGo(hostId);
     if (phase !== 'drained') return;
     const here = this.#facts.world.host(hostId).copies.filter(({ state }) => state === 'running');
     for (const { guest } of here) this.#say('drain-untrue', `${hostId} is said to be drained, and ${guest.name} runs there`);
@@ -163,8 +167,9 @@ export class PlacementWatch {
       : fromHostId !== null && certainly(fromHostId) > possibly(toHostId);
   }
 
-  #standing(): Standing {
-    return { rules: [...this.#rules.values()], cordons: new Set(this.#cordons), flights: this.#flights() };
+  /** `moved`: by the moves of a plan that come before. */
+  #standing(moved: ReadonlyMap<VmId, HostId> = new Map()): Standing {
+    return { rules: [...this.#rules.values()], cordons: new Set(this.#cordons), flights: new Map([...this.#flights(), ...moved]) };
   }
 
   #rulesOf(vmId: VmId): readonly Rule[] {
