@@ -38,11 +38,13 @@ export function descend(placement: Placement, { movesMax, gainMin, mayBe = () =>
   const ranking = new Ranking(placement);
   const donorsAtFirst = Math.max(1, Math.floor(hosts * donorShare));
   let donors = donorsAtFirst;
+  // Hosts that had no step a moment ago, in the same placement.
+  let asked = 0;
   while (steps.length < movesMax) {
     const before = steps.length;
     let score = placement.score();
     ranking.renew();
-    for (let place = 0; place < donors && steps.length < movesMax; place += 1) {
+    for (let place = asked; place < donors && steps.length < movesMax; place += 1) {
       const step = bestStep(placement, ranking.donor(place), ranking.receivers(place), score - gainMin, mayBe);
       if (step === null) continue;
       placement.move(step.vm, step.to);
@@ -50,6 +52,7 @@ export function descend(placement: Placement, { movesMax, gainMin, mayBe = () =>
       steps.push(step);
     }
     if (steps.length === before && donors === hosts) break;
+    asked = steps.length === before ? donors : 0;
     if (steps.length === before) donors = Math.min(hosts, donors * 2);
     else if (hosts <= smallHosts) donors = donorsAtFirst;
   }
