@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-const node = { environment: 'node' as const };
+const node = { environment: 'node' as const, setupFiles: ['test/laws/seed.ts'] };
 
 /** Suites of `npm run test:security`: too slow for every run. */
 const security = [

@@ -13,6 +13,8 @@ interface BenchOption {
 
 interface Bench {
   readonly name: string;
+  /** The script that runs it, where that is not `bench:` and its name. */
+  readonly script?: string;
   readonly does: string;
   readonly options?: Readonly<Record<string, BenchOption>>;
   /** It builds a lab, which not every machine can. */
@@ -23,9 +25,9 @@ function say(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-function helpOf({ name, does, options = {} }: Bench): string {
+function helpOf({ name, script = `bench:${name}`, does, options = {} }: Bench): string {
   const lines = Object.entries(options).map(([option, { value, does: effect }]) => `  ${`--${option} ${value}`.padEnd(20)}${effect}`);
-  return [`npm run bench:${name}${lines.length > 0 ? ' -- [options]' : ''}`, '', does, '', ...lines].join('\n').trimEnd();
+  return [`npm run ${script}${lines.length > 0 ? ' -- [options]' : ''}`, '', does, '', ...lines].join('\n').trimEnd();
 }
 
 /** What was given; null when nothing is to be measured: the help was wanted, an option is unknown, or no lab can be built here. */
