@@ -10,7 +10,7 @@ import { withoutVm, withVm } from './cluster.ts';
 import type { ClusterHost, ClusterVm } from './cluster.ts';
 import { fillLimit, loadOf, startLimit } from './line.ts';
 import { addTotals, noHosts, partOf, scoreOf } from './score.ts';
-import { outlookOf } from './shortage.ts';
+import { type Outlook, outlookOf, outlookWith } from './shortage.ts';
 
 export interface ChainStep {
   readonly vm: ClusterVm;
@@ -86,17 +86,26 @@ interface Pair {
   readonly targets: readonly ClusterHost[];
 }
 
-function chainsOf({ source, policy }: Search, { vm, other, target, targets }: Pair): readonly Trade[] {
+function chainsOf(search: Search, { vm, other, target, targets }: Pair): readonly Trade[] {
+  const { source, policy } = search;
   const limit = fillLimit(policy);
-  const elsewhere = targets.filter((host) => host !== target && fits(host, other, limit));
-  const isSwap = fits(target, vm, startLimit(policy)) && fits(withoutVm(source, vm), other, limit);
+  const isShort = (outlook: Outlook, arriving: ClusterVm) => policy.strategy === 'balance' && wouldLack(search, outlook, arriving);
+  const there = outlookOf(target);
+  const elsewhere = isShort(outlookWith(there, other, -1), vm)
+    ? []
+    : targets.filter((host) => host !== target && fits(host, other, limit) && !isShort(outlookOf(host), other));
+  // The target of a swap has both for a while.
+  const isSwap =
+    fits(target, vm, startLimit(policy)) &&
+    !isShort(there, vm) &&
+    fits(withoutVm(source, vm), other, limit) &&
+    !isShort(outlookWith(outlookOf(source), vm, -1), other);
   return [...elsewhere, ...(isSwap ? [source] : [])].map((host) => ({ vm, other, target, elsewhere: host }));
 }
 
 function betterOf(question: ChainQuestion, trade: Trade, best: Judged | null): Judged | null {
-  const judged = judge(question.search, trade);
-  if (judged === null || (best !== null && judged.worth <= best.worth)) return best;
-  return isAllowed(question, trade) ? judged : best;
+  const judged = judge(question.search, trade, best?.worth ?? -Infinity);
+  return judged !== null && isAllowed(question, trade) ? judged : best;
 }
 
 /** The hosts of a trade before it and after it. */
@@ -116,49 +125,60 @@ function changed(search: Search, { vm, other, target, elsewhere }: Trade): reado
   ];
 }
 
-/** Null where it would not help enough. */
-function judge(search: Search, trade: Trade): Judged | null {
+/** Null where it would not help enough, or is worth no more than what was found before. */
+function judge(search: Search, trade: Trade, worthMin: number): Judged | null {
+  if (search.policy.strategy !== 'balance') return judgeScore(search, trade, worthMin);
+  const saving = savingOf(search, trade);
+  if (saving.saved <= saving.price || saving.saved - saving.price <= worthMin) return null;
+  const scored = judgeScore(search, trade, -Infinity);
+  return scored && { ...scored, savedCoreSeconds: saving.saved, worth: saving.saved - saving.price };
+}
+
+function judgeScore(search: Search, trade: Trade, worthMin: number): Judged | null {
   const { policy, totals } = search;
-  const hosts = changed(search, trade);
   let [before, after, then] = [noHosts, noHosts, totals];
-  for (const [was, is] of hosts) {
+  for (const [was, is] of changed(search, trade)) {
     const [wasPart, isPart] = [partOf(loadOf(was), policy), partOf(loadOf(is), policy)];
     before = addTotals(before, wasPart);
     after = addTotals(after, isPart);
     then = addTotals(addTotals(then, wasPart, -1), isPart);
   }
   const scoreAfter = scoreOf(then);
-  if (!(scoreAfter < scoreOf(totals))) return null;
-  if (policy.strategy === 'balance') return judgeSaving(search, trade, hosts, scoreAfter);
-  const running = search.source.vms.filter(({ state }) => state === 'running').length;
-  const gainPercent = (1 - scoreOf(after) / scoreOf(before)) * 100;
-  return gainPercent >= gainBarPercent(policy, running) ? { trade, scoreAfter, savedCoreSeconds: null, worth: -scoreAfter } : null;
+  if (!(scoreAfter < scoreOf(totals)) || -scoreAfter <= worthMin) return null;
+  if (policy.strategy !== 'balance') {
+    const running = search.source.vms.filter(({ state }) => state === 'running').length;
+    const gainPercent = (1 - scoreOf(after) / scoreOf(before)) * 100;
+    if (gainPercent < gainBarPercent(policy, running)) return null;
+  }
+  return { trade, scoreAfter, savedCoreSeconds: null, worth: -scoreAfter };
 }
 
-function judgeSaving(
-  search: Search,
-  trade: Trade,
-  hosts: readonly (readonly [ClusterHost, ClusterHost])[],
-  scoreAfter: number,
-): Judged | null {
-  const { vm, other, target, elsewhere } = trade;
-  const isSwap = elsewhere === search.source;
-  // The target of a swap has both for a while.
-  if (wouldLack(search, outlookOf(isSwap ? target : withoutVm(target, other)), vm)) return null;
-  if (wouldLack(search, outlookOf(isSwap ? withoutVm(elsewhere, vm) : elsewhere), other)) return null;
-  const tolls = [
-    search.costs.between(vm, search.source.hostId, target.hostId),
-    search.costs.between(other, target.hostId, elsewhere.hostId),
-  ];
+/** In core-seconds. Reckoned on sums: building the hosts of every trade would cost more than all the rest of a plan. */
+function savingOf(search: Search, { vm, other, target, elsewhere }: Trade): { readonly saved: number; readonly price: number } {
+  const { source, costs } = search;
+  const tolls = [costs.between(vm, source.hostId, target.hostId), costs.between(other, target.hostId, elsewhere.hostId)];
   // Made one after the other, so the shortage lasts for both copies.
   const durations = tolls.flatMap(({ durationMs }) => durationMs ?? []);
   const durationMs = durations.length === 0 ? null : durations.reduce((sum, each) => sum + each, 0);
-  const saved = hosts.reduce(
-    (sum, [was, is]) => sum + shortageOf(search, outlookOf(was), { durationMs }) - shortageOf(search, outlookOf(is), { durationMs }),
+  const [here, there] = [outlookOf(source), outlookOf(target)];
+  const left = outlookWith(here, vm, -1);
+  const filled = outlookWith(outlookWith(there, other, -1), vm, 1);
+  const outlooks: readonly (readonly [Outlook, Outlook])[] =
+    elsewhere === source
+      ? [
+          [here, outlookWith(left, other, 1)],
+          [there, filled],
+        ]
+      : [
+          [here, left],
+          [there, filled],
+          [outlookOf(elsewhere), outlookWith(outlookOf(elsewhere), other, 1)],
+        ];
+  const saved = outlooks.reduce(
+    (sum, [was, is]) => sum + shortageOf(search, was, { durationMs }) - shortageOf(search, is, { durationMs }),
     0,
   );
-  const price = tolls.reduce((sum, { priceCoreSeconds }) => sum + priceCoreSeconds, 0);
-  return saved > price ? { trade, scoreAfter, savedCoreSeconds: saved, worth: saved - price } : null;
+  return { saved, price: tolls.reduce((sum, { priceCoreSeconds }) => sum + priceCoreSeconds, 0) };
 }
 
 function isAllowed({ search, placementWith }: ChainQuestion, { vm, other, target, elsewhere }: Trade): boolean {
