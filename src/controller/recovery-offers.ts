@@ -81,7 +81,7 @@ export class RecoveryOffers {
         methodFault: 'not-looked-at',
         incomingBytes,
         // Its companions may have died with its host: that they are not together yet keeps nothing from being started.
-        rules: this.#rulesAgainst({ vmId, vmName, toHostId: hostId, cause: 'restore' }),
+        rules: this.#rulesAgainst({ vmId, vmName, toHostId: hostId, cause: 'restore', planId: null }),
         coolDownLeftMs: 0,
         askedBy: 'operator',
         downtime: 'not-looked-at',

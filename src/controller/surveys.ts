@@ -16,7 +16,7 @@ import type { TransferKnowledge } from './transfer-knowledge.ts';
 import type { VmSettings } from './vm-settings.ts';
 
 /** Why the rules forbid a VM to come to a host. */
-export type RulesAgainst = (wish: Pick<MigrationRequest, 'vmId' | 'vmName' | 'toHostId' | 'cause'>) => readonly Refusal[];
+export type RulesAgainst = (wish: Pick<MigrationRequest, 'vmId' | 'vmName' | 'toHostId' | 'cause' | 'planId'>) => readonly Refusal[];
 
 /** Cool-downs look back this many maximum lengths: enough for the doubling to be counted. */
 const ledgerLookBack = 4;
@@ -73,15 +73,15 @@ export class Surveys {
   }
 
   /** Each rule that the migration would break, and a cordon of its destination. */
-  rulesAgainst({ vmId, vmName, toHostId, cause }: Parameters<RulesAgainst>[0]): readonly Refusal[] {
+  rulesAgainst({ vmId, vmName, toHostId, cause, planId }: Parameters<RulesAgainst>[0]): readonly Refusal[] {
     const cordon = this.#rooms.rulings.cordonOf(toHostId);
     const closed = cordon === null ? [] : [cordoned(toHostId, cordon.reason)];
     if (this.#rooms.rulings.rules.length === 0) return closed;
     const snapshot = this.present();
     // Judged from where it is now, not as if it had arrived.
     const book = ruleBookOf({ ...snapshot, inFlight: snapshot.inFlight.filter((flight) => flight.vmId !== vmId) });
-    // Of a host that is emptied, those that belong together leave one after another.
-    const inTurn = cause === 'drain' || cause === 'restore';
+    // Those that belong together leave one after another: of a host that is emptied, and by a plan, whose move was judged with its group.
+    const inTurn = cause === 'drain' || cause === 'restore' || planId !== null;
     const faults = book
       .ruleFaults({ vmId, name: vmName }, toHostId, book.where)
       .filter(({ code }) => !(inTurn && code === 'rule-affinity'));

@@ -31,6 +31,14 @@ interface Standing {
   readonly flights: ReadonlyMap<VmId, HostId>;
 }
 
+interface Placed {
+  readonly vmId: VmId;
+  readonly toHostId: HostId;
+  readonly cause: MoveCause;
+  /** VMs that are moved together with it. */
+  readonly mates: ReadonlySet<VmId>;
+}
+
 /** So long a VM has to have been where it is for the controller to have to know it. */
 const settledMs = 60_000;
 const sampleMsMax = 15_000;
@@ -43,6 +51,8 @@ export class PlacementWatch {
   readonly #cordons = new Set<HostId>();
   readonly #asked = new Map<string, Standing>();
   readonly #judged = new Set<string>();
+  /** In which VMs are moved together. */
+  readonly #plans = new Map<string, Plan>();
   readonly #homes = new Map<VmId, { readonly hostId: HostId; readonly sinceMs: number }>();
   readonly #found: Breach[] = [];
 
@@ -79,13 +89,15 @@ export class PlacementWatch {
   }
 
   planned(plan: Plan): void {
+    if (plan.moves.some(({ together }) => together !== undefined)) this.#plans.set(plan.planId, plan);
     const moved = new Map<VmId, HostId>();
     for (const move of plan.moves) {
       const { vmId, vmName, toHostId } = move;
       const rules = this.#rulesOf(vmId);
       for (const fault of stayingFaults(rules, plan.createdAtMs))
         this.#say('ignored-moved', `plan ${plan.planId} moves ${vmName} although ${fault}`);
-      this.#judgePlace({ vmId, vmName, toHostId, cause: 'balance' }, this.#standing(moved), `plan ${plan.planId}`);
+      const mates = new Set(move.together?.vmIds);
+      this.#judgePlace({ vmId, vmName, toHostId, cause: 'balance' }, this.#standing(moved), `plan ${plan.planId}`, mates);
       moved.set(vmId, toHostId);
       const left = this.#facts.store.allLedger().filter((entry) => isReturn(entry, vmId, toHostId));
       const ages = left.map(({ endedAtMs }) => plan.createdAtMs - endedAtMs);
@@ -98,7 +110,7 @@ export class PlacementWatch {
 
   /** Each time that it becomes durable. */
   saved({ request, phase }: Migration): void {
-    const { migrationId, vmName, vmId, cause, toHostId } = request;
+    const { migrationId, vmName, vmId, cause, toHostId, planId } = request;
     const known = this.#asked.get(migrationId);
     if (known === undefined) {
       this.#asked.set(migrationId, this.#standing());
@@ -113,7 +125,7 @@ export class PlacementWatch {
       cordons: new Set([...known.cordons].filter((hostId) => this.#cordons.has(hostId))),
       flights: new Map([...known.flights].filter(([mate, hostId]) => this.#flights().get(mate) === hostId)),
     };
-    this.#judgePlace({ vmId, vmName, toHostId, cause }, standing, `the migration of ${vmName}`);
+    this.#judgePlace({ vmId, vmName, toHostId, cause }, standing, `the migration of ${vmName}`, this.#matesOf(planId, vmId));
   }
 
   /** A drain that is over has left nothing on its host, and nothing is on its way there. */
@@ -141,22 +153,34 @@ export class PlacementWatch {
     }
   }
 
-  #judgePlace(move: Pick<MigrationRequest, 'vmId' | 'vmName' | 'toHostId' | 'cause'>, standing: Standing, what: string): void {
+  /** With which VMs its plan moves it: those come after it, or have gone before it. */
+  #matesOf(planId: string | null, vmId: VmId): ReadonlySet<VmId> {
+    const plan = planId === null ? undefined : this.#plans.get(planId);
+    return new Set(plan?.moves.find((move) => move.vmId === vmId)?.together?.vmIds);
+  }
+
+  #judgePlace(
+    move: Pick<MigrationRequest, 'vmId' | 'vmName' | 'toHostId' | 'cause'>,
+    standing: Standing,
+    what: string,
+    mates: ReadonlySet<VmId>,
+  ): void {
     const { vmId, vmName, toHostId } = move;
     const guest = this.#facts.world.guestOf(vmId);
     if (standing.cordons.has(toHostId)) this.#say('rule-broken', `${what}: ${vmName} goes to ${toHostId}, which is cordoned`);
     for (const rule of standing.rules.filter((one) => isMeant(one, guest)))
-      if (this.#breaks(rule, move, standing))
+      if (this.#breaks(rule, { ...move, mates }, standing))
         this.#say('rule-broken', `${what}: on ${toHostId} ${vmName} breaks rule ${rule.name} (${rule.kind})`);
   }
 
   /** Breaks it more than before, whatever of it cannot be known. */
-  #breaks(rule: Rule, { vmId, toHostId, cause }: { vmId: VmId; toHostId: HostId; cause: MoveCause }, { flights }: Standing): boolean {
+  #breaks(rule: Rule, { vmId, toHostId, cause, mates: together }: Placed, { flights }: Standing): boolean {
     if (rule.kind === 'pin') return !rule.hosts.includes(toHostId);
     if (rule.kind !== 'affinity' && rule.kind !== 'anti-affinity') return false;
     // Of a host that is emptied, those that belong together leave one after another.
     if (rule.kind === 'affinity' && (cause === 'drain' || cause === 'restore')) return false;
-    const mates = this.#facts.world.guests.filter((guest) => guest.vmId !== vmId && isMeant(rule, guest)).map((mate) => mate.vmId);
+    const isJudged = (guest: Guest) => guest.vmId !== vmId && !(rule.kind === 'affinity' && together.has(guest.vmId));
+    const mates = this.#facts.world.guests.filter((guest) => isJudged(guest) && isMeant(rule, guest)).map((mate) => mate.vmId);
     const fromHostId = this.#onlyHome(vmId);
     const place = (mate: VmId) => flights.get(mate) ?? this.#knownHome(mate);
     const certainly = (hostId: HostId) => mates.filter((mate) => place(mate) === hostId).length;

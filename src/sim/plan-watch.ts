@@ -34,8 +34,11 @@ export function planBreaches(facts: PlanFacts, plan: Plan): readonly Breach[] {
   ];
 }
 
-/** Whether the move is made for another one of the plan, and both together lower the score. */
+/** Whether the move is made for another one of the plan, or with others, and all together lower the score. */
 function isHelp({ moves }: Plan, move: Plan['moves'][number]): boolean {
+  const group = moves.filter(({ vmId }) => move.together?.vmIds.includes(vmId));
+  const [begin, end] = [group[0]?.scoreBefore, group.at(-1)?.scoreAfter];
+  if (begin !== undefined && end !== undefined) return end < begin;
   const [first, second] = moves.filter((one) => one === move || one.vmId === move.forVmId);
   return move.forVmId !== undefined && first !== undefined && second !== undefined && second.scoreAfter < first.scoreBefore;
 }

@@ -1,5 +1,5 @@
 /** The REST API's resources: what a client sends and gets. Times are milliseconds since the Unix epoch. */
-import type { Alternative, Move, PlanAccount, Skip, SkipCode } from '#core/model/plan.ts';
+import type { Alternative, Move, PlanAccount, Skip, SkipCode, Together } from '#core/model/plan.ts';
 import { type Static, Type } from 'typebox';
 import { MoveCostSchema } from './bounds-schemas.ts';
 import { ModeSchema } from './controller-config.ts';
@@ -132,6 +132,10 @@ export const MoveSchema = Type.Object(
     cost: Type.Optional(MoveCostSchema),
     /** It is made for the sake of this VM, which the plan moves as well. */
     forVmId: Type.Optional(VmIdSchema),
+    /** VMs of these affinity rules that the plan moves to this host together, this one among them. */
+    together: Type.Optional(
+      Type.Unsafe<Together>(Type.Object({ rules: Type.Array(NameSchema), vmIds: Type.Array(VmIdSchema, { minItems: 2 }) }, strict)),
+    ),
     /** From 1 on: moves of one round may be made at the same time. */
     round: Type.Optional(Type.Integer({ minimum: 1 })),
     /** The best of what was not chosen, and what was against it; `less-good`: only that the chosen move was better. */

@@ -2,6 +2,10 @@
 import type { Move } from '#core/model/plan.ts';
 import type { DailyWindow, Rule } from '#core/model/rule.ts';
 import type { Snapshot, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
+import { checkGroups, groupsIn } from './check-plan-groups.ts';
+import type { GroupViolationCode } from './check-plan-groups.ts';
+import { breaches, holdsMemory, membersOf, placesOf } from './rule-breaches.ts';
+import type { Places } from './rule-breaches.ts';
 import type { Violation } from './violation.ts';
 
 export type RuleViolationCode =
@@ -11,7 +15,8 @@ export type RuleViolationCode =
   | 'target-cordoned'
   | 'host-unfit'
   | 'pair-refused'
-  | 'headroom-broken';
+  | 'headroom-broken'
+  | GroupViolationCode;
 
 export interface RuleCheck {
   readonly violations: readonly Violation<RuleViolationCode>[];
@@ -19,15 +24,15 @@ export interface RuleCheck {
   readonly repairs: ReadonlySet<Move>;
 }
 
-type Places = ReadonlyMap<string, string>;
-
 export function checkRules(snapshot: Snapshot, moves: readonly Move[]): RuleCheck {
   const violations: Violation<RuleViolationCode>[] = [];
   const repairs = new Set<Move>();
   if (moves.length === 0) return { violations, repairs };
   const places = placesOf(snapshot);
   const members = membersOf(snapshot);
+  const groups = groupsIn(moves);
   for (const move of moves) {
+    const group = groups.get(move);
     const add = (code: RuleViolationCode, message: string) => violations.push({ code, message, hostId: move.toHostId, vmId: move.vmId });
     const own = snapshot.rules.filter((rule) => members.get(rule)?.has(move.vmId));
     for (const rule of own) for (const [code, message] of staying(rule, move, snapshot.takenAtMs)) add(code, message);
@@ -36,43 +41,16 @@ export function checkRules(snapshot: Snapshot, moves: readonly Move[]): RuleChec
     const shortBefore = shortBytes(snapshot, places);
     places.set(move.vmId, move.toHostId);
     const after = own.map((rule) => breaches(rule, members.get(rule) ?? new Set(), move.vmId, places, snapshot));
-    const worse = own.filter((_rule, index) => (after[index] ?? 0) > (before[index] ?? 0));
+    const isApart = (rule: Rule) => group !== undefined && rule.kind === 'affinity' && move.together?.rules.includes(rule.name) === true;
+    const worse = own.filter((rule, index) => (after[index] ?? 0) > (before[index] ?? 0) && !isApart(rule));
     for (const rule of worse) add('rule-broken', `${move.vmName} on ${move.toHostId} breaks rule ${rule.name}`);
-    if (worse.length === 0 && after.some((times, index) => times < (before[index] ?? 0))) repairs.add(move);
+    if (worse.length === 0 && group === undefined && after.some((times, index) => times < (before[index] ?? 0))) repairs.add(move);
     const shortAfter = shortBytes(snapshot, places);
     if (snapshot.policy.headroom.hostFailures > 0 && shortAfter > Math.max(shortBefore, 0) + 2)
       add('headroom-broken', `with ${move.vmName} on ${move.toHostId} a lost host would leave ${shortAfter} bytes without room`);
   }
-  return { violations, repairs };
-}
-
-/** Where everything is once the migrations under way have ended. */
-export function placesOf({ vms, inFlight }: Snapshot): Map<string, string> {
-  const places = new Map(vms.filter((vm) => vm.state === 'incoming').map((vm) => [vm.vmId, vm.hostId]));
-  for (const vm of vms) if (vm.state !== 'incoming') places.set(vm.vmId, vm.hostId);
-  for (const { vmId, toHostId } of inFlight) if (places.has(vmId)) places.set(vmId, toHostId);
-  return places;
-}
-
-type Members = ReadonlyMap<Rule, ReadonlySet<string>>;
-
-/** The VMs that each rule means. */
-function membersOf({ rules, vms }: Snapshot): Members {
-  const running = new Set(vms.filter(({ state }) => state !== 'incoming').map(({ vmId }) => vmId));
-  const whole = vms.filter(({ vmId, state }) => state !== 'incoming' || !running.has(vmId));
-  return new Map(
-    rules.map((rule) => {
-      const globs = rule.vms.filter((wanted) => wanted.includes('*')).map(likeness);
-      const words = new Set(rule.vms);
-      const isMeant = (vm: SnapshotVm) => words.has(vm.vmId) || words.has(vm.name) || globs.some((glob) => glob.test(vm.name));
-      return [rule, new Set(whole.filter(isMeant).map(({ vmId }) => vmId))];
-    }),
-  );
-}
-
-function likeness(pattern: string): RegExp {
-  const parts = pattern.split('*').map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`));
-  return new RegExp(`^${parts.join('[^]*')}$`);
+  const together = checkGroups(snapshot, moves, [...new Set(groups.values())], members);
+  return { violations: [...violations, ...together.violations], repairs: new Set([...repairs, ...together.repairs]) };
 }
 
 type Finding = readonly [RuleViolationCode, string];
@@ -108,19 +86,6 @@ function closed({ hosts, refusals, takenAtMs }: Snapshot, move: Move): readonly 
   const refusal = refusals.find((one) => one.vmId === move.vmId && one.hostId === move.toHostId && one.untilMs > takenAtMs);
   if (refusal !== undefined) found.push(['pair-refused', `${move.toHostId} refused ${move.vmName}: ${refusal.reason}`]);
   return found;
-}
-
-/** How often this VM breaks the rule: its wrong host, its mates elsewhere, or those beside it. */
-function breaches(rule: Rule, members: ReadonlySet<string>, vmId: string, places: Places, snapshot: Snapshot): number {
-  const here = places.get(vmId);
-  if (rule.kind === 'pin') return here !== undefined && rule.hosts.includes(here) ? 0 : 1;
-  if (rule.kind !== 'affinity' && rule.kind !== 'anti-affinity') return 0;
-  const mates = new Set(snapshot.vms.filter((vm) => vm.vmId !== vmId && holdsMemory(vm) && members.has(vm.vmId)).map((vm) => vm.vmId));
-  return [...mates].filter((mate) => (places.get(mate) === here) === (rule.kind === 'anti-affinity')).length;
-}
-
-function holdsMemory(vm: SnapshotVm): boolean {
-  return vm.state !== 'shut-off' && vm.state !== 'crashed';
 }
 
 /** Memory of running VMs that a lost host would leave without room. */

@@ -1,8 +1,9 @@
 /** The part of the linter that knows what a strategy and a direction allow beside the relief of hosts over their line. */
 import type { Move } from '#core/model/plan.ts';
 import type { Snapshot, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
-import { placesOf, shortBytes } from './check-plan-rules.ts';
+import { shortBytes } from './check-plan-rules.ts';
 import { isHeld, percentages, shift, talliesOf, type Tally } from './check-plan-tally.ts';
+import { placesOf } from './rule-breaches.ts';
 import type { Violation } from './violation.ts';
 
 export type StrategyViolationCode =

@@ -60,6 +60,7 @@ export function checkPlan(snapshot: Snapshot, plan: PlanDraft): readonly PlanVio
   const strategy = checkStrategy(snapshot, plan.moves, new Set(unpushed));
   const kindOf = (move: Move): MoveKind => {
     if (rules.repairs.has(move)) return 'repair';
+    if (move.together !== undefined) return 'group';
     return helping.has(move) ? 'help' : (strategy.kinds.get(move) ?? 'push');
   };
   return [
@@ -100,11 +101,11 @@ function checkLimits({ policy, inFlight }: Snapshot, { moves }: PlanDraft): read
 }
 
 /** What a move is made for. */
-type MoveKind = 'push' | 'help' | 'pull' | 'pack' | 'repair';
+type MoveKind = 'push' | 'group' | 'help' | 'pull' | 'pack' | 'repair';
 
-/** A move that mends a rule or empties a host needs no trouble on its source, and may cost the score something. */
+/** A move that mends a rule or empties a host needs no trouble on its source, and may cost the score something; one of several the latter. */
 function checkMove(snapshot: Snapshot, move: Move, kind: MoveKind): readonly PlanViolation[] {
-  const mayCost = kind === 'repair' || kind === 'pack' || kind === 'help';
+  const mayCost = kind === 'repair' || kind === 'pack' || kind === 'help' || kind === 'group';
   const found: PlanViolation[] = [];
   if (move.fromHostId === move.toHostId)
     found.push(violation('same-host', `${move.vmName} would stay on ${move.toHostId}`, move, move.toHostId));
@@ -116,7 +117,7 @@ function checkMove(snapshot: Snapshot, move: Move, kind: MoveKind): readonly Pla
     ...found,
     ...checkVm(snapshot, move),
     ...[move.fromHostId, move.toHostId].flatMap((hostId) => checkFresh(snapshot, move, hostId)),
-    ...(kind === 'push' ? checkSource(snapshot, move) : []),
+    ...(kind === 'push' || kind === 'group' ? checkSource(snapshot, move) : []),
     ...(kind === 'repair' ? [] : checkReturn(snapshot, move)),
   ];
 }

@@ -25,6 +25,14 @@ export interface MoveCost {
   readonly savedCoreSeconds: number | null;
 }
 
+/** VMs that affinity rules keep on one host, and that a plan moves there together: the rules are broken from its first such move to its last. */
+export interface Together {
+  /** By name. */
+  readonly rules: readonly string[];
+  /** Those that the plan moves, this one among them, in the order of their moves, which follow one another. */
+  readonly vmIds: readonly VmId[];
+}
+
 /** One VM from A to B with its reason and predicted effect. */
 export interface Move {
   readonly vmId: VmId;
@@ -41,6 +49,8 @@ export interface Move {
   readonly cost?: MoveCost;
   /** It is made for the sake of this VM, which the plan moves as well: room is made for it, or it changes places with it. */
   readonly forVmId?: VmId;
+  /** Not there where the VM moves for itself. */
+  readonly together?: Together;
   /** From 1 on. Moves of one round may be made at the same time; not there in plans that were made before there were rounds. */
   readonly round?: number;
   /** The best of what was not chosen; not there where nothing else was looked at, or in earlier plans. */

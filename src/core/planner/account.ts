@@ -19,7 +19,10 @@ export function accountOf(snapshot: Snapshot, moves: readonly Move[]): PlanAccou
   const aims: MoveAim[] = [];
   const moved = new Map<VmId, HostId>();
   for (const move of moves) {
-    aims.push(aimOf(snapshot, cluster, move, { book, where: whereWith(book.where, moved) }));
+    const aim = aimOf(snapshot, cluster, move, { book, where: whereWith(book.where, moved) });
+    // VMs that move together do so for one reason, which the first of them says.
+    const first = move.together === undefined ? undefined : aims[moves.findIndex(({ vmId }) => move.together?.vmIds.includes(vmId))];
+    aims.push(first ?? aim);
     const applied = applyMove(cluster, move);
     if (applied.ok) cluster = applied.cluster;
     moved.set(move.vmId, move.toHostId);
@@ -36,11 +39,16 @@ interface Rules {
 function aimOf(snapshot: Snapshot, cluster: Cluster, move: Move, rules: Rules): MoveAim {
   const reported = snapshot.hosts.find(({ hostId }) => hostId === move.fromHostId);
   const source = findHost(cluster, move.fromHostId);
-  const rule = mends(move, rules);
+  const rule = mends(move, rules) || isTorn(move, rules);
   if (reported === undefined || source === undefined) return { cpu: false, memory: false, rule };
   const goal = reliefGoal(reported, snapshot.policy);
   const load = loadOf(source);
   return { cpu: load.cpuPercent > goal.cpuPercent, memory: load.memoryPercent > goal.memoryPercent, rule };
+}
+
+/** Of a VM that is moved together with others: they are to be brought together again. */
+function isTorn({ vmId, vmName, together, fromHostId }: Move, { book, where }: Rules): boolean {
+  return together !== undefined && book.broken({ vmId, name: vmName }, fromHostId, where) > 0;
 }
 
 /** Does the VM break fewer rules on its new host? */

@@ -5,10 +5,11 @@ import type { Snapshot, SnapshotVm } from '#core/model/snapshot.ts';
 import { bytes } from '#core/model/units.ts';
 import type { VmId } from '#core/model/vm.ts';
 import { type Budget, budgetOf } from './budget.ts';
-import { type Costs, costsOf } from './cost.ts';
+import { type Costs, costsOf, longestCopyMs } from './cost.ts';
 import type { RuleBook, RuleFault } from './rules.ts';
 import { type Standings, standingsOf } from './sla.ts';
 import type { Stay } from './stay.ts';
+import { count, duration } from './words.ts';
 
 export interface Bounds {
   readonly costs: Costs;
@@ -76,6 +77,26 @@ function boundBook(book: RuleBook, { snapshot, costs, budget, durationCounts }: 
       if (book.isBound(vm) || budget.vmFault(vm) !== null) return true;
       const worst = costs.worst(sized(vm));
       return worst.isClosed || budget.bytesFault(vm, worst.bytes) !== null;
+    },
+    groupFault: (vms, hostId, where) => {
+      const early = budget.clusterFault() ?? vms.map((vm) => budget.vmFault(vm)).find((fault) => fault !== null);
+      if (early) return early;
+      let [amount, durationMs] = [0, 0];
+      for (const vm of vms) {
+        const [one, from] = [sized(vm), where(vm.vmId)];
+        if (from === undefined) continue;
+        const fault = costs.downtimeFault(one, from, hostId) ?? (durationCounts ? costs.durationFault(one, from, hostId) : null);
+        if (fault !== null) return fault;
+        const toll = costs.between(one, from, hostId);
+        amount += toll.bytes;
+        durationMs += toll.durationMs ?? 0;
+      }
+      const longest = longestCopyMs(policy);
+      if (durationCounts && durationMs > longest) {
+        const reason = `copying ${count(vms.length, 'VM')} to ${hostId} would take about ${duration(durationMs)}, longer than the ${duration(longest)} that a shortage is seen ahead`;
+        return { code: 'copy-too-long', reason };
+      }
+      return budget.groupFault(vms, amount) ?? book.groupFault(vms, hostId, where);
     },
     placementFault: (vm, hostId, where) => {
       const from = where(vm.vmId);

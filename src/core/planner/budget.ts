@@ -15,6 +15,8 @@ export interface Budget {
   readonly vmFault: (vm: NamedVm) => RuleFault | null;
   /** Why so many bytes more are not sent. */
   readonly bytesFault: (vm: NamedVm, bytes: number) => RuleFault | null;
+  /** Why these VMs are not all moved, sending so many bytes in all, where each of them alone would be. */
+  readonly groupFault: (vms: readonly NamedVm[], bytes: number) => RuleFault | null;
   /** One move more in the plan. */
   readonly note: (vmId: VmId, bytes: number) => void;
 }
@@ -59,11 +61,28 @@ export function budgetOf({ policy, ledger, inFlight, takenAtMs, vms, vmFacts }: 
     bytes.push({ atMs: takenAtMs, amount });
   };
   for (const { vmId } of inFlight) note(vmId, memory.get(vmId) ?? 0);
-  const faultOf = (code: MovesCode, who: string, spent: readonly Spent[], max: number, windowMs: number): RuleFault | null => {
-    if (max === 0 || spent.length < max) return null;
+  /** `more`: moves that are to be made. */
+  const faultOf = (code: MovesCode, who: string, spent: readonly Spent[], max: number, windowMs: number, more = 1): RuleFault | null => {
+    if (max === 0 || spent.length + more <= max) return null;
     const window = windowMs === dayMs ? 'day' : 'hour';
-    const free = freeAgain(spent, max - 1, windowMs, takenAtMs);
-    return { code, reason: `${who} moved ${times(spent.length)} within this ${window}, ${budgetNames[code]} allows ${max}: ${free}` };
+    const free = more > max ? 'raise it to move more' : freeAgain(spent, max - more, windowMs, takenAtMs);
+    const also = more === 1 ? '' : `, ${more} more would have to move`;
+    return {
+      code,
+      reason: `${who} moved ${times(spent.length)} within this ${window}${also}, ${budgetNames[code]} allows ${max}: ${free}`,
+    };
+  };
+  const bytesFaultOf = (what: string, amount: number): RuleFault | null => {
+    const max = gibPerHour * gibibyte;
+    if (gibPerHour === 0 || totalOf(bytes) + amount <= max) return null;
+    const needs = `moving ${what} would send ${memorySize(amount)}`;
+    const code = 'budget-bytes';
+    if (amount > max) return { code, reason: `${needs}, and policy.budgets.gibPerHour allows ${memorySize(max)} in an hour` };
+    const free = freeAgain(bytes, max - amount, hourMs, takenAtMs);
+    return {
+      code,
+      reason: `${needs} after ${memorySize(totalOf(bytes))} within this hour, of ${memorySize(max)} that policy.budgets.gibPerHour allows: ${free}`,
+    };
   };
   return {
     note,
@@ -75,17 +94,19 @@ export function budgetOf({ policy, ledger, inFlight, takenAtMs, vms, vmFacts }: 
       const who = `VMs of tenant ${tenant}, of which ${name} is one, have`;
       return faultOf('budget-tenant', who, ofTenant.get(tenant) ?? [], tenantMovesPerHour, hourMs);
     },
-    bytesFault: ({ name }, amount) => {
-      const max = gibPerHour * gibibyte;
-      if (gibPerHour === 0 || totalOf(bytes) + amount <= max) return null;
-      const needs = `moving ${name} would send ${memorySize(amount)}`;
-      const code = 'budget-bytes';
-      if (amount > max) return { code, reason: `${needs}, and policy.budgets.gibPerHour allows ${memorySize(max)} in an hour` };
-      const free = freeAgain(bytes, max - amount, hourMs, takenAtMs);
-      return {
-        code,
-        reason: `${needs} after ${memorySize(totalOf(bytes))} within this hour, of ${memorySize(max)} that policy.budgets.gibPerHour allows: ${free}`,
-      };
+    bytesFault: ({ name }, amount) => bytesFaultOf(name, amount),
+    groupFault: (moving, amount) => {
+      const names = moving.map(({ name }) => name).join(', ');
+      const cluster = faultOf('budget-cluster', 'VMs have', moves, clusterMovesPerHour, hourMs, moving.length);
+      if (cluster !== null) return cluster;
+      const byTenant = Map.groupBy(moving, ({ vmId }) => tenants.get(vmId));
+      for (const [tenant, own] of byTenant) {
+        if (tenant === undefined) continue;
+        const who = `VMs of tenant ${tenant}, as ${own.map(({ name }) => name).join(', ')}, have`;
+        const fault = faultOf('budget-tenant', who, ofTenant.get(tenant) ?? [], tenantMovesPerHour, hourMs, own.length);
+        if (fault !== null) return fault;
+      }
+      return bytesFaultOf(names, amount);
     },
   };
 }

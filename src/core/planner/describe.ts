@@ -4,6 +4,7 @@ import type { TakenMove } from './bounds.ts';
 import type { Chain, ChainStep } from './chain.ts';
 import type { ClosedTarget } from './closed-target.ts';
 import type { ClusterVm } from './cluster.ts';
+import type { GroupMove } from './group.ts';
 import { coreCount, count, duration, memorySize, milliseconds, percent } from './words.ts';
 
 type MoveFacts = Pick<Move, 'source' | 'destination'>;
@@ -39,6 +40,35 @@ export function describeChained(policy: Policy, { kind, relief }: Chain, { vm }:
       ? `${vm.name} changes places with ${relief.vm.name} of ${relief.fromHostId}, which no single move relieves`
       : `${vm.name} makes room on ${source.hostId} for ${relief.vm.name} of ${relief.fromHostId}, which no single move relieves`;
   return `${why}; ${uses}, and goes to ${there}${worthOf(taken)}.`;
+}
+
+/** Why this VM of a group goes with the others. */
+export function describeTogether(policy: Policy, { vms, rules }: GroupMove, vm: ClusterVm, taken: TakenMove, facts: MoveFacts): string {
+  const { source, destination } = facts;
+  const [first] = vms;
+  const uses = `${vm.name} uses ${coreCount(vm.cpuUsedCores)} and ${memorySize(vm.memoryBytes)}`;
+  const how = `moves with ${othersOf(vms, vm)}, because of ${rulesNamed(rules)}`;
+  const there = `to ${destination.hostId}: ${change(destination)}`;
+  const why = first?.vmId === vm.vmId ? `${source.hostId} is at ${troubleOf(policy, source)}, and no VM may leave alone that helps; ` : '';
+  return `${why}${uses}, and ${how}, ${there}; ${source.hostId} comes down to ${percent(source.cpuAfterPercent)} CPU, ${percent(source.memoryAfterPercent)} memory${worthOf(taken)}.`;
+}
+
+/** Why this VM goes where the others of its group are, or go with it. `fault`: the rule that is broken now. */
+export function describeGathered(vms: readonly ClusterVm[], rules: readonly string[], vm: ClusterVm, facts: MoveFacts): string {
+  const { destination } = facts;
+  const uses = `${vm.name} uses ${coreCount(vm.cpuUsedCores)} and ${memorySize(vm.memoryBytes)}`;
+  return `${rulesNamed(rules)} is broken and no single move mends it; ${uses}, and moves with ${othersOf(vms, vm)} to ${destination.hostId}: ${change(destination)}.`;
+}
+
+function othersOf(vms: readonly ClusterVm[], vm: ClusterVm): string {
+  return vms
+    .filter(({ vmId }) => vmId !== vm.vmId)
+    .map(({ name }) => name)
+    .join(', ');
+}
+
+function rulesNamed(rules: readonly string[]): string {
+  return `${rules.length === 1 ? 'the rule' : 'the rules'} ${rules.join(', ')}`;
 }
 
 function closedText({ hostId, load, reason }: ClosedTarget): string {

@@ -63,6 +63,26 @@ describe('a host that is emptied', () => {
     expect(decide(split, { rules }).stays).toEqual(['db: no-target-memory', 'web: no-target-memory']);
   });
 
+  it('sends a group that several rules make to one host, and keeps it whole when one of it cannot leave', () => {
+    const rules: Rule[] = [
+      { kind: 'affinity', name: 'first', vms: ['web', 'db'] },
+      { kind: 'affinity', name: 'second', vms: ['db', 'log'] },
+    ];
+    const log = { id: 'log', cores: 1, gib: 16 };
+    const three = { ...away, vms: [...(away.vms ?? []), log] };
+    const hosts: ExampleHost[] = [three, { id: 'b', gib: 36 }, { id: 'c', otherCores: 1 }];
+    expect(decide(hosts, { rules }).steps).toEqual(['db > c', 'log > c', 'web > c']);
+    const paused = { ...three, vms: [...(away.vms ?? []), { ...log, state: 'paused' as const }] };
+    const held = decide([paused, ...hosts.slice(1)], { rules });
+    expect(held).toMatchObject({ steps: [], stays: ['db: not-running', 'log: not-running', 'web: not-running'] });
+    expect(held.reasons[0]).toBe(
+      'db leaves together with log, by rule first, second: log is paused, only a running VM can be moved live: resume it, or shut it down',
+    );
+    const begun: ExampleHost[] = [paused, { id: 'b' }, { id: 'c', vms: [{ id: 'mate', cores: 1 }] }];
+    const more: Rule[] = [...rules, { kind: 'affinity', name: 'third', vms: ['web', 'mate'] }];
+    expect(decide(begun, { rules: more }).steps).toEqual(['db > c', 'web > c']);
+  });
+
   it('fills no host over its start line, and says what would be needed', () => {
     const hosts: ExampleHost[] = [away, { id: 'b', otherCores: 5 }];
     const decision = decide(hosts);

@@ -76,10 +76,27 @@ export function drainSteps(snapshot: Snapshot, hostId: HostId, sinceMs: number):
   const work = workOf(snapshot, 'drain', sinceMs);
   for (const vm of followersFirst(leaving, work.book, (at) => at !== hostId)) {
     const targets = work.cluster().hosts.filter((host) => host.hostId !== hostId);
-    const stay = work.stayOf(vm) ?? work.move(vm, targets, leaving, (where) => (vmId) => hidden(where, vmId, vm.vmId, hostId));
+    const stay =
+      work.stayOf(vm) ??
+      stayWithMates(work, vm, leaving) ??
+      work.move(vm, targets, leaving, (where) => (vmId) => hidden(where, vmId, vm.vmId, hostId));
     if (stay !== null) work.stays.push({ vmId: vm.vmId, vmName: vm.name, hostId, ...stay });
   }
   return { steps: work.steps, stays: work.stays, unseen: unseenOf(snapshot, hostId) };
+}
+
+/** A group that has begun to leave goes on; before that, one of it that cannot leave now keeps the others, or they would be apart for long. */
+function stayWithMates({ book, stayOf }: Work, vm: SnapshotVm, leaving: readonly SnapshotVm[]): Stay | null {
+  const companions = companionsOf(book, vm);
+  const ids = new Set(leaving.map(({ vmId }) => vmId));
+  if (companions.some((vmId) => !ids.has(vmId) && book.where(vmId) !== undefined)) return null;
+  for (const mate of leaving.filter(({ vmId }) => companions.includes(vmId))) {
+    const stay = stayOf(mate);
+    if (stay === null) continue;
+    const rules = book.groupOf(vm.vmId)?.rules.join(', ') ?? '';
+    return { ...stay, reason: `${vm.name} leaves together with ${mate.name}, by rule ${rules}: ${stay.reason}` };
+  }
+  return null;
 }
 
 /** Why nobody knows what runs there now: also where it is what it was when it was last heard of. */
@@ -205,10 +222,14 @@ type Choice =
 
 /** The least loaded host that takes the VM and those that have to come with it: below the stop line, or where none is below the start line. */
 function chosen({ cluster, book, where, vm, targets, others }: Question): Choice {
-  const companions = new Set(book.companions(vm));
+  const companions = new Set(companionsOf(book, vm));
   const together = others.filter(({ vmId }) => companions.has(vmId));
   const load = sumOf([vm, ...together]);
-  const open = targets.filter(({ hostId }) => book.pairFault(vm, hostId, where) === null);
+  // Where some of its group are already, also those that it is linked to by others only.
+  const anchors = new Set([...companions].flatMap((vmId) => where(vmId) ?? []));
+  const allowed = targets.filter(({ hostId }) => book.pairFault(vm, hostId, where) === null);
+  const beside = allowed.filter(({ hostId }) => anchors.has(hostId));
+  const open = beside.length > 0 ? beside : allowed;
   for (const limit of [stopLimit(cluster.policy), startLimit(cluster.policy)]) {
     const best = least(
       open.filter((target) => fits(target, load, limit)),
@@ -216,7 +237,7 @@ function chosen({ cluster, book, where, vm, targets, others }: Question): Choice
     );
     if (best !== null) return { ok: true, target: best, reason: arrival(best, clusterVmOf(vm)) };
   }
-  const closed = targets.filter((target) => !open.includes(target) && fits(target, load, startLimit(cluster.policy)));
+  const closed = targets.filter((target) => !allowed.includes(target) && fits(target, load, startLimit(cluster.policy)));
   const first = open.length === 0 ? (closed[0] ?? targets[0]) : closed[0];
   const fault = first === undefined ? null : book.pairFault(vm, first.hostId, where);
   if (fault !== null) return { ok: false, stay: fault };
@@ -303,10 +324,14 @@ function isInFlight({ inFlight }: Snapshot, vmId: VmId): boolean {
   return inFlight.some((flight) => flight.vmId === vmId);
 }
 
+function companionsOf(book: RuleBook, { vmId: own }: SnapshotVm): readonly VmId[] {
+  return book.groupOf(own)?.vmIds.filter((vmId) => vmId !== own) ?? [];
+}
+
 /** Those whose companions have gone before come next: a group is apart for as short as can be. */
 function followersFirst(vms: readonly SnapshotVm[], book: RuleBook, hasGone: (hostId: HostId) => boolean): readonly SnapshotVm[] {
   const follows = (vm: SnapshotVm) =>
-    book.companions(vm).some((vmId) => {
+    companionsOf(book, vm).some((vmId) => {
       const at = book.where(vmId);
       return at !== undefined && hasGone(at);
     });

@@ -65,6 +65,7 @@ export function makePlan(snapshot: Snapshot): PlanDraft {
     knownTargets: known.length - 1,
     mayMove: vms.mayMove,
     mayMakeRoom: mayMoveBy(snapshot, stayOf),
+    stayOf: stayById(snapshot, stayOf),
     book: bounds.forRelief(book),
     bounds,
     returns,
@@ -130,16 +131,12 @@ function freeEnds(planned: readonly Move[], { snapshot, known, targets }: AfterR
 }
 
 function repairAfter(relief: Relief, facts: AfterRelief): Repair {
-  const vms = new Map(facts.snapshot.vms.map((vm) => [vm.vmId, vm]));
   return repair({
     ...freeEnds(relief.moves, facts),
     state: relief.state,
     book: facts.bounds.forRepair(facts.book),
     bounds: facts.bounds,
-    stayOf: (vmId) => {
-      const vm = vms.get(vmId);
-      return vm === undefined ? { code: 'in-flight', reason: 'it is not known' } : facts.stayOf(vm);
-    },
+    stayOf: stayById(facts.snapshot, facts.stayOf),
   });
 }
 
@@ -152,6 +149,14 @@ function pullAfter(planned: readonly Move[], state: Progress, facts: AfterRelief
   const isJudged = (vm: SnapshotVm) => vm.forecast !== null || suffering.has(vm.hostId);
   const mayMove = mayMoveBy({ ...snapshot, vms: snapshot.vms.filter(isJudged) }, facts.stayOf);
   return pull({ ...freeEnds(planned, facts), state, book: bounds.forRelief(facts.book), bounds, returns, mayMove });
+}
+
+function stayById({ vms: all }: Snapshot, stayOf: (vm: SnapshotVm) => Stay | null): (vmId: VmId) => Stay | null {
+  const vms = new Map(all.map((vm) => [vm.vmId, vm]));
+  return (vmId) => {
+    const vm = vms.get(vmId);
+    return vm === undefined ? { code: 'in-flight', reason: 'it is not known' } : stayOf(vm);
+  };
 }
 
 function mayMoveBy({ vms: all }: Snapshot, stayOf: (vm: SnapshotVm) => Stay | null): (vmId: VmId) => boolean {

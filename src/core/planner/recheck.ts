@@ -1,6 +1,6 @@
 /** Judges a planned move again right before it is started: between the plan and the start of a move the world changes. */
 import type { HostId } from '#core/model/host.ts';
-import type { MoveAim, SkipCode } from '#core/model/plan.ts';
+import type { Move, MoveAim, SkipCode } from '#core/model/plan.ts';
 import type { Snapshot, SnapshotVm } from '#core/model/snapshot.ts';
 import type { VmId } from '#core/model/vm.ts';
 import { mends, type MoveEnds } from './account.ts';
@@ -11,7 +11,8 @@ import { type Freeze, frozenHosts } from './freeze.ts';
 import { isAbove, type Limit, loadOf, reliefGoal, startLimit } from './line.ts';
 import { returnsOf } from './returns.ts';
 import { type RuleBook, ruleBookOf } from './rules.ts';
-import { stayRule } from './stay.ts';
+import { type Stay, stayRule } from './stay.ts';
+import type { Where } from './where.ts';
 import { coreCount, memorySize, percent } from './words.ts';
 
 export type RecheckCode = SkipCode | 'vm-gone' | 'vm-elsewhere' | 'host-gone' | 'trouble-over';
@@ -25,7 +26,7 @@ export interface Hold {
 }
 
 export interface Recheck {
-  readonly move: MoveEnds;
+  readonly move: PlannedEnds;
   /** Null where it is not known: then nobody says that the trouble is over. */
   readonly aim: MoveAim | null;
   /** What the plan's moves that were started before have begun to relieve on the source. */
@@ -33,6 +34,8 @@ export interface Recheck {
   /** The planner's own moves keep to cool-downs, and return nowhere; what a person has approved is not held up by them. */
   readonly by: 'planner' | 'person';
 }
+
+type PlannedEnds = MoveEnds & Pick<Move, 'together'>;
 
 /** Null when the move may be started. Whether limits of migrations let it start now is the executor's question. */
 export function recheck(snapshot: Snapshot, { move, aim, begun, by }: Recheck): Hold | null {
@@ -42,20 +45,28 @@ export function recheck(snapshot: Snapshot, { move, aim, begun, by }: Recheck): 
   if (place !== null || vm === undefined) return place;
   // Classes and budgets are for the balancer's own moves.
   const bounds = by === 'planner' ? boundsOf(snapshot) : null;
-  const stay = stayRule(by === 'planner' ? snapshot : { ...snapshot, ledger: [] }, book)(vm) ?? bounds?.stay(vm) ?? null;
-  if (stay !== null) return { ...stay, passing: stay.code === 'in-flight' || stay.code === 'stale-sample' };
+  const stayAtAll = stayRule(by === 'planner' ? snapshot : { ...snapshot, ledger: [] }, book);
+  const stayOf = (one: SnapshotVm) => stayAtAll(one) ?? bounds?.stay(one) ?? null;
+  const stay = stayOf(vm);
+  if (stay !== null) return asHold(stay);
   const frozen = frozenHosts(snapshot);
   const cluster = clusterOf(snapshot, frozen);
-  const mended = mends(move, { book, where: book.where });
+  const mended = mends(move, { book, where: book.where }) || (move.together !== undefined && aim?.rule === true);
   const bound = (mended ? bounds?.forRepair(book) : bounds?.forRelief(book)) ?? book;
-  const ends = endsFault(snapshot, frozen, move) ?? ruleFault(bound, move) ?? roomFault(cluster, move);
+  const mates = matesOf(snapshot, move);
+  // As long as none of them is on its way, none goes unless all can.
+  const isBegun = mates.some(({ vmId }) => book.where(vmId) === move.toHostId);
+  const waiting = mates.filter(({ vmId }) => book.where(vmId) !== move.toHostId);
+  const whole = isBegun ? null : groupHold(snapshot, cluster, { move, vm, waiting, bound, stayOf });
+  const ends = endsFault(snapshot, frozen, move) ?? ruleFault(bound, move, waiting) ?? roomFault(cluster, move) ?? whole;
   if (ends !== null) return ends;
   const returns = by === 'planner' && !mended ? returnsOf(snapshot).fault(vm, move.toHostId) : null;
   if (returns !== null) return { ...returns, passing: false };
   const full = lineFault(cluster, move);
   if (full !== null) return full;
   const isForNeed = aim !== null && (aim.cpu || aim.memory || aim.rule);
-  return isForNeed && !mended ? troubleOver(snapshot, cluster, move.fromHostId, begun) : null;
+  // A group is not left apart because a part of it was relief enough.
+  return isForNeed && !mended && !isBegun ? troubleOver(snapshot, cluster, move.fromHostId, begun) : null;
 }
 
 /**
@@ -93,9 +104,53 @@ function hostFault({ hosts }: Snapshot, frozen: ReadonlyMap<HostId, Freeze>, hos
   return { code: freeze.code, reason: `${hostId} is left alone: ${freeze.reason}`, passing: freeze.code === 'stale-sample' };
 }
 
-function ruleFault(book: RuleBook, { vmId, vmName, toHostId }: MoveEnds): Hold | null {
-  const fault = book.placementFault({ vmId, name: vmName }, toHostId, book.where);
+/** `waiting`: VMs that are to follow, so that it does not count that they are not there. */
+function ruleFault(book: RuleBook, { vmId, vmName, toHostId }: MoveEnds, waiting: readonly SnapshotVm[] = []): Hold | null {
+  const ids = new Set(waiting.map((mate) => mate.vmId));
+  const where: Where = (id) => (ids.has(id) ? undefined : book.where(id));
+  const fault = book.placementFault({ vmId, name: vmName }, toHostId, where);
   return fault === null ? null : { ...fault, passing: false };
+}
+
+/** The other VMs that the plan moves together with this one, as far as they are known. */
+function matesOf(snapshot: Snapshot, { vmId, together }: PlannedEnds): readonly SnapshotVm[] {
+  const others = together?.vmIds.filter((id) => id !== vmId) ?? [];
+  return others.flatMap((id) => copyOf(snapshot, id) ?? []);
+}
+
+interface WholeGroup {
+  readonly move: PlannedEnds;
+  readonly vm: SnapshotVm;
+  readonly waiting: readonly SnapshotVm[];
+  readonly bound: RuleBook;
+  readonly stayOf: (vm: SnapshotVm) => Stay | null;
+}
+
+/** Why not all of a group could go now. */
+function groupHold(snapshot: Snapshot, before: Cluster, { move, vm, waiting, bound, stayOf }: WholeGroup): Hold | null {
+  if (move.together === undefined) return null;
+  const because = (hold: Hold): Hold => ({ ...hold, reason: `${move.vmName} moves with others or not at all: ${hold.reason}` });
+  if (waiting.length < move.together.vmIds.length - 1)
+    return because({ code: 'vm-gone', reason: 'one of them runs nowhere any more', passing: false });
+  let cluster = before;
+  const { toHostId } = move;
+  for (const mate of waiting) {
+    const stay = stayOf(mate);
+    if (stay !== null) return because(asHold(stay));
+    const ends = { vmId: mate.vmId, vmName: mate.name, fromHostId: mate.hostId, toHostId };
+    const hold = roomFault(cluster, ends) ?? hostFault(snapshot, frozenHosts(snapshot), mate.hostId);
+    if (hold !== null) return because(hold);
+    const applied = applyMove(cluster, ends);
+    if (applied.ok) cluster = applied.cluster;
+  }
+  const full = roomFault(cluster, move) ?? lineFault(cluster, move);
+  if (full !== null) return because(full);
+  const fault = bound.groupFault([vm, ...waiting], toHostId, bound.where);
+  return fault === null ? null : because({ ...fault, passing: false });
+}
+
+function asHold(stay: Stay): Hold {
+  return { ...stay, passing: stay.code === 'in-flight' || stay.code === 'stale-sample' };
 }
 
 /** What the target has free when the migrations under way have ended. */

@@ -15,11 +15,12 @@ import { compareText } from './cool-down.ts';
 import { withoutEmptyTargets } from './pack-room.ts';
 import { fillLimit, isAbove, loadOf, startLimit, stopLimit } from './line.ts';
 import type { Limit } from './line.ts';
-import { describeChained, describeMove } from './describe.ts';
+import { describeChained, describeMove, describeTogether } from './describe.ts';
+import { bestGroup, type GroupMove, type GroupQuestion, stayOfGroup } from './group.ts';
 import type { Returns } from './returns.ts';
 import type { RuleBook } from './rules.ts';
 import { RunningTotals, scoreOf } from './score.ts';
-import { skipHost, skipVm, stayWithoutTarget } from './stay.ts';
+import { skipHost, skipVm, type Stay, stayWithoutTarget } from './stay.ts';
 import { Targets } from './targets.ts';
 import { byThreshold } from './threshold.ts';
 import { whereWith } from './where.ts';
@@ -40,6 +41,8 @@ export interface ReliefInput {
   readonly mayMove: ReadonlySet<VmId>;
   /** Whether a VM of a target may be moved for the sake of one of a source. */
   readonly mayMakeRoom: (vmId: VmId) => boolean;
+  /** Why a VM may not be moved now; null when it may. */
+  readonly stayOf: (vmId: VmId) => Stay | null;
   /** With the bounds of the balancer. */
   readonly book: RuleBook;
   readonly bounds: Bounds;
@@ -97,6 +100,15 @@ export function relieve(input: ReliefInput): Relief {
     const candidate = chosen(search);
     const chain = candidate === null ? chainFor(input, state, search, { moves, searched: chainsSearched }) : null;
     if (candidate === null && suffers(search)) chainsSearched += 1;
+    const group = candidate === null && chain === null ? groupFor(input, state, search, moves.length) : null;
+    if (group !== null) {
+      const step = takeGroup(input, state, next.host.hostId, group);
+      moves.push(...step.moves);
+      state = step.state;
+      ends.targets.fill(findHost(state.cluster, group.target.hostId) ?? group.target);
+      open = open.flatMap((other) => (other === next ? openOf(state.cluster, other.source) : [other]));
+      continue;
+    }
     if (chain !== null) {
       moves.push(...chain.moves);
       state = chain.state;
@@ -106,7 +118,7 @@ export function relieve(input: ReliefInput): Relief {
       continue;
     }
     if (candidate === null) {
-      skipped.push(...stays(input, search));
+      skipped.push(...stays(input, search, questionOf(input, state, search, moves.length)));
       open = open.filter((other) => other !== next);
       continue;
     }
@@ -178,6 +190,46 @@ function takeStep(state: Progress, chain: Chain, step: ChainStep, taken: TakenMo
   );
   const help = step === chain.relief ? {} : { forVmId: chain.relief.vm.vmId };
   return { ...after, move: { ...move, ...help, cost: taken.cost } };
+}
+
+function questionOf(input: ReliefInput, { moved }: Progress, search: Search, planned: number): GroupQuestion {
+  const { book, returns, stayOf } = input;
+  return {
+    search,
+    book,
+    returns,
+    where: whereWith(book.where, moved),
+    // One that the plan has moved has had its part in it.
+    stayOf: (vmId) => (moved.has(vmId) ? { code: 'limit-reached', reason: 'the plan moves one of them already' } : stayOf(vmId)),
+    movesMax: search.policy.movesPerPlanMax - planned,
+  };
+}
+
+/** Where neither one move nor two help: VMs that may only leave together. All of them, or none. */
+function groupFor(input: ReliefInput, state: Progress, search: Search, planned: number): GroupMove | null {
+  return suffers(search) ? bestGroup(questionOf(input, state, search, planned)) : null;
+}
+
+function takeGroup(
+  input: ReliefInput,
+  before: Progress,
+  fromHostId: HostId,
+  group: GroupMove,
+): { readonly moves: readonly Move[]; readonly state: Progress } {
+  let state = before;
+  const together = { rules: group.rules, vmIds: group.vms.map(({ vmId }) => vmId) };
+  const moves = group.vms.map((member) => {
+    const [source, target] = [findHost(state.cluster, fromHostId), findHost(state.cluster, group.target.hostId)];
+    const vm = source?.vms.find(({ vmId }) => vmId === member.vmId);
+    if (source === undefined || target === undefined || vm === undefined) throw new Error('the planner chose what it does not know');
+    const taken = input.bounds.take(vm, source.hostId, target.hostId, null);
+    const step = takeMove(state, source, { vm, target, scoreAfter: null }, (facts) =>
+      describeTogether(state.cluster.policy, group, vm, taken, facts),
+    );
+    state = step.state;
+    return { ...step.move, together, cost: taken.cost };
+  });
+  return { moves, state };
 }
 
 /** A host that has given a VM away for the sake of another one has had its part in this plan. */
@@ -298,13 +350,17 @@ function noteChange(totals: RunningTotals, cluster: Cluster, hostId: HostId): vo
   if (position !== undefined && host !== undefined) totals.change(position, host);
 }
 
-function stays(input: ReliefInput, search: Search): readonly Skip[] {
+function stays(input: ReliefInput, search: Search, question: GroupQuestion): readonly Skip[] {
   const { hostId } = search.source;
   if (!search.source.vms.some((vm) => vm.state === 'running')) {
     return [skipHost(hostId, { code: 'not-running', reason: `${hostId} has no running VM that could leave` })];
   }
   const tried = suffers(search) ? { ...search, limit: fillLimit(search.policy) } : search;
-  return search.vms.map((vm) => skipVm(hostId, vm, stayWithoutTarget(tried, vm, input.knownTargets)));
+  const isAnyTarget = input.knownTargets > 0 && search.targets.all.length + search.closed.length > 0;
+  return search.vms.map((vm) => {
+    const stay = isAnyTarget && suffers(search) ? stayOfGroup(question, vm) : null;
+    return skipVm(hostId, vm, stay ?? stayWithoutTarget(tried, vm, input.knownTargets));
+  });
 }
 
 function planFull(hostId: HostId, max: number): Skip {

@@ -7,7 +7,8 @@ import { fits, loadWith } from './candidate.ts';
 import { findHost, withoutVm } from './cluster.ts';
 import type { ClusterHost, ClusterVm } from './cluster.ts';
 import { compareText } from './cool-down.ts';
-import { describeRepair } from './describe.ts';
+import { describeGathered, describeRepair } from './describe.ts';
+import { bestGathering, type Gathering } from './gather.ts';
 import { fillLimit, loadOf, stopLimit } from './line.ts';
 import type { Limit } from './line.ts';
 import { takeMove } from './relief.ts';
@@ -50,7 +51,7 @@ interface Fix {
   readonly scoreAfter: number;
 }
 
-interface Misplaced {
+export interface Misplaced {
   readonly vm: ClusterVm;
   readonly source: ClusterHost;
   readonly fault: RuleFault;
@@ -58,7 +59,8 @@ interface Misplaced {
 
 /**
  * The move that mends most comes first, among equals the one that leaves the lowest score, so a group is mended by moving its fewer
- * VMs. Each move lowers the number of breaches, so this comes to an end. Targets are filled as for relief, below the start line. A host
+ * VMs; where none mends anything, VMs that belong together are brought to one host (gather.ts). Each lowers the number of breaches, so this
+ * comes to an end. Targets are filled as for relief, below the start line. A host
  * is source or target of a plan, never both: the moves may then be made in any order.
  */
 export function repair(input: RepairInput): Repair {
@@ -70,7 +72,20 @@ export function repair(input: RepairInput): Repair {
   let open = first;
   while (open.length > 0 && moves.length < input.movesMax) {
     const fix = bestFix(input, state, open, { sources, targets });
-    if (fix === null) break;
+    if (fix === null) {
+      const room = input.movesMax - moves.length;
+      const gathering = bestGathering({ ...input, movesMax: room }, state, open, { sources, targets });
+      if (gathering === null) break;
+      const gathered = takeGathering(input, state, gathering);
+      moves.push(...gathered.moves);
+      state = gathered.state;
+      for (const { fromHostId, toHostId } of gathered.moves) {
+        targets.delete(fromHostId);
+        sources.delete(toHostId);
+      }
+      open = misplacedIn(input, state).filter(({ vm }) => !state.moved.has(vm.vmId));
+      continue;
+    }
     const step = takeMove(state, fix.source, fix, ({ destination }) => describeRepair(fix.vm, fix.fault.reason, destination));
     moves.push({ ...step.move, cost: input.bounds.take(fix.vm, fix.source.hostId, fix.target.hostId, null).cost });
     state = step.state;
@@ -80,6 +95,24 @@ export function repair(input: RepairInput): Repair {
   }
   const skipped = open.map((one) => skipVm(one.source.hostId, one.vm, whyItStays(input, state, one, moves.length)));
   return { state, moves, skipped, misplaced: first.length };
+}
+
+function takeGathering(
+  { bounds }: RepairInput,
+  before: Progress,
+  { vms, rules, target: { hostId } }: Gathering,
+): { readonly state: Progress; readonly moves: readonly Move[] } {
+  let state = before;
+  const together = { rules, vmIds: vms.map(({ vm }) => vm.vmId) };
+  const moves = vms.map(({ vm, source: { hostId: from } }) => {
+    const [source, target] = [findHost(state.cluster, from), findHost(state.cluster, hostId)];
+    if (source === undefined || target === undefined) throw new Error('the planner chose a host that it does not know');
+    const all = vms.map((one) => one.vm);
+    const step = takeMove(state, source, { vm, target, scoreAfter: null }, (facts) => describeGathered(all, rules, vm, facts));
+    state = step.state;
+    return { ...step.move, together, cost: bounds.take(vm, from, hostId, null).cost };
+  });
+  return { state, moves };
 }
 
 function misplacedIn({ book }: RepairInput, state: Progress): readonly Misplaced[] {
@@ -94,7 +127,7 @@ function misplacedIn({ book }: RepairInput, state: Progress): readonly Misplaced
   });
 }
 
-interface Ends {
+export interface Ends {
   readonly sources: ReadonlySet<HostId>;
   readonly targets: ReadonlySet<HostId>;
 }

@@ -11,7 +11,8 @@ interface Part {
 
 /**
  * The moves with their rounds, each as early as it may be: not before the limits on migrations at one time leave room for it, and after each
- * earlier move that makes its room, which is one from the host it goes to, or one to the host it comes from. So in a round a host gives or
+ * earlier move that makes its room, which is one from the host it goes to, or one to the host it comes from. VMs that move together do so in
+ * one round, or in rounds that follow one another. So in a round a host gives or
  * takes, never both, and in whatever order its moves end, no host is fuller on the way than in the end.
  */
 export function withRounds(
@@ -25,17 +26,61 @@ export function withRounds(
     parts.set(hostId, part);
     return part;
   };
-  return moves.map((move) => {
-    const [from, to] = [partOf(move.fromHostId), partOf(move.toHostId)];
-    let round = 1 + Math.max(from.lastTakes, to.lastGives);
-    const isFull = (part: Part) => (part.perRound.get(round) ?? 0) >= migrationsPerHostMax;
-    while (isFull(from) || isFull(to) || (sizes.get(round) ?? 0) >= migrationsPerClusterMax) round += 1;
-    for (const part of [from, to]) part.perRound.set(round, (part.perRound.get(round) ?? 0) + 1);
-    from.lastGives = Math.max(from.lastGives, round);
-    to.lastTakes = Math.max(to.lastTakes, round);
-    sizes.set(round, (sizes.get(round) ?? 0) + 1);
-    return { ...move, round };
+  const isFree = ({ fromHostId, toHostId }: Move, round: number) =>
+    [fromHostId, toHostId].every((hostId) => (partOf(hostId).perRound.get(round) ?? 0) < migrationsPerHostMax) &&
+    (sizes.get(round) ?? 0) < migrationsPerClusterMax;
+  const note = ({ fromHostId, toHostId }: Move, round: number, sign: 1 | -1 = 1) => {
+    for (const hostId of [fromHostId, toHostId]) {
+      const { perRound } = partOf(hostId);
+      perRound.set(round, (perRound.get(round) ?? 0) + sign);
+    }
+    sizes.set(round, (sizes.get(round) ?? 0) + sign);
+  };
+  const firstRound = ({ fromHostId, toHostId }: Move) => 1 + Math.max(partOf(fromHostId).lastTakes, partOf(toHostId).lastGives);
+  /** Each in the round of the one before it, or in the next; null where another move is in the way. */
+  const inARow = (group: readonly Move[], from: number): readonly number[] | null => {
+    let round = from;
+    const taken: number[] = [];
+    for (const move of group) {
+      if (!isFree(move, round) && taken.length > 0) round += 1;
+      if (!isFree(move, round)) break;
+      note(move, round);
+      taken.push(round);
+    }
+    // Only tried out: what is taken for good is noted below.
+    for (const [index, each] of taken.entries()) {
+      const move = group[index];
+      if (move !== undefined) note(move, each, -1);
+    }
+    return taken.length === group.length ? taken : null;
+  };
+  return groupsOf(moves).flatMap((group) => {
+    let start = Math.max(...group.map(firstRound));
+    let rounds = inARow(group, start);
+    while (rounds === null) {
+      start += 1;
+      rounds = inARow(group, start);
+    }
+    return group.map((move, index) => {
+      const round = rounds[index] ?? start;
+      note(move, round);
+      const [from, to] = [partOf(move.fromHostId), partOf(move.toHostId)];
+      from.lastGives = Math.max(from.lastGives, round);
+      to.lastTakes = Math.max(to.lastTakes, round);
+      return { ...move, round };
+    });
   });
+}
+
+/** Moves that are made together follow one another; any other one is by itself. */
+function groupsOf(moves: readonly Move[]): readonly (readonly Move[])[] {
+  const groups: Move[][] = [];
+  for (const move of moves) {
+    const last = groups.at(-1);
+    if (last?.[0]?.together?.vmIds.includes(move.vmId) === true) last.push(move);
+    else groups.push([move]);
+  }
+  return groups;
 }
 
 /** The moves that come before this one because they make its room. */

@@ -20,7 +20,7 @@ const hostIds = ['host-0', 'host-1', 'host-2', 'host-3', 'host-4', 'host-5'];
 const selectors = ['web-*', 'db-*', '*-1', 'web-0', 'db-2', 'web-3', '*'];
 
 const rule: Arbitrary<Rule> = record({
-  kind: constantFrom('pin', 'affinity', 'anti-affinity', 'anti-affinity', 'pin', 'ignore', 'blackout', 'window'),
+  kind: constantFrom('pin', 'affinity', 'affinity', 'affinity', 'anti-affinity', 'anti-affinity', 'pin', 'ignore', 'blackout', 'window'),
   vms: subarray(selectors, { minLength: 1, maxLength: 2 }),
   hosts: subarray(hostIds, { minLength: 1 }),
   fromMinute: nat(1439),

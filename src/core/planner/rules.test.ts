@@ -72,8 +72,10 @@ describe('a rule and a host over its line', () => {
   it('affinity keeps a pair together', () => {
     const made = ruled({ kind: 'affinity', name: 'pair', vms: ['db-1', 'web-1'] });
     expect(made.steps).toEqual([]);
-    expect(codes(made)).toEqual(['db-1: rule-affinity', 'web-1: rule-affinity']);
-    expect(made.skipped[0]?.reason).toBe('rule pair keeps db-1 together with 1 VM that would not be with it on idle');
+    expect(codes(made)).toEqual(['db-1: no-target-cpu', 'web-1: no-target-cpu']);
+    expect(made.skipped[0]?.reason).toBe(
+      'db-1 has to move together with web-1, by rule pair: all 2 VMs use 7 cores, with which the best target would be at 88.8 % CPU, 75 % is the most',
+    );
   });
 
   it('ignore, blackout and window keep VMs where they are, and say so', () => {

@@ -10,7 +10,7 @@ import type { Snapshot, SnapshotVm } from '#core/model/snapshot.ts';
 import type { VmId } from '#core/model/vm.ts';
 import { compareText } from './cool-down.ts';
 import { headroomOf } from './headroom.ts';
-import { baseWhere, occupiesMemory } from './where.ts';
+import { baseWhere, occupiesMemory, whereWith } from './where.ts';
 import type { Where } from './where.ts';
 import { count, duration } from './words.ts';
 
@@ -35,8 +35,10 @@ export interface RuleBook {
   readonly pairFault: (vm: NamedVm, hostId: HostId, where: Where) => RuleFault | null;
   /** Each rule that the VM would break there, and not less than it does where it is. */
   readonly ruleFaults: (vm: NamedVm, hostId: HostId, where: Where) => readonly RuleFault[];
-  /** VMs that have to run on the same host as this one. */
-  readonly companions: (vm: NamedVm) => readonly VmId[];
+  /** VMs that have to run on the same host as this one, also by way of others; this one is among them. Null where there are none. */
+  readonly groupOf: (vmId: VmId) => AffinityGroup | null;
+  /** Why these VMs, each of which breaks an affinity rule while the others have not come yet, may not come to this host one after another. */
+  readonly groupFault: (vms: readonly NamedVm[], hostId: HostId, where: Where) => RuleFault | null;
   /** How often the VM breaks a rule on this host: 0 where it breaks none. */
   readonly broken: (vm: NamedVm, hostId: HostId, where: Where) => number;
   /** The first rule, by name, that the VM breaks where it is. */
@@ -45,6 +47,12 @@ export interface RuleBook {
   readonly isBound: (vm: NamedVm) => boolean;
   /** Of placement rules: VMs that any of them means. */
   readonly ruled: readonly VmId[];
+}
+
+export interface AffinityGroup {
+  /** By name. */
+  readonly rules: readonly string[];
+  readonly vmIds: readonly VmId[];
 }
 
 type PlaceRule = Extract<Rule, { readonly kind: 'pin' | 'affinity' | 'anti-affinity' }>;
@@ -73,6 +81,7 @@ export function ruleBookOf(snapshot: Snapshot): RuleBook {
     const compiled = { rule, hosts, members: members.filter(({ state }) => occupiesMemory(state)).map(({ vmId }) => vmId) };
     for (const vmId of compiled.members) append(placing, vmId, compiled);
   }
+  const groups = groupsOf(placing);
   const refused = refusalsOf(snapshot);
   const closed = closedHosts(snapshot);
   const headroom = headroomOf(snapshot);
@@ -103,8 +112,22 @@ export function ruleBookOf(snapshot: Snapshot): RuleBook {
     ruleFaults,
     pairFault,
     placementFault: (vm, hostId, at) => pairFault(vm, hostId, at) ?? headroom?.fault(vm.vmId, hostId, at) ?? null,
-    companions: (vm) =>
-      rulesOf(vm).flatMap(({ rule, members }) => (rule.kind === 'affinity' ? members.filter((vmId) => vmId !== vm.vmId) : [])),
+    groupOf: (vmId) => groups.get(vmId) ?? null,
+    groupFault: (moving, hostId, at) => {
+      const ids = new Set(moving.map(({ vmId }) => vmId));
+      for (const vm of moving) {
+        const own: Where = (vmId) => (vmId !== vm.vmId && ids.has(vmId) ? undefined : at(vmId));
+        const fault = apartFault(rulesOf(vm), vm, ids) ?? pairFault(vm, hostId, own);
+        if (fault !== null) return fault;
+      }
+      const moved = new Map<VmId, HostId>();
+      for (const { vmId } of headroom === null ? [] : moving) {
+        const fault = headroom?.fault(vmId, hostId, whereWith(at, new Map(moved)));
+        if (fault) return fault;
+        moved.set(vmId, hostId);
+      }
+      return null;
+    },
     broken: (vm, hostId, at) => rulesOf(vm).reduce((sum, compiled) => sum + brokenBy(compiled, vm.vmId, hostId, at), 0),
     brokenRule: (vm, at) => {
       const now = at(vm.vmId);
@@ -135,6 +158,37 @@ function membersOf(rule: Rule, vms: readonly SnapshotVm[]): readonly SnapshotVm[
   const exact = new Set(rule.vms.filter((selector) => !selector.includes('*')));
   const patterns = rule.vms.filter((selector) => selector.includes('*'));
   return vms.filter(({ vmId, name }) => exact.has(vmId) || exact.has(name) || patterns.some((pattern) => matchesPattern(pattern, name)));
+}
+
+/** VMs that are linked by affinity rules, over however many of them. */
+function groupsOf(placing: ReadonlyMap<VmId, readonly Compiled[]>): ReadonlyMap<VmId, AffinityGroup> {
+  const groups = new Map<VmId, AffinityGroup>();
+  for (const first of placing.keys()) {
+    if (groups.has(first)) continue;
+    const vmIds = new Set([first]);
+    const rules = new Set<string>();
+    // A set is walked over what is added to it on the way.
+    for (const vmId of vmIds) {
+      for (const { rule, members } of placing.get(vmId) ?? []) {
+        if (rule.kind !== 'affinity' || rules.has(rule.name)) continue;
+        rules.add(rule.name);
+        for (const member of members) vmIds.add(member);
+      }
+    }
+    if (vmIds.size < 2) continue;
+    const group = { rules: [...rules].toSorted(compareText), vmIds: [...vmIds].toSorted(compareText) };
+    for (const vmId of group.vmIds) groups.set(vmId, group);
+  }
+  return groups;
+}
+
+/** Wishes that contradict each other: together by one rule, apart by another. */
+function apartFault(rules: readonly Compiled[], vm: NamedVm, ids: ReadonlySet<VmId>): RuleFault | null {
+  for (const { rule, members } of rules) {
+    if (rule.kind !== 'anti-affinity' || !members.some((vmId) => vmId !== vm.vmId && ids.has(vmId))) continue;
+    return { code: 'rule-anti-affinity', reason: `rule ${rule.name} keeps ${vm.name} apart from VMs that it has to run together with` };
+  }
+  return null;
 }
 
 function append<Key, Value>(lists: Map<Key, Value[]>, key: Key, value: Value): void {

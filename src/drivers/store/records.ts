@@ -4,7 +4,7 @@ import type { TuningRecord } from '#core/model/channel.ts';
 import { moveCauses } from '#core/model/ledger.ts';
 import type { Migration } from '#core/model/migration.ts';
 import type { RefusalCode } from '#core/model/result.ts';
-import type { Alternative, Plan } from '#core/model/plan.ts';
+import type { Alternative, Plan, Together } from '#core/model/plan.ts';
 import type { Grant } from '#core/store.ts';
 import { atMs, count, id, number, orNull, text } from './basic-shapes.ts';
 import { decision, measures, methodWish, transferPlan } from './transfer-records.ts';
@@ -195,6 +195,7 @@ const move = Type.Object({
     }),
   ),
   forVmId: Type.Optional(id),
+  together: Type.Optional(Type.Unsafe<Together>(Type.Object({ rules: Type.Array(text), vmIds: Type.Array(id) }))),
   round: Type.Optional(number),
   alternatives: Type.Optional(Type.Unsafe<Alternative[]>(Type.Array(alternative))),
   confidencePercent: Type.Optional(orNull(number)),
