@@ -64,7 +64,7 @@ export function offsetArgument(text: string): number {
 /** The rule that was asked for. Throws `usage` for what this kind of rule needs, or has no use for. */
 export function ruleOf(kind: RuleKind, name: string, options: RuleOptions): Rule {
   const vms = [...options.vm];
-  if (vms.length === 0) throw new CliError('usage', "say which VMs: --vm NAME, --vm 'web-*', or --vm '*' for all");
+  if (vms.length === 0) throw new CliError('usage', "say which VMs: --vm NAME, --vm 'web-*', --vm label:tier=web, or --vm '*' for all");
   if (kind !== 'pin' && options.host.length > 0) throw new CliError('usage', `a rule of kind ${kind} names no host: leave out --host`);
   const hasTimes = options.from !== undefined || options.until !== undefined;
   if (kind !== 'blackout' && kind !== 'window' && hasTimes)

@@ -1,5 +1,6 @@
 import type { RuleKind } from '#wire/rule-schemas.ts';
 import { type Command, Argument } from 'commander';
+import { selectorsArgument } from './label-arguments.ts';
 import { callOf, withController, withWatch } from './options.ts';
 import { show, showView } from './output.ts';
 import {
@@ -23,11 +24,14 @@ Kinds:
   blackout       the balancer does not move them in this time ('*': nothing at all)
   window         the balancer moves them in this time only
 
-A VM is named by its name, its UUID, or a name with * for any text. Placement rules (pin, affinity, anti-affinity) bind everybody;
+A VM is named by its name, its UUID, a name with * for any text, or a label that it has been given with 'plimsoll vm set': label:key=value,
+or label:key for any value. A rule means the VMs that have the label now, and those that get it later. Placement rules (pin, affinity, anti-affinity) bind everybody;
 the balancer moves a VM that is placed against one. Quote a * so that the shell leaves it alone.
 
 Examples:
   plimsoll rule add anti-affinity web-apart --vm 'web-*'
+  plimsoll rule add affinity shop-together --vm label:app=shop
+  plimsoll rule add ignore by-hand --vm label:manual,db-1
   plimsoll rule add pin licensed --vm db-1,db-2 --host host1,host2
   plimsoll rule add blackout nightly --vm '*' --from 22:00 --until 06:00 --days mon-fri --offset +01:00
   plimsoll rule list -o json
@@ -44,7 +48,7 @@ export function addRuleCommands(program: Command): void {
       .addArgument(new Argument('<kind>', kinds.join(', ')).argParser(kindArgument))
       .argument('<name>', 'the name it will have'),
   )
-    .option('--vm <names>', "VMs: names, UUIDs, or names with *; 'web-*,db-1', or given again", listArgument, [])
+    .option('--vm <names>', "VMs: names, UUIDs, names with *, or label:key=value; 'web-*,db-1', or given again", selectorsArgument, [])
     .option('--host <names>', 'pin: hosts they may run on', listArgument, [])
     .option('--from <time>', 'blackout, window: when it begins, such as 22:00', timeOfDayArgument)
     .option('--until <time>', 'blackout, window: when it ends; before --from: on the next day', timeOfDayArgument)

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { printVmCheck } from './check-printer.ts';
 import type { ControllerClient } from './client.ts';
 import { CliError } from './errors.ts';
+import { labelArgument } from './label-arguments.ts';
 import { addressArgument, callOf, classArgument, tenantArgument, withController, withWatch, yesNoArgument } from './options.ts';
 import { show, showView } from './output.ts';
 import { printVm, printVms, printVmSettings, type VmWithSettings } from './vm-printer.ts';
@@ -24,6 +25,8 @@ Examples:
   plimsoll vm set web1 --address none --restartable yes
   plimsoll vm set web1 --class critical --tenant acme
   plimsoll vm set web1 --class none
+  plimsoll vm set web1 --label tier=web --label rack=a7      rules mean it by label:tier=web, or label:rack
+  plimsoll vm set web1 --label rack-                         takes the label back
   plimsoll vm show web1`;
 
 interface SetOptions {
@@ -33,6 +36,8 @@ interface SetOptions {
   /** A word, or `none`. */
   readonly class?: string;
   readonly tenant?: string;
+  /** By key; null takes one back. */
+  readonly label?: Readonly<Record<string, string | null>>;
 }
 
 /** `vm list|show|set|check`. */
@@ -61,6 +66,7 @@ export function addVmCommands(program: Command): void {
     .option('--restartable <yes|no>', 'it may be started on another host after the death of its own', yesNoArgument)
     .option('--class <name>', 'one of policy.classes: what a move by the balancer may cost it; none: standard', classArgument)
     .option('--tenant <name>', 'whose it is: counted against policy.budgets.tenantMovesPerHour; none: nobody said', tenantArgument)
+    .option('--label <key=value>', 'rules mean VMs by their labels; key- takes one back; may be given again', labelArgument)
     .addHelpText('after', setExamples)
     .action(async (reference: string, options: SetOptions, command: Command) => {
       const change = changeOf(options);
@@ -84,17 +90,18 @@ export function addVmCommands(program: Command): void {
     });
 }
 
-function changeOf({ address, restartable, class: slaClass, tenant }: SetOptions): VmSettingsBody {
-  if ([address, restartable, slaClass, tenant].every((value) => value === undefined))
+function changeOf({ address, restartable, class: slaClass, tenant, label }: SetOptions): VmSettingsBody {
+  if ([address, restartable, slaClass, tenant, label].every((value) => value === undefined))
     throw new CliError(
       'usage',
-      "nothing to set: give --address, --restartable, --class or --tenant; 'plimsoll vm show' shows what holds now",
+      "nothing to set: give --address, --restartable, --class, --tenant or --label; 'plimsoll vm show' shows what holds now",
     );
   return {
     ...(address === undefined ? {} : { address: address === 'none' ? null : address }),
     ...(restartable === undefined ? {} : { restartable }),
     ...(slaClass === undefined ? {} : { slaClass: slaClass === 'none' ? null : slaClass }),
     ...(tenant === undefined ? {} : { tenant: tenant === 'none' ? null : tenant }),
+    ...(label === undefined ? {} : { labels: label }),
   };
 }
 

@@ -58,13 +58,20 @@ function settingsFields({
   slaClass,
   effectiveClass,
   tenant,
+  labels,
 }: VmSettingsResource): readonly (readonly [string, string])[] {
   return [
     ['address', address ?? 'not set: looked up among the neighbours of the hosts'],
     ['restartable', restartable ? 'yes: it may be started elsewhere when its host has died' : 'no'],
     ['class', slaClass === null || slaClass === effectiveClass ? effectiveClass : lostClass(slaClass, effectiveClass)],
     ['tenant', tenant ?? 'not set'],
+    ['labels', labelsOf(labels)],
   ];
+}
+
+function labelsOf(labels: VmSettingsResource['labels']): string {
+  const all = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
+  return all.length === 0 ? 'none' : all.join(', ');
 }
 
 function lostClass(slaClass: string, effectiveClass: string): string {

@@ -380,6 +380,7 @@ export class Controller implements ControllerService {
   }
 
   #vmResource(vm: SnapshotVm): VmResource {
-    return vmResource(vm, this.#rooms.executor.migrationOf(vm.vmId));
+    const { executor, vmSettings } = this.#rooms;
+    return vmResource(vm, executor.migrationOf(vm.vmId), vmSettings.of(vm.vmId).labels);
   }
 }

@@ -66,6 +66,24 @@ describe('rules', () => {
     expect(store.ruled.size).toBe(1);
   });
 
+  it('mean VMs by their labels, also by those that they get later, and after a restart', async () => {
+    await expect(controller.placement.addRule({ ...pinned, vms: ['label:Tier=*'] }, 'anna')).rejects.toEqual(refusal('input-invalid'));
+    await controller.placement.addRule({ ...pinned, vms: ['label:tier=web'], hosts: ['c'] }, 'anna');
+    const warnings = async () => (await controller.placement.rules())[0]?.warnings;
+    const target = async () => (await controller.checkMigrate({ vm: 'web1' })).toHostId;
+    expect([await warnings(), await target()]).toEqual([['home means no VM that is known now (label:tier=web)'], 'b']);
+    await controller.setVm('web1', { labels: { tier: 'web' } }, 'bob');
+    expect([await warnings(), await target()]).toEqual([[], 'c']);
+    expect(await controller.vm('web1')).toMatchObject({ labels: { tier: 'web' } });
+    expect((await controller.snapshot()).vmFacts).toMatchObject([{ vmId, labels: { tier: 'web' } }]);
+    await end();
+    await begin();
+    expect(await target()).toBe('c');
+    await controller.setVm('web1', { labels: { tier: null } }, 'bob');
+    expect([(await controller.vm('web1')).labels, await target()]).toEqual([{}, 'b']);
+    expect(store.audited.map(({ who, verb, detail }) => `${who} ${verb} ${detail}`)).toContain('bob vm.set {"labels":{"tier":null}}');
+  });
+
   it('choose the target when nobody names one, and refuse one that is named against them', async () => {
     const target = async () => (await controller.checkMigrate({ vm: 'web1' })).toHostId;
     expect(await target()).toBe('b');

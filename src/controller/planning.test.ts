@@ -33,7 +33,7 @@ async function newPlanning(options: Omit<PlanningOptions, 'signal'>): Promise<Fa
   return world;
 }
 
-const unsaid = { restartable: false, address: null, definitionText: null, slaClass: null, tenant: null, updatedAtMs: 1 };
+const unsaid = { restartable: false, address: null, definitionText: null, slaClass: null, tenant: null, labels: {}, updatedAtMs: 1 };
 
 describe('planning', () => {
   it('in observe makes and keeps plans with moves, and moves nothing', async () => {

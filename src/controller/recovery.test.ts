@@ -107,6 +107,7 @@ class Cluster {
       definitionText: null,
       slaClass: null,
       tenant: null,
+      labels: {},
       updatedAtMs: 0,
     });
     this.parts = fakeParts(this.store);
@@ -299,6 +300,7 @@ describe('a restartable VM', () => {
       definitionText: null,
       slaClass: null,
       tenant: null,
+      labels: {},
       updatedAtMs: 5,
     });
     await cluster.restartController();

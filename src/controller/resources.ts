@@ -1,6 +1,7 @@
 /** The controller's state as REST resources. */
 import { rejectedTotal } from '#core/load/host-trust.ts';
 import { percentOf } from '#core/model/units.ts';
+import type { Labels } from '#core/model/label.ts';
 import type { SnapshotVm } from '#core/model/snapshot.ts';
 import type { HostResource, VmResource } from '#wire/api.ts';
 import type { ClusterView, HostView } from './cluster-view.ts';
@@ -43,7 +44,7 @@ export function hostResource(
   };
 }
 
-export function vmResource(vm: SnapshotVm, migrationId: string | null): VmResource {
+export function vmResource(vm: SnapshotVm, migrationId: string | null, labels: Labels): VmResource {
   const { vmId, name, hostId, state, vcpus, memoryBytes, cpuUsedCores, forecast } = vm;
-  return { vmId, name, hostId, state, vcpus, memoryBytes, cpuUsedCores, forecast, migrationId };
+  return { vmId, name, hostId, state, vcpus, memoryBytes, cpuUsedCores, forecast, migrationId, labels };
 }

@@ -98,7 +98,10 @@ export async function openRooms(
   const skews = new ClockSkews();
   const audit = new Audit(parts);
   const grants = new Grants(parts, audit);
-  const rulings = await Rulings.load({ store, clock: parts.clock, view, audit });
+  const vmSettings = await VmSettings.load(store, parts.clock, policy);
+  vmSettings.warnOfLostClasses(parts.log);
+  const labelsOf = (vmId: VmId) => vmSettings.of(vmId).labels;
+  const rulings = await Rulings.load({ store, clock: parts.clock, view, audit, labelsOf });
   const refusals = new PairRefusals();
   const greet = (hostId: HostId) => certificates.greet(hostId);
   const lines = new AgentLines(parts, epoch, new Listener({ parts, view, history, membership, skews, greet }));
@@ -119,8 +122,6 @@ export async function openRooms(
   const streams = new StreamMeter(parts, lines, securing, signal);
   const knowledge = await TransferKnowledge.load(store);
   const choosing = new Choosing({ parts, lines, policy, streams, knowledge }, signal);
-  const vmSettings = await VmSettings.load(store, parts.clock, policy);
-  vmSettings.warnOfLostClasses(parts.log);
   const outside = new OutsideWatch(parts, lines, (vmId) => vmSettings.of(vmId).address, signal);
   const outcomes = new Outcomes({ parts, lines, outside, skewOf: (hostId) => skews.of(hostId) }, signal);
   const leases = new HostLeases(parts, lines, signal);

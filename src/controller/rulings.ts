@@ -1,9 +1,11 @@
 /** The operators' rules and cordons: read once, and durable before they count. */
 import { conflictsOf } from '#core/checks/rule-conflicts.ts';
 import type { HostId } from '#core/model/host.ts';
+import { type Labels, selectorFault } from '#core/model/label.ts';
 import { PlimsollError } from '#core/model/result.ts';
 import type { Cordon, Rule } from '#core/model/rule.ts';
 import { ruleLimits } from '#core/model/rule.ts';
+import type { VmId } from '#core/model/vm.ts';
 import type { Clock } from '#core/ports.ts';
 import type { Store, StoredRule } from '#core/store.ts';
 import type { Audit } from './audit.ts';
@@ -16,6 +18,7 @@ export interface RulingRooms {
   readonly clock: Clock;
   readonly view: ClusterView;
   readonly audit: Audit;
+  readonly labelsOf: (vmId: VmId) => Labels | undefined;
 }
 
 export class Rulings {
@@ -49,8 +52,8 @@ export class Rulings {
 
   /** What cannot be kept of this rule beside the others now. */
   conflicts(rule: Rule): readonly string[] {
-    const { view } = this.#rooms;
-    return conflictsOf(rule, this.rules, { vms: view.vms(), hostIds: view.hosts().map(({ hostId }) => hostId) });
+    const { view, labelsOf } = this.#rooms;
+    return conflictsOf(rule, this.rules, { vms: view.vms(), hostIds: view.hosts().map(({ hostId }) => hostId), labelsOf });
   }
 
   /** Throws `rule-exists`, `host-unknown`, `input-invalid`. */
@@ -63,6 +66,10 @@ export class Rulings {
       );
     if (this.#rules.size >= ruleLimits.rulesMax)
       throw new PlimsollError('input-invalid', `there are ${this.#rules.size} rules, the most there can be: remove one first`);
+    for (const selector of rule.vms) {
+      const fault = selectorFault(selector);
+      if (fault !== null) throw new PlimsollError('input-invalid', fault);
+    }
     const unknown = rule.kind === 'pin' ? rule.hosts.filter((hostId) => view.host(hostId) === undefined) : [];
     if (unknown.length > 0) throw new PlimsollError('host-unknown', `there is no host ${unknown.join(', ')}: see 'plimsoll host list'`);
     const stored = { rule, by, atMs: clock.nowMs() };

@@ -7,6 +7,7 @@ import type { VmId } from '#core/model/vm.ts';
 import type { Store } from '#core/store.ts';
 import { pairKey } from './busy-pairs.ts';
 import type { Ends } from './securing.ts';
+import type { SaidOfVm } from './vm-settings.ts';
 
 const historyKept = 500;
 const pairsMax = 10_000;
@@ -74,10 +75,8 @@ export class TransferKnowledge {
   }
 
   /** `said`: what operators say of VMs. Each VM of which anything is known, once. */
-  vmFacts(said: readonly Pick<VmFacts, 'vmId' | 'slaClass' | 'tenant'>[], nowMs: number): readonly VmFacts[] {
-    const facts = new Map<VmId, VmFacts>(
-      said.map(({ vmId, slaClass, tenant }) => [vmId, { vmId, slaClass, tenant, activity: this.activityOf(vmId, nowMs) }]),
-    );
+  vmFacts(said: readonly SaidOfVm[], nowMs: number): readonly VmFacts[] {
+    const facts = new Map<VmId, VmFacts>(said.map((known) => [known.vmId, { ...known, activity: this.activityOf(known.vmId, nowMs) }]));
     for (const vmId of this.#activities.keys()) {
       const activity = facts.has(vmId) ? null : this.activityOf(vmId, nowMs);
       if (activity !== null) facts.set(vmId, { vmId, slaClass: null, tenant: null, activity });

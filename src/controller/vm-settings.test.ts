@@ -4,7 +4,7 @@ import { fakeParts, MemoryStore, otherVmId, vmId } from './fakes.ts';
 import { VmSettings } from './vm-settings.ts';
 
 const { clock } = fakeParts();
-const none = { restartable: false, address: null, definitionText: null, slaClass: null, tenant: null, updatedAtMs: 0 };
+const none = { restartable: false, address: null, definitionText: null, slaClass: null, tenant: null, labels: {}, updatedAtMs: 0 };
 
 describe('what operators want for a VM', () => {
   it('is nothing until somebody says so', async () => {
@@ -57,6 +57,24 @@ describe('what operators want for a VM', () => {
       });
     await expect(settings.set(vmId, { tenant: 'a b' })).rejects.toMatchObject({ code: 'input-invalid' });
     expect(await settings.set(vmId, { slaClass: null, tenant: null })).toMatchObject({ slaClass: null, effectiveClass: 'standard' });
+    expect(settings.facts()).toEqual([]);
+  });
+
+  it('has labels, which are added and taken back one by one, and are known to the planner', async () => {
+    const store = new MemoryStore();
+    const settings = await VmSettings.load(store, clock, defaultPolicy);
+    await settings.set(vmId, { labels: { tier: 'web', rack: 'a7' } });
+    expect(await settings.set(vmId, { labels: { tier: 'db' } })).toMatchObject({ labels: { rack: 'a7', tier: 'db' } });
+    expect(settings.facts()).toEqual([{ vmId, slaClass: null, tenant: null, labels: { rack: 'a7', tier: 'db' } }]);
+    expect((await settings.set(vmId, { tenant: 'acme', labels: { rack: null, unknown: null } })).labels).toEqual({ tier: 'db' });
+    expect((await VmSettings.load(store, clock, defaultPolicy)).of(vmId).labels).toEqual({ tier: 'db' });
+    await expect(settings.set(vmId, { labels: { 'a b': 'c' } })).rejects.toMatchObject({ code: 'input-invalid' });
+    const many = Object.fromEntries(Array.from({ length: 32 }, (_, index) => [`key${index}`, 'a']));
+    await expect(settings.set(vmId, { labels: many })).rejects.toMatchObject({
+      code: 'input-invalid',
+      message: 'it would have 33 labels, 32 are the most: take others back first, with --label key-',
+    });
+    expect((await settings.set(vmId, { tenant: null, labels: { tier: null } })).labels).toEqual({});
     expect(settings.facts()).toEqual([]);
   });
 

@@ -1,4 +1,5 @@
 /** What operators want for single VMs: read once, and durable before it counts. */
+import { labelFault, labelLimits } from '#core/model/label.ts';
 import { type Policy, standardClass } from '#core/model/policy.ts';
 import type { VmFacts } from '#core/model/snapshot.ts';
 import type { VmId } from '#core/model/vm.ts';
@@ -20,12 +21,17 @@ export interface VmChange {
   /** A name of `policy.classes`; null takes it back. */
   readonly slaClass?: string | null;
   readonly tenant?: string | null;
+  /** By key; null takes one back, and those that are left out stay. */
+  readonly labels?: Readonly<Record<string, string | null>>;
 }
 
 export interface ShownVmSettings extends Kept {
   /** The class that holds: `standard` where none was given, or where the policy does not have it any more. */
   readonly effectiveClass: string;
 }
+
+/** What operators say of a VM that matters to the planner. */
+export type SaidOfVm = Pick<VmFacts, 'vmId' | 'slaClass' | 'tenant' | 'labels'>;
 
 type Classes = Pick<Policy, 'classes'>;
 
@@ -59,6 +65,7 @@ export class VmSettings {
         definitionText: null,
         slaClass: null,
         tenant: null,
+        labels: {},
         updatedAtMs: 0,
       }
     );
@@ -84,8 +91,10 @@ export class VmSettings {
   }
 
   /** What the planner has to know, of VMs for which anything of it was said. */
-  facts(): readonly Pick<VmFacts, 'vmId' | 'slaClass' | 'tenant'>[] {
-    return [...this.#kept.values()].filter(({ slaClass, tenant }) => slaClass !== null || tenant !== null);
+  facts(): readonly SaidOfVm[] {
+    return [...this.#kept.values()]
+      .filter(({ slaClass, tenant, labels }) => slaClass !== null || tenant !== null || Object.keys(labels).length > 0)
+      .map(({ vmId, slaClass, tenant, labels }) => ({ vmId, slaClass, tenant, ...(Object.keys(labels).length > 0 ? { labels } : {}) }));
   }
 
   /** Of every VM that ever had some, by its id. */
@@ -133,7 +142,12 @@ export class VmSettings {
     return classOf(this.#policy, name) !== null;
   }
 
-  #mustBeKnown({ slaClass, tenant }: VmChange): void {
+  #mustBeKnown({ slaClass, tenant, labels }: VmChange): void {
+    for (const [key, value] of Object.entries(labels ?? {})) {
+      const fault = labelFault(key, value);
+      if (fault !== null)
+        throw new PlimsollError('input-invalid', `${key.slice(0, 64)}=${(value ?? '').slice(0, 64)} is no label: ${fault}`);
+    }
     if (typeof slaClass === 'string' && (violations(ClassNameSchema, slaClass).length > 0 || !this.#isClass(slaClass))) {
       const known = Object.keys(this.#policy.classes).toSorted().join(', ');
       throw new PlimsollError(
@@ -148,14 +162,23 @@ export class VmSettings {
       );
   }
 
-  async #set(vmId: VmId, { address, restartable, slaClass, tenant }: VmChange): Promise<Kept> {
+  async #set(vmId: VmId, { address, restartable, slaClass, tenant, labels }: VmChange): Promise<Kept> {
     const before = this.of(vmId);
+    const labelled = Object.entries({ ...before.labels, ...labels }).flatMap(([key, value]) =>
+      value === null ? [] : [[key, value] as const],
+    );
+    if (labelled.length > labelLimits.perVmMax)
+      throw new PlimsollError(
+        'input-invalid',
+        `it would have ${labelled.length} labels, ${labelLimits.perVmMax} are the most: take others back first, with --label key-`,
+      );
     const settings: Kept = {
       ...before,
       address: address === undefined ? before.address : address,
       restartable: restartable ?? before.restartable,
       slaClass: slaClass === undefined ? before.slaClass : slaClass,
       tenant: tenant === undefined ? before.tenant : tenant,
+      labels: Object.fromEntries(labelled.toSorted(([one], [other]) => (one < other ? -1 : 1))),
       updatedAtMs: this.#clock.nowMs(),
     };
     await this.#save(settings);

@@ -2,6 +2,7 @@
 import type { TuningRecord } from './model/channel.ts';
 import type { Drain } from './model/drain.ts';
 import type { HostAddresses, HostId } from './model/host.ts';
+import type { Labels } from './model/label.ts';
 import type { LedgerEntry } from './model/ledger.ts';
 import type { Maintenance } from './model/maintenance.ts';
 import type { Migration } from './model/migration.ts';
@@ -116,6 +117,7 @@ export interface VmSettings {
   readonly slaClass: string | null;
   /** Whose it is, for budgets; null where that is not said. */
   readonly tenant: string | null;
+  readonly labels: Labels;
   readonly updatedAtMs: number;
 }
 

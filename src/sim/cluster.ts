@@ -123,6 +123,7 @@ export class SimCluster {
         definitionText: null,
         slaClass: null,
         tenant: null,
+        labels: {},
         updatedAtMs: this.time.nowMs,
       });
     }

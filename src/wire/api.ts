@@ -4,6 +4,7 @@ import { type Static, Type } from 'typebox';
 import { MoveCostSchema } from './bounds-schemas.ts';
 import { ModeSchema } from './controller-config.ts';
 import { CordonSchema, DrainPhaseSchema } from './placement-api.ts';
+import { LabelsSchema } from './label-schemas.ts';
 import {
   AddressesSchema,
   AuthenticationSchema,
@@ -97,6 +98,7 @@ export const VmSchema = Type.Object(
     /** Null where nothing is known yet. */
     forecast: orNull(VmForecastSchema),
     migrationId: orNull(IdSchema),
+    labels: LabelsSchema,
   },
   strict,
 );

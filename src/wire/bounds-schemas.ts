@@ -3,6 +3,7 @@ import { defaultPolicy, type Policy, standardClass } from '#core/model/policy.ts
 import type { MoveCost } from '#core/model/plan.ts';
 import type { PairBandwidth, VmFacts } from '#core/model/snapshot.ts';
 import { type Static, Type } from 'typebox';
+import { LabelsSchema } from './label-schemas.ts';
 import { HostIdSchema, orNull, RateSchema, strict, TimeSchema, VmIdSchema } from './resources.ts';
 import { MemoryActivitySchema } from './transfer-schemas.ts';
 
@@ -51,7 +52,13 @@ const plainClass = { downtimeMsMax: 0, costFactor: 1, moves: 'automatic' } as co
 
 export const VmFactsSchema = Type.Unsafe<VmFacts>(
   Type.Object(
-    { vmId: VmIdSchema, slaClass: orNull(ClassNameSchema), tenant: orNull(TenantSchema), activity: orNull(MemoryActivitySchema) },
+    {
+      vmId: VmIdSchema,
+      slaClass: orNull(ClassNameSchema),
+      tenant: orNull(TenantSchema),
+      labels: Type.Optional(LabelsSchema),
+      activity: orNull(MemoryActivitySchema),
+    },
     strict,
   ),
 );

@@ -14,7 +14,7 @@ export const RuleNameSchema = Type.String({
 const selectors = Type.Array(Type.String({ minLength: 1, maxLength: selectorLengthMax }), {
   minItems: 1,
   maxItems: selectorsMax,
-  description: 'UUIDs, names, or names with `*` for any text',
+  description: 'UUIDs, names, names with `*` for any text, or labels: `label:key=value`, or `label:key` for any value',
 });
 
 export const DailyWindowSchema = Type.Object(

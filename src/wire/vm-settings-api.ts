@@ -1,6 +1,7 @@
 /** What operators want for single VMs, as REST resources. */
 import { type Static, Type } from 'typebox';
 import { ClassNameSchema, TenantSchema } from './bounds-schemas.ts';
+import { LabelChangesSchema, LabelsSchema } from './label-schemas.ts';
 import { AddressSchema, orNull, strict, TimeSchema, VmIdSchema } from './resources.ts';
 
 /** What operators want for one VM. */
@@ -16,6 +17,7 @@ export const VmSettingsSchema = Type.Object(
     /** The class that holds: `standard` where none was given, or where `policy.classes` does not have it any more. */
     effectiveClass: ClassNameSchema,
     tenant: orNull(TenantSchema),
+    labels: LabelsSchema,
     /** Null when nobody has ever set any: these are the defaults. */
     updatedAtMs: orNull(TimeSchema),
   },
@@ -29,6 +31,8 @@ export const VmSettingsBodySchema = Type.Object(
     restartable: Type.Optional(Type.Boolean()),
     slaClass: Type.Optional(orNull(ClassNameSchema)),
     tenant: Type.Optional(orNull(TenantSchema)),
+    /** Those that are left out stay; null takes one back. */
+    labels: Type.Optional(LabelChangesSchema),
   },
   { ...strict, minProperties: 1 },
 );

@@ -76,6 +76,6 @@ function addSettingsRoutes(server: ApiServer, service: ControllerService): void 
 }
 
 /** The definition that is kept with them has passwords in it, and stays where it is. */
-function shown({ vmId, address, restartable, slaClass, effectiveClass, tenant, updatedAtMs }: ShownVmSettings): VmSettingsResource {
-  return { vmId, address, restartable, slaClass, effectiveClass, tenant, updatedAtMs: updatedAtMs === 0 ? null : updatedAtMs };
+function shown({ vmId, address, restartable, slaClass, effectiveClass, tenant, labels, updatedAtMs }: ShownVmSettings): VmSettingsResource {
+  return { vmId, address, restartable, slaClass, effectiveClass, tenant, labels, updatedAtMs: updatedAtMs === 0 ? null : updatedAtMs };
 }

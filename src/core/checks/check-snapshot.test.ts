@@ -38,6 +38,7 @@ describe('the linter of snapshots', () => {
     ['policy-invalid', { policy: { ...sound.policy, coolDownMsMax: 1 } }],
     ['rule-invalid', { rules: [pin, pin] }],
     ['rule-invalid', { rules: [{ ...pin, vms: [] }] }],
+    ['rule-invalid', { rules: [{ ...pin, vms: ['label:Tier=*'] }] }],
     ['policy-invalid', { policy: { ...sound.policy, classes: {} } }],
     ['policy-invalid', { policy: { ...sound.policy, classes: { ...sound.policy.classes, x: { ...standard, costFactor: -1 } } } }],
     ['policy-invalid', { policy: { ...sound.policy, budgets: { ...sound.policy.budgets, gibPerHour: Number.NaN } } }],

@@ -1,4 +1,5 @@
 import { type LinePair, type Policy, standardClass } from '#core/model/policy.ts';
+import { selectorFault } from '#core/model/label.ts';
 import type { Rule } from '#core/model/rule.ts';
 import type { PairBandwidth, Snapshot, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
 import type { Violation } from './violation.ts';
@@ -156,6 +157,12 @@ function checkRules(rules: readonly Rule[]): readonly SnapshotViolation[] {
   return [
     ...repeated(rules, ({ name }) => name).map(({ name }) => violation('rule-invalid', `rule ${name} is there twice`)),
     ...rules.filter(({ vms }) => vms.length === 0).map(({ name }) => violation('rule-invalid', `rule ${name} means no VM`)),
+    ...rules.flatMap(({ name, vms }) =>
+      vms.flatMap((selector) => {
+        const fault = selectorFault(selector);
+        return fault === null ? [] : [violation('rule-invalid', `rule ${name}: ${fault}`)];
+      }),
+    ),
   ];
 }
 

@@ -1,4 +1,5 @@
 /** For the linter: which VMs a rule means, where they are, and how often each of them breaks it. Without a line of the planner's code. */
+import type { Labels } from '#core/model/label.ts';
 import type { Rule } from '#core/model/rule.ts';
 import type { Snapshot, SnapshotVm } from '#core/model/snapshot.ts';
 
@@ -15,17 +16,26 @@ export function placesOf({ vms, inFlight }: Snapshot): Map<string, string> {
 export type Members = ReadonlyMap<Rule, ReadonlySet<string>>;
 
 /** The VMs that each rule means. */
-export function membersOf({ rules, vms }: Snapshot): Members {
+export function membersOf({ rules, vms, vmFacts }: Snapshot): Members {
   const running = new Set(vms.filter(({ state }) => state !== 'incoming').map(({ vmId }) => vmId));
   const whole = vms.filter(({ vmId, state }) => state !== 'incoming' || !running.has(vmId));
   return new Map(
     rules.map((rule) => {
       const globs = rule.vms.filter((wanted) => wanted.includes('*')).map(likeness);
       const words = new Set(rule.vms);
-      const isMeant = (vm: SnapshotVm) => words.has(vm.vmId) || words.has(vm.name) || globs.some((glob) => glob.test(vm.name));
+      const isMeant = (vm: SnapshotVm) =>
+        words.has(vm.vmId) ||
+        words.has(vm.name) ||
+        globs.some((glob) => glob.test(vm.name)) ||
+        // A label is found as the text that a selector of it would be.
+        textsOf(vmFacts.find(({ vmId }) => vmId === vm.vmId)?.labels).some((text) => words.has(text));
       return [rule, new Set(whole.filter(isMeant).map(({ vmId }) => vmId))];
     }),
   );
+}
+
+function textsOf(labels: Labels | undefined): readonly string[] {
+  return Object.entries(labels ?? {}).flatMap(([key, value]) => [`label:${key}`, `label:${key}=${value}`]);
 }
 
 function likeness(pattern: string): RegExp {

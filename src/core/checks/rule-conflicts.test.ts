@@ -5,6 +5,7 @@ import { conflictsOf } from './rule-conflicts.ts';
 const facts = {
   vms: ['web-1', 'web-2', 'web-3', 'db'].map((name) => ({ vmId: name, name })),
   hostIds: ['h1', 'h2'],
+  labelsOf: (vmId: string) => (vmId === 'db' ? undefined : { tier: 'web' }),
 };
 const pin = (name: string, vms: readonly string[], ...hosts: readonly string[]): Rule => ({ kind: 'pin', name, vms, hosts });
 const together: Rule = { kind: 'affinity', name: 'together', vms: ['web-1', 'db'] };
@@ -13,6 +14,13 @@ const apart: Rule = { kind: 'anti-affinity', name: 'apart', vms: ['web-*'] };
 describe('rules that cannot be kept', () => {
   it.each<[string, Rule, readonly Rule[], string]>([
     ['means nobody', pin('p', ['mail'], 'h1'), [], 'p means no VM that is known now (mail)'],
+    ['means no label', pin('p', ['label:tier=db'], 'h1'), [], 'p means no VM that is known now (label:tier=db)'],
+    [
+      'too many of a label to keep apart',
+      { ...apart, vms: ['label:tier=web'] },
+      [],
+      'apart keeps 3 VMs apart, there are 2 hosts: it cannot be kept',
+    ],
     ['a group of one', { ...together, vms: ['db'] }, [], 'together means one VM only, db: a group needs two'],
     ['too many to keep apart', apart, [], 'apart keeps 3 VMs apart, there are 2 hosts: it cannot be kept'],
     ['two pins', pin('p', ['db'], 'h1'), [pin('q', ['*'], 'h2')], 'p and q pin db to different hosts: one of them is always broken'],

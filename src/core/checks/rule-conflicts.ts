@@ -1,12 +1,15 @@
 /** Rules that cannot be kept together, and rules that mean nothing: each a sentence for the operator. They are warnings, not refusals. */
 import type { HostId } from '#core/model/host.ts';
+import { isLabelSelector, type Labels, matchesLabel } from '#core/model/label.ts';
 import { matchesPattern, type PinRule, type Rule } from '#core/model/rule.ts';
 import type { SnapshotVm } from '#core/model/snapshot.ts';
+import type { VmId } from '#core/model/vm.ts';
 import { count } from '#core/planner/words.ts';
 
 export interface RuleFacts {
   readonly vms: readonly Pick<SnapshotVm, 'vmId' | 'name'>[];
   readonly hostIds: readonly HostId[];
+  readonly labelsOf: (vmId: VmId) => Labels | undefined;
 }
 
 /** What is to be said of this rule beside the others. */
@@ -20,9 +23,11 @@ export function conflictsOf(rule: Rule, others: readonly Rule[], facts: RuleFact
   ];
 }
 
-function meant(rule: Rule, { vms }: RuleFacts): ReadonlySet<string> {
+function meant(rule: Rule, { vms, labelsOf }: RuleFacts): ReadonlySet<string> {
   const fits = ({ vmId, name }: Pick<SnapshotVm, 'vmId' | 'name'>) =>
-    rule.vms.some((selector) => selector === vmId || matchesPattern(selector, name));
+    rule.vms.some((selector) =>
+      isLabelSelector(selector) ? matchesLabel(selector, labelsOf(vmId)) : selector === vmId || matchesPattern(selector, name),
+    );
   return new Set(vms.filter(fits).map(({ name }) => name));
 }
 

@@ -22,7 +22,10 @@ export interface DailyWindow {
 interface RuleBase {
   /** Chosen by the operator; unique in the cluster. */
   readonly name: string;
-  /** Each one is a VM's UUID, its name, or a name with `*` for any text. A VM is meant when one of them fits. */
+  /**
+   * Each one is a VM's UUID, its name, a name with `*` for any text, or a label: `label:key=value`, `label:key`. A VM is meant when one of them
+   * fits.
+   */
   readonly vms: readonly string[];
 }
 

@@ -1,5 +1,6 @@
 import type { MemoryActivity } from './forecast.ts';
 import type { HostCapacity, HostId, HostStatus } from './host.ts';
+import type { Labels } from './label.ts';
 import type { LedgerEntry } from './ledger.ts';
 import type { Policy } from './policy.ts';
 import type { PairRefusal, Rule } from './rule.ts';
@@ -76,6 +77,8 @@ export interface VmFacts {
   /** Null: nobody has given it one. One that the policy does not have counts as `standard`. */
   readonly slaClass: string | null;
   readonly tenant: string | null;
+  /** Not there where it has none. */
+  readonly labels?: Labels;
   /** Null where it was not looked at, or too long ago. */
   readonly activity: MemoryActivity | null;
 }

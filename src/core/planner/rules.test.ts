@@ -78,6 +78,29 @@ describe('a rule and a host over its line', () => {
     );
   });
 
+  it('means VMs by their labels, and the linter sees the same', () => {
+    const labelled = (vmId: string, labels: Readonly<Record<string, string>>) => ({
+      vmId,
+      slaClass: null,
+      tenant: null,
+      labels,
+      activity: null,
+    });
+    const vmFacts = [labelled('web-1', { tier: 'web' }), labelled('web-2', { tier: 'web' }), labelled('db-1', { tier: 'db' })];
+    const by = (...rules: readonly Rule[]) => plan([hot, idle, spare], { rules, vmFacts }).steps;
+    expect(by({ kind: 'ignore', name: 'a', vms: ['label:tier=web'] })).toEqual(['db-1 hot > idle']);
+    expect(by({ kind: 'ignore', name: 'a', vms: ['label:tier=we'] })).toEqual(['web-1 hot > idle']);
+    expect(by({ kind: 'ignore', name: 'a', vms: ['label:tier'] })).toEqual([]);
+    expect(by({ kind: 'anti-affinity', name: 'a', vms: ['label:tier=web'] }, withoutDb)).toEqual(['web-1 hot > spare']);
+    expect(by({ kind: 'affinity', name: 'a', vms: ['label:tier=web'] }, withoutDb)).toEqual(['web-1 hot > idle']);
+    const snapshot = exampleSnapshot([hot, idle, spare], {
+      rules: [{ kind: 'anti-affinity', name: 'a', vms: ['label:tier=web'] }],
+      vmFacts,
+    });
+    const made = makePlan({ ...snapshot, rules: [] });
+    expect(checkPlan(snapshot, made).map(({ code }) => code)).toContain('rule-broken');
+  });
+
   it('ignore, blackout and window keep VMs where they are, and say so', () => {
     const made = ruled({ kind: 'ignore', name: 'keep', vms: ['web-1'] }, { kind: 'blackout', name: 'night', vms: ['db-*'], when: always });
     expect(codes(made)).toEqual(['db-1: rule-window', 'web-1: rule-ignore']);

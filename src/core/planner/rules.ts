@@ -3,6 +3,7 @@
  * placement (`Where`) and remembered for it, so a caller that asks about one state of a plan should use one function for it.
  */
 import type { HostId } from '#core/model/host.ts';
+import { isLabelSelector, type Labels, matchesLabel } from '#core/model/label.ts';
 import type { Skip } from '#core/model/plan.ts';
 import { isWithin, matchesPattern } from '#core/model/rule.ts';
 import type { PairRefusal, Rule } from '#core/model/rule.ts';
@@ -67,7 +68,8 @@ interface Compiled {
 export function ruleBookOf(snapshot: Snapshot): RuleBook {
   const vms = uniqueVms(snapshot);
   const rules = snapshot.rules.toSorted((a, b) => compareText(a.name, b.name));
-  const memberships = rules.map((rule) => ({ rule, members: membersOf(rule, vms) }));
+  const labels = new Map(snapshot.vmFacts.map((facts) => [facts.vmId, facts.labels]));
+  const memberships = rules.map((rule) => ({ rule, members: membersOf(rule, vms, labels) }));
   const placing = new Map<VmId, Compiled[]>();
   const staying = new Map<VmId, RuleFault>();
   for (const { rule, members } of memberships) {
@@ -154,10 +156,18 @@ function uniqueVms({ vms }: Snapshot): readonly SnapshotVm[] {
   return [...byId.values()];
 }
 
-function membersOf(rule: Rule, vms: readonly SnapshotVm[]): readonly SnapshotVm[] {
-  const exact = new Set(rule.vms.filter((selector) => !selector.includes('*')));
-  const patterns = rule.vms.filter((selector) => selector.includes('*'));
-  return vms.filter(({ vmId, name }) => exact.has(vmId) || exact.has(name) || patterns.some((pattern) => matchesPattern(pattern, name)));
+function membersOf(rule: Rule, vms: readonly SnapshotVm[], labels: ReadonlyMap<VmId, Labels | undefined>): readonly SnapshotVm[] {
+  const wanted = rule.vms.filter(isLabelSelector);
+  const others = rule.vms.filter((selector) => !isLabelSelector(selector));
+  const exact = new Set(others.filter((selector) => !selector.includes('*')));
+  const patterns = others.filter((selector) => selector.includes('*'));
+  return vms.filter(
+    ({ vmId, name }) =>
+      exact.has(vmId) ||
+      exact.has(name) ||
+      patterns.some((pattern) => matchesPattern(pattern, name)) ||
+      wanted.some((selector) => matchesLabel(selector, labels.get(vmId))),
+  );
 }
 
 /** VMs that are linked by affinity rules, over however many of them. */

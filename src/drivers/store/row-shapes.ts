@@ -94,6 +94,7 @@ export const rowShapes = {
     definition_text: orNull(Type.String({ maxLength: definitionLengthMax })),
     sla_class: orNull(id),
     tenant: orNull(id),
+    labels: orNull(text),
     updated_at_ms: atMs,
   }),
 } as const;

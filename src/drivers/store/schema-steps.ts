@@ -7,6 +7,7 @@ import { type Kysely, sql, type Transaction } from 'kysely';
 import { PlimsollError } from '#core/model/result.ts';
 import { budgetSchema } from './budget-schema.ts';
 import { securedMigrationOf } from './earlier-records.ts';
+import { labelSchema } from './label-schema.ts';
 import { keptChannelsSchema } from './kept-channels-schema.ts';
 import { planCourseSchema } from './plan-course-schema.ts';
 import { maintenanceSchema } from './maintenance-table.ts';
@@ -164,6 +165,7 @@ const steps: readonly Step[] = [
   budgetSchema,
   planCourseSchema,
   maintenanceSchema,
+  labelSchema,
 ];
 
 /** Brings the schema to this program's version. Throws `config-invalid` for a file of a newer version. */

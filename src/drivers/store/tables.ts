@@ -92,6 +92,8 @@ export interface Tables {
     readonly definition_text: string | null;
     readonly sla_class: string | null;
     readonly tenant: string | null;
+    /** JSON; null: none. */
+    readonly labels: string | null;
     readonly updated_at_ms: number;
   };
   readonly recoveries: { readonly vm_id: string; readonly record: string };

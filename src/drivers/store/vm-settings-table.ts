@@ -1,7 +1,10 @@
 import type { Kysely } from 'kysely';
+import { Type } from 'typebox';
 import type { VmSettings } from '#core/store.ts';
-import { checked, rowShapes, writable } from './row-shapes.ts';
+import { checked, parsedJson, rowShapes, writable } from './row-shapes.ts';
 import type { Tables } from './tables.ts';
+
+const labelsShape = Type.Record(Type.String(), Type.String());
 
 /** What the operator wants for single VMs. */
 export class VmSettingsTable {
@@ -18,6 +21,7 @@ export class VmSettingsTable {
       definition_text: settings.definitionText,
       sla_class: settings.slaClass,
       tenant: settings.tenant,
+      labels: Object.keys(settings.labels).length === 0 ? null : JSON.stringify(settings.labels),
       updated_at_ms: settings.updatedAtMs,
     };
     await this.#database
@@ -38,6 +42,7 @@ export class VmSettingsTable {
         definitionText: row.definition_text,
         slaClass: row.sla_class,
         tenant: row.tenant,
+        labels: row.labels === null ? {} : parsedJson(labelsShape, row.labels, 'vm_settings', raw.vm_id),
         updatedAtMs: row.updated_at_ms,
       };
     });

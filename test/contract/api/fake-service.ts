@@ -63,7 +63,13 @@ export function createFakeService(replaced: Partial<ControllerService> = {}): Fa
       ),
     vmSettings: (reference) => answer(named(reference === vmWeb.vmId ? 'web1' : reference, vmSettings), 'vmSettings', reference),
     setVm: (reference, change, askedBy) =>
-      answer(named(reference, { ...vmSettings, ...change, updatedAtMs: nowMs }), 'setVm', reference, change, askedBy),
+      answer(
+        named(reference, { ...vmSettings, ...change, labels: { tier: 'db' }, updatedAtMs: nowMs }),
+        'setVm',
+        reference,
+        change,
+        askedBy,
+      ),
     snapshot: () => answer(snapshotFileOf(exampleSnapshot([]), 'observe'), 'snapshot'),
     balance: () => answer(balance, 'balance'),
     migrate: (body, askedBy) => answer(named(body.vm, copying), 'migrate', body, askedBy),

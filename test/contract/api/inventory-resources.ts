@@ -78,6 +78,7 @@ export const vmWeb: VmResource = {
   cpuUsedCores: cores(1.25),
   forecast: { meanCores: cores(1.1), highCores: cores(1.8), horizonMs: 1_800_000, confidencePercent: 84 },
   migrationId: null,
+  labels: { tier: 'web' },
 };
 
 export const vmDatabase: VmResource = {

@@ -94,11 +94,21 @@ describe('the commands', () => {
     ['say when', ['window', 'p', '--vm', '*', '--from', '22:00']],
     ['has no time', ['ignore', 'p', '--vm', '*', '--from', '22:00']],
     ['one of pin', ['pinned', 'p', '--vm', '*']],
+    ['means no label', ['ignore', 'p', '--vm', 'label:Tier=web']],
+    ["'*' has no meaning there", ['ignore', 'p', '--vm', 'web-1,label:tier=w*']],
     ['days such as', ['window', 'p', '--vm', '*', '--days', 'monday']],
   ])('rule add says: %s', async (sentence, args) => {
     const { code, err } = await cli('rule', 'add', ...args);
     expect([code, err]).toEqual([2, expect.stringContaining(sentence)]);
     expect(service.asked).toEqual([]);
+  });
+
+  test('rule add takes labels', async () => {
+    const { code } = await cli('rule', 'add', 'ignore', 'by-hand', '--vm', 'label:tier=web,label:rack');
+    expect([code, service.asked]).toEqual([
+      0,
+      [['addRule', { kind: 'ignore', name: 'by-hand', vms: ['label:tier=web', 'label:rack'] }, 'alice']],
+    ]);
   });
 
   test('rule list shows each rule in a line', async () => {

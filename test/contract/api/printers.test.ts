@@ -97,7 +97,7 @@ test('VMs, and one VM', () => {
     'db    host-a  running      2        0.65  512 MiB  m-1        99999999-2222-4333-8444-555555555555',
   ]);
   expect(printVm({ ...vmWeb, settings: { ...vmSettings, address: null } })).toMatch(
-    /\nmigration: {4}none under way\naddress: {6}not set: .+\nrestartable: {2}no\nclass: {8}standard\ntenant: {7}not set$/,
+    /\nmigration: {4}none under way\naddress: {6}not set: .+\nrestartable: {2}no\nclass: {8}standard\ntenant: {7}not set\nlabels: {7}none$/,
   );
 });
 

@@ -159,5 +159,6 @@ export const vmSettings: ShownVmSettings = {
   slaClass: null,
   effectiveClass: 'standard',
   tenant: null,
+  labels: {},
   updatedAtMs: nowMs - 60_000,
 };

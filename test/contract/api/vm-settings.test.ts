@@ -56,6 +56,7 @@ const shown = {
   slaClass: null,
   effectiveClass: 'standard',
   tenant: null,
+  labels: {},
   updatedAtMs: nowMs - 60_000,
 };
 
@@ -80,9 +81,10 @@ describe('the settings of a VM', () => {
     [{ address: '192.0.2.7', restartable: false }],
     [{ slaClass: 'critical' }],
     [{ slaClass: null, tenant: 'acme' }],
+    [{ labels: { tier: 'db', rack: null } }],
   ])('%j reaches the service with who asked, and nothing else does', async (change) => {
     const answer = await put(change);
-    expect(answer).toMatchObject({ status: 200, body: { ...shown, ...change, updatedAtMs: nowMs } });
+    expect(answer).toMatchObject({ status: 200, body: { ...shown, ...change, labels: { tier: 'db' }, updatedAtMs: nowMs } });
     expect(answer.asked).toEqual([['setVm', 'web1', change, 'bob']]);
   });
 
@@ -93,6 +95,11 @@ describe('the settings of a VM', () => {
     [{ address: 'web1.example.org' }],
     [{ restartable: 'yes' }],
     [{ slaClass: 'Gold' }],
+    [{ labels: { Tier: 'web' } }],
+    [{ labels: { tier: 'a b' } }],
+    [{ labels: { tier: '' } }],
+    [{ labels: [] }],
+    [{ labels: Object.fromEntries(Array.from({ length: 33 }, (_, index) => [`key${index}`, 'a'])) }],
     [{ slaClass: '' }],
     [{ tenant: 'a b' }],
     [{ definitionText: '<domain/>' }],
@@ -113,6 +120,7 @@ describe('plimsoll vm set', () => {
     ['--restartable no --address none', { address: null, restartable: false }],
     ['--class critical --tenant acme', { slaClass: 'critical', tenant: 'acme' }],
     ['--class none --tenant none', { slaClass: null, tenant: null }],
+    ['--label tier=db --label rack-', { labels: { tier: 'db', rack: null } }],
   ])('%s', async (options, change) => {
     const { service, code, err } = await cli(`vm set web1 ${options}`);
     expect({ code, err }).toEqual({ code: 0, err: '' });
@@ -127,8 +135,21 @@ describe('plimsoll vm set', () => {
       'restartable: yes: it may be started elsewhere when its host has died',
       'class:       standard',
       'tenant:      not set',
+      'labels:      tier=db',
       '',
     ]);
+  });
+
+  test.each([
+    ['--label tier', 'key=value such as tier=web, or key- to take the label back'],
+    ['--label Tier=web', "a label's key has up to 63 small letters"],
+    ['--label tier=', "a label's value has up to 63 letters"],
+    ['--label tier=a --label tier=b', 'says two things of the label tier'],
+  ])('%s is refused with what to write', async (options, sentence) => {
+    const { service, code, err } = await cli(`vm set web1 ${options}`);
+    expect(code).toBe(2);
+    expect(err).toContain(sentence);
+    expect(service.asked).toEqual([]);
   });
 
   test('with nothing to set is wrong usage and asks nothing', async () => {

@@ -214,6 +214,7 @@ export function vmSettingsOf(vmId: string, change: Partial<VmSettings> = {}): Vm
     definitionText: "<domain type='kvm'/>",
     slaClass: 'critical',
     tenant: 'acme',
+    labels: { tier: 'web', 'example.org/team': 'Shop-1' },
     updatedAtMs: 100,
     ...change,
   };

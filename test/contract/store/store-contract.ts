@@ -133,7 +133,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       it('are kept for each VM, in order, and replaced when they are saved again', async () => {
         expect(await store.vmSettings()).toEqual([]);
         await store.saveVmSettings(vmSettingsOf('y'));
-        const nothing = { address: null, definitionText: null, slaClass: null, tenant: null, updatedAtMs: 0 };
+        const nothing = { address: null, definitionText: null, slaClass: null, tenant: null, labels: {}, updatedAtMs: 0 };
         const bare = vmSettingsOf('x', { restartable: false, ...nothing });
         await store.saveVmSettings(bare);
         expect(await store.vmSettings()).toEqual([bare, vmSettingsOf('y')]);
