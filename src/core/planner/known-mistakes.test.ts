@@ -4,21 +4,14 @@ import { checkPlan } from '#core/checks/check-plan.ts';
 import { acceptSample } from '#core/load/accept-sample.ts';
 import { exampleSample, exampleVmSample } from '#core/load/examples.ts';
 import { nextHostLoad, snapshotHostOf } from '#core/load/host-load.ts';
-import { type Direction, type Policy, strategies, type Strategy } from '#core/model/policy.ts';
+import type { Policy } from '#core/model/policy.ts';
 import type { Snapshot } from '#core/model/snapshot.ts';
 import { bytes, type Bytes, cores, type Cores, percentOf } from '#core/model/units.ts';
 import { applied } from './applied-plan.ts';
 import { exampleEntry, type ExampleHost, exampleSnapshot } from './examples.ts';
 import { makePlan } from './make-plan.ts';
 import { noRelief } from './line.ts';
-
-const hot: ExampleHost = { id: 'hot', vms: ['a', 'b', 'c'].map((id) => ({ id, cores: 2.5, gib: 4 })) };
-const idle = (id: string): ExampleHost => ({ id, vms: [] });
-
-const ways: readonly (readonly [Strategy, Direction])[] = [
-  ...strategies.map((strategy) => [strategy, 'push'] as const),
-  ...strategies.filter((strategy) => strategy !== 'pack').flatMap((strategy) => [[strategy, 'pull'] as const, [strategy, 'both'] as const]),
-];
+import { hot, idle, ways } from './mistake-examples.ts';
 
 describe.each(ways)('by %s, %s', (strategy, direction) => {
   const snapshotOf = (hosts: readonly ExampleHost[], policy: Partial<Policy> = {}): Snapshot =>
@@ -29,7 +22,7 @@ describe.each(ways)('by %s, %s', (strategy, direction) => {
     return plan;
   };
 
-  it('CPU and memory are not swapped when a move is predicted', () => {
+  it('CPU and memory are not swapped when a move is predicted (Incus)', () => {
     const snapshot = snapshotOf([
       {
         id: 'hot',
@@ -48,7 +41,7 @@ describe.each(ways)('by %s, %s', (strategy, direction) => {
     expect(move?.destination.memoryAfterPercent).toBeCloseTo(((vm?.memoryBytes ?? 0) / 2 ** 30 / 64) * 100, 6);
   });
 
-  it('a host without a figure switches nothing off: it is left alone, and the others are relieved', () => {
+  it('a host without a figure switches nothing off: it is left alone, and the others are relieved (Xen Orchestra)', () => {
     const snapshot = snapshotOf([hot, idle('cool'), idle('blind')]);
     const hosts = snapshot.hosts.map((host) => (host.hostId === 'blind' ? { ...host, cpuUsedCores: Number.NaN as Cores } : host));
     expect(planOf({ ...snapshot, hosts }).moves).toMatchObject([{ toHostId: 'cool' }]);
@@ -56,7 +49,7 @@ describe.each(ways)('by %s, %s', (strategy, direction) => {
     expect(makePlan({ ...snapshot, hosts: full }).moves.map(({ toHostId }) => toHostId)).not.toContain('cool');
   });
 
-  it('the target is chosen anew for each VM, so not all go to one host', () => {
+  it('the target is chosen anew for each VM, so not all go to one host (ProxLB)', () => {
     const vms = Array.from({ length: 12 }, (_, index) => ({ id: `vm-${index}`, cores: 1.2, gib: 1 }));
     const hosts = [{ id: 'hot', cores: 16, vms }, ...['x', 'y', 'z'].map((id) => ({ id, cores: 6, vms: [] }))];
     const { moves } = planOf(snapshotOf(hosts, { movesPerPlanMax: 10, cpuLine: { startPercent: 60, stopPercent: 40 } }));
@@ -64,25 +57,25 @@ describe.each(ways)('by %s, %s', (strategy, direction) => {
     expect(new Set(moves.map(({ toHostId }) => toHostId)).size).toBeGreaterThan(1);
   });
 
-  it('one hot host is relieved in a cluster of any size: the line does not fade', () => {
+  it('one hot host is relieved in a cluster of any size: the line does not fade (Proxmox VE)', () => {
     for (const others of [1, 9, 99]) {
       const hosts = [hot, ...Array.from({ length: others }, (_, index) => idle(`idle-${String(index).padStart(2, '0')}`))];
       expect(planOf(snapshotOf(hosts)).moves.length).toBeGreaterThan(0);
     }
   });
 
-  it('what VMs really use decides, not what they were given', () => {
+  it('what VMs really use decides, not what they were given (CloudStack)', () => {
     const promised = Array.from({ length: 3 }, (_, index) => ({ id: `big-${index}`, cores: 0.1, gib: 4, vcpus: 64 }));
     expect(planOf(snapshotOf([{ id: 'promised', vms: promised }, idle('cool')])).moves).toEqual([]);
   });
 
-  it('cool-downs are kept in the ledger, so a restart forgets none', () => {
+  it('cool-downs are kept in the ledger, so a restart forgets none (Xen Orchestra, PegaProx)', () => {
     const snapshot = snapshotOf([hot, idle('cool')]);
     const ledger = ['a', 'b', 'c'].map((vmId) => exampleEntry(vmId, 60_000));
     expect(planOf({ ...snapshot, ledger }).moves).toEqual([]);
   });
 
-  it('a try that failed is no move: the VM may go where it did not get to, and its cool-down does not double', () => {
+  it('a try that failed is no move: the VM may go where it did not get to, and its cool-down does not double (ProxBalance)', () => {
     const snapshot = snapshotOf([hot, idle('cool')], { coolDownMs: 60_000, coolDownMsMax: 3_600_000 });
     const failed = ['a', 'b', 'c'].flatMap((vmId) =>
       [300_000, 200_000, 100_000].map((agoMs) => exampleEntry(vmId, agoMs, { fromHostId: 'hot', toHostId: 'cool', outcome: 'stayed' })),
@@ -147,14 +140,14 @@ describe.each(ways)('by %s, %s', (strategy, direction) => {
     }
   });
 
-  it('planning moves nothing by itself: the snapshot is as it was', () => {
+  it('planning moves nothing by itself: the snapshot is as it was (ProxLB)', () => {
     const snapshot = snapshotOf([hot, idle('cool')]);
     const before = structuredClone(snapshot);
     makePlan(snapshot);
     expect(snapshot).toEqual(before);
   });
 
-  it('a forecast is never ignored in silence: by balance and by pull it decides the target, and the strategy says so', () => {
+  it('a forecast is never ignored in silence: by balance and by pull it decides the target, and the strategy says so (OpenNebula)', () => {
     const forecast = { meanCores: cores(7), highCores: cores(8), horizonMs: 1_800_000, confidencePercent: 100 };
     const soonBusy: ExampleHost = { id: 'a-soon', vms: [{ id: 'later', cores: 0, gib: 1, forecast }] };
     const [move] = planOf(snapshotOf([hot, soonBusy, { ...idle('b-calm'), vms: [{ id: 'steady', cores: 0.5, gib: 1 }] }])).moves;
@@ -162,7 +155,7 @@ describe.each(ways)('by %s, %s', (strategy, direction) => {
   });
 });
 
-it('units cannot be mixed: bytes are no cores, and a bare number is neither', () => {
+it('units cannot be mixed: bytes are no cores, and a bare number is neither (OpenStack Watcher)', () => {
   // @ts-expect-error -- memory against CPU
   expect(() => percentOf(bytes(1), cores(1))).not.toThrow();
   // @ts-expect-error -- a number of nobody knows what
