@@ -7,6 +7,7 @@ import { compare, printPairs } from './against-hbal.ts';
 import { hasHbal } from './hbal.ts';
 import { comparePass } from './plain-pass.ts';
 import { measureOptimum } from './optimum.ts';
+import { measurePacking } from './packing.ts';
 import { measureReplan } from './replan.ts';
 import { measureScale } from './scale.ts';
 
@@ -18,7 +19,16 @@ const clusters = [
 ] as const;
 /** That HiGHS settles, of each kind. */
 const smallClusters = 20;
-const parts = ['hbal', 'scale', 'replan', 'pass', 'optimum'] as const;
+/** For which each end is certified. */
+const packed = [
+  { hosts: 20, seeds: 5 },
+  { hosts: 50, seeds: 5 },
+  { hosts: 100, seeds: 5 },
+  { hosts: 1000, seeds: 1 },
+] as const;
+/** A third of all CPU, and three quarters. */
+const packedVmsPerHost = [10, 20] as const;
+const parts = ['hbal', 'scale', 'replan', 'pass', 'optimum', 'packing'] as const;
 
 function againstHbal(seeds: number, hostsMax: number): boolean {
   if (!hasHbal()) throw new Error("hbal is not installed: run 'apt-get install ganeti-htools'");
@@ -36,16 +46,18 @@ function againstHbal(seeds: number, hostsMax: number): boolean {
 
 const options = optionsOf({
   name: 'planner',
-  does: `Compares with hbal (scores, moves, CPU), measures how planning grows with the cluster, and compares it with one plain pass.`,
+  does: `Compares with hbal (scores, moves, CPU), measures how planning grows with the cluster, compares it with one plain pass, and certifies what plans leave over 100 %.`,
   options: {
     only: { value: 'PART', does: `one of ${parts.join(', ')} (default: all; hbal takes a quarter of an hour)` },
     seeds: { value: 'N', does: 'clusters of each size for hbal (default: 5)', max: 100 },
     'hosts-max': { value: 'N', does: 'no larger clusters for hbal (default: 100)', max: 100 },
+    'vms-per-host': { value: 'N', does: 'for packing: how full its clusters are (default: 10 and 20; 26 want all of the CPU)', max: 40 },
   },
   needsLab: false,
 });
 if (options !== null) {
-  const { only, seeds = '5', 'hosts-max': hostsMax = '100' } = options;
+  const { only, seeds = '5', 'hosts-max': hostsMax = '100', 'vms-per-host': perHost } = options;
+  const fullnesses = perHost === undefined ? packedVmsPerHost : [Number(perHost)];
   if (only !== undefined && !parts.some((part) => part === only))
     throw new RangeError(`--only takes one of ${parts.join(', ')}, not ${only}`);
   const isWanted = (part: (typeof parts)[number]) => only === undefined || only === part;
@@ -54,6 +66,7 @@ if (options !== null) {
     !isWanted('scale') || measureScale(),
     !isWanted('replan') || measureReplan(),
     !isWanted('optimum') || measureOptimum(smallClusters),
+    !isWanted('packing') || measurePacking(fullnesses.flatMap((vmsPerHost) => packed.map((size) => ({ ...size, vmsPerHost })))),
     !isWanted('hbal') || againstHbal(Number(seeds), Number(hostsMax)),
   ];
   if (!kept.every(Boolean)) process.exitCode = 1;
