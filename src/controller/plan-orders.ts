@@ -98,6 +98,7 @@ export class PlanOrders {
       throw new PlimsollError('plan-expired', `plan ${planId} has expired: 'plimsoll plan new' makes a new one`);
     const started = startedVms(await parts.store.startedMoves([planId]));
     const open = chosen.filter(({ vmId }) => !started.has(vmId) && !this.waiting(planId).has(vmId));
+    mustBeWhole(plan, chosen, started);
     if (open.length > 0) {
       take(open);
       return { plan, open };
@@ -216,6 +217,20 @@ function chosenOf({ planId, moves }: Plan, only: readonly string[]): readonly Mo
     }),
   );
   return moves.filter((move) => chosen.has(move));
+}
+
+/** VMs that belong together are moved together: throws `input-invalid` where a part of a group is chosen of which nothing was started. */
+function mustBeWhole({ planId, moves }: Plan, chosen: readonly Move[], started: ReadonlySet<VmId>): void {
+  for (const { vmName, together } of chosen) {
+    const group = moves.filter(({ vmId }) => together?.vmIds.includes(vmId));
+    const left = group.filter((move) => !chosen.includes(move));
+    if (left.length === 0 || group.some(({ vmId }) => started.has(vmId))) continue;
+    const names = left.map((move) => move.vmName).join(', ');
+    throw new PlimsollError(
+      'input-invalid',
+      `plan ${planId} moves ${vmName} together with ${names}, because of rule ${together?.rules.join(', ')}: choose all of them, or none`,
+    );
+  }
 }
 
 function shown({ vmId, vmName, fromHostId, toHostId }: Move, { code, reason }: Held): AppliedResource['notStarted'][number] {
