@@ -30,12 +30,24 @@ const groupsMax = 12;
 export function bestGathering(input: RepairInput, state: Progress, open: readonly Misplaced[], ends: Ends): Gathering | null {
   const groups = [...new Set(open.flatMap(({ vm }) => input.book.groupOf(vm.vmId) ?? []))].slice(0, groupsMax);
   const where = whereWith(input.book.where, state.moved);
-  const torn = groups.filter(({ vmIds }) => new Set(vmIds.flatMap((vmId) => where(vmId) ?? [])).size > 1);
+  const torn = groups.filter((group) => mayBeGathered(group, where, input.movesMax));
   const { policy } = state.cluster;
   return (
     bestWithin({ input, state, where, ends, limit: stopLimit(policy) }, torn) ??
     bestWithin({ input, state, where, ends, limit: fillLimit(policy) }, torn)
   );
+}
+
+/** In parts, of which the smaller ones are few enough to be moved. */
+function mayBeGathered({ vmIds }: AffinityGroup, where: Where, movesMax: number): boolean {
+  const sizes = [
+    ...Map.groupBy(
+      vmIds.flatMap((vmId) => where(vmId) ?? []),
+      (hostId) => hostId,
+    ).values(),
+  ].map(({ length }) => length);
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  return sizes.length > 1 && total - Math.max(...sizes) <= movesMax;
 }
 
 interface Search {

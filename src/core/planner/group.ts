@@ -44,6 +44,9 @@ export interface GroupQuestion {
 /** So many groups of one host are looked at, those that would relieve it most first. */
 const groupsMax = 12;
 
+/** For the reason why none is moved, so many targets with room are asked what is against them. */
+const explainedMax = 64;
+
 /** What of a group is on the source, as if it were one VM. */
 interface Band {
   readonly group: AffinityGroup;
@@ -129,7 +132,7 @@ export function stayOfGroup(question: GroupQuestion, vm: ClusterVm): Stay | null
     return because({ code: 'gain-too-small', reason: `they use nothing of what ${source.hostId} is short of` });
   const fitting = [...closed, ...targets.all].filter((target) => fits(target, band.sum, limit));
   if (fitting.length === 0) return because(withoutRoom(band, [...closed, ...targets.all], limit));
-  const faults = fitting.map((target) => faultOf(question, band, target));
+  const faults = fitting.slice(0, explainedMax).map((target) => faultOf(question, band, target));
   const [fault] = faults;
   if (fault && !faults.includes(null)) return because(fault);
   return because({ code: 'gain-too-small', reason: `to no host with room for all of them it would help enough` });
