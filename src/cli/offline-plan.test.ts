@@ -47,8 +47,11 @@ describe('a plan for a cluster in a file', () => {
   });
 
   it('by the policy says why, and leaves a cluster below its lines alone', async () => {
-    const hot = await planOffline(options({ objective: 'plimsoll' }));
-    expect(hot.steps).toMatchObject([
+    const [first, ...others] = (await planOffline(options({ objective: 'plimsoll' }))).steps;
+    expect(first).toMatchObject({ from: 'a', to: 'b', reason: expect.stringContaining('core-seconds of shortage') });
+    expect(others).toEqual([]);
+    const { steps: downToStopLine } = await planOffline(options({ objective: 'plimsoll', strategy: 'lines' }));
+    expect(downToStopLine).toMatchObject([
       { from: 'a', to: 'b', reason: expect.stringContaining('over its start line') },
       { from: 'a', to: 'b' },
     ]);
@@ -64,7 +67,7 @@ describe('a plan for a cluster in a file', () => {
   it('by another strategy or direction than the file has', async () => {
     const pulled = await planOffline(options({ objective: 'plimsoll', direction: 'pull' }));
     expect(pulled).toMatchObject({
-      strategy: 'lines',
+      strategy: 'balance',
       direction: 'pull',
       steps: Array.from({ length: 2 }, () => ({ from: 'a', to: 'b', reason: expect.stringContaining('below 30 %') })),
     });

@@ -27,8 +27,8 @@ describe('the forecast section of controller.yaml', () => {
 describe('strategy and direction in controller.yaml', () => {
   const policyOf = (policy: NonNullable<ControllerConfigFile['policy']>) => controllerConfigOf({ ...least, policy }).policy;
 
-  it('are lines and push when they are not given, and any pair that does not contradict itself', () => {
-    expect(policyOf({})).toMatchObject({ strategy: 'lines', direction: 'push', pull: { belowPercent: 30, marginPercent: 15 } });
+  it('are balance and push when they are not given, and any pair that does not contradict itself', () => {
+    expect(policyOf({})).toMatchObject({ strategy: 'balance', direction: 'push', pull: { belowPercent: 30, marginPercent: 15 } });
     for (const strategy of strategies) {
       for (const direction of directions) {
         const given = { ...least, policy: { strategy, direction } };

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { exampleView, firstSteps } from '#bench/traces/examples.ts';
+import { defaultPolicy } from '#core/model/policy.ts';
 import { Plimsoll } from './plimsoll.ts';
 
 const hot = ['a: x=8 y=4 z=3', 'b: w=4', 'c: v=2'];
@@ -10,8 +11,9 @@ test('the product relieves the host over its line, and nobody else', () => {
   for (const step of first?.steps ?? []) expect(step).toContain(': a -> ');
 });
 
-test('the product plans each minute, on samples that come more often', () => {
-  expect((firstSteps(new Plimsoll(), hot)?.atSeconds ?? 1) % 60).toBe(0);
+test('the product plans by its lines each minute, on samples that come more often, and by balance as soon as a host is short', () => {
+  expect((firstSteps(new Plimsoll({ ...defaultPolicy, strategy: 'lines' }), hot)?.atSeconds ?? 1) % 60).toBe(0);
+  expect(firstSteps(new Plimsoll(), hot)?.atSeconds).toBe(10);
 });
 
 test('the product leaves an even cluster alone', () => {

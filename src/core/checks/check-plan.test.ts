@@ -219,9 +219,9 @@ describe('the linter of plans', () => {
     expect(costs({ bytes: 1 })).toEqual(['cost-wrong']);
     expect(costs({ durationMs: 5 })).toEqual(['cost-wrong']);
     expect(costs({ slaClass: 'batch' })).toEqual(['cost-wrong']);
-    expect(costs({ savedCoreSeconds: 81, priceCoreSeconds: 80 })).toEqual([]);
-    expect(costs({ savedCoreSeconds: 79, priceCoreSeconds: 80 })).toEqual(['saves-too-little']);
-    expect(costs({ savedCoreSeconds: 81, priceCoreSeconds: 8 })).toEqual(['saves-too-little']);
+    expect(costs({ savedCoreSeconds: 41, priceCoreSeconds: 40 })).toEqual([]);
+    expect(costs({ savedCoreSeconds: 39, priceCoreSeconds: 40 })).toEqual(['saves-too-little']);
+    expect(costs({ savedCoreSeconds: 41, priceCoreSeconds: 8 })).toEqual(['saves-too-little']);
     const slaClass = 'fixed';
     const classes = (moves: SlaClass['moves']) => ({ ...defaultPolicy.classes, fixed: { downtimeMsMax: 0, costFactor: 1, moves } });
     const vmFacts = [{ vmId: 'db', slaClass, tenant: null, activity: null }];

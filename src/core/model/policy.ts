@@ -201,10 +201,10 @@ export const defaultPolicy: Policy = {
   noProgressMsMax: 150_000,
   forecast: { horizonMs: 30 * 60_000 },
   headroom: { hostFailures: 0 },
-  strategy: 'lines',
+  strategy: 'balance',
   direction: 'push',
   pull: { belowPercent: 30, marginPercent: 15 },
-  balance: { shortageMs: 200_000, coreSecondsPerGib: 20 },
+  balance: { shortageMs: 200_000, coreSecondsPerGib: 10 },
   classes: {
     critical: { downtimeMsMax: 250, costFactor: 4, moves: 'automatic' },
     [standardClass]: { downtimeMsMax: 0, costFactor: 1, moves: 'automatic' },

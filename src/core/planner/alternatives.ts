@@ -68,8 +68,8 @@ function lackOf(search: Search, chosen: Candidate, vm: ClusterVm, target: Cluste
   const isWithin = chosen.saving === null && fits(chosen.target, chosen.vm, search.limit);
   const limit = isWithin ? search.limit : fillLimit(policy);
   if (fits(target, vm, limit)) {
-    if (chosen.saving === null || !wouldLack(search, outlookOf(target), vm)) return null;
-    return { code: 'no-target-cpu', reason: 'with what they wait for, its VMs would want more than its start line' };
+    if (chosen.saving === null || !wouldLack(outlookOf(target), vm)) return null;
+    return { code: 'no-target-cpu', reason: 'with what they wait for, its VMs would want more than it has' };
   }
   const { cpuPercent, memoryPercent } = loadWith(target, vm);
   if (vm.memoryBytes > freeMemoryBytes(target)) {

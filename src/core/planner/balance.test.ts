@@ -53,7 +53,7 @@ describe('by the strategy balance', () => {
     expect(moves).toEqual([]);
     expect(skipped[0]).toMatchObject({
       code: 'no-target-cpu',
-      reason: 'with a the VMs of the best of 1 target, full, would want 137.5 % of its CPU with what they wait for, 85 % is the most',
+      reason: 'with a the VMs of the best of 1 target, full, would want 137.5 % of its CPU with what they wait for, more than it has',
     });
   });
 

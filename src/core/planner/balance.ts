@@ -45,7 +45,7 @@ function bestAmong(search: Search, leavers: readonly Leaver[], targets: readonly
       // No target can be worth more than one that the VM costs nothing.
       if (best !== null && leaver.toll !== null && worthOf(leaver.reliefCoreSeconds, leaver.toll) <= best.worth) break;
       const outlook = outlookOf(target);
-      if (!fits(target, vm, limit) || wouldLack(search, outlook, vm)) continue;
+      if (!fits(target, vm, limit) || wouldLack(outlook, vm)) continue;
       const saving = savingOf(search, leaver, target);
       const worth = worthOf(saving.savedCoreSeconds, saving.toll);
       if (saving.savedCoreSeconds <= saving.toll.priceCoreSeconds || (best !== null && worth <= best.worth)) continue;
@@ -75,16 +75,19 @@ function largestAmong(search: Search, vm: ClusterVm, targets: readonly ClusterHo
   let best: Saving | null = null;
   for (const target of targets) {
     if (best !== null && toll !== null && best.savedCoreSeconds >= leaver.reliefCoreSeconds) break;
-    if (!fits(target, vm, limit) || wouldLack(search, outlookOf(target), vm)) continue;
+    if (!fits(target, vm, limit) || wouldLack(outlookOf(target), vm)) continue;
     const saving = savingOf(search, leaver, target);
     if (best === null || saving.savedCoreSeconds > best.savedCoreSeconds) best = saving;
   }
   return best;
 }
 
-/** What is used there is not yet all that is wanted. */
-export function wouldLack({ policy }: Search, outlook: Outlook, vm: ClusterVm): boolean {
-  return outlook.wantedCores + vm.cpuWantedCores > (outlook.capacityCores * policy.cpuLine.startPercent) / 100;
+/**
+ * More would be wanted there than there is. Not the start line: what VMs wait for on a full host is at most what they want, and may be
+ * less, so that no host would seem to have room for them; between the two it counts as what the move costs its target.
+ */
+export function wouldLack(outlook: Outlook, vm: Pick<ClusterVm, 'cpuWantedCores'>): boolean {
+  return outlook.wantedCores + vm.cpuWantedCores > outlook.capacityCores;
 }
 
 function savingOf(search: Search, { vm, toll: everywhere, reliefCoreSeconds }: Leaver, target: ClusterHost): Saving {

@@ -89,7 +89,7 @@ interface Pair {
 function chainsOf(search: Search, { vm, other, target, targets }: Pair): readonly Trade[] {
   const { source, policy } = search;
   const limit = fillLimit(policy);
-  const isShort = (outlook: Outlook, arriving: ClusterVm) => policy.strategy === 'balance' && wouldLack(search, outlook, arriving);
+  const isShort = (outlook: Outlook, arriving: ClusterVm) => policy.strategy === 'balance' && wouldLack(outlook, arriving);
   const there = outlookOf(target);
   const elsewhere = isShort(outlookWith(there, other, -1), vm)
     ? []

@@ -130,7 +130,7 @@ export function clusterVmOf(vm: SnapshotVm, memoryReliefBytes: number): ClusterV
     name,
     state,
     cpuUsedCores,
-    cpuWantedCores: cpuUsedCores + cpuDelayCores,
+    cpuWantedCores: Math.max(cpuUsedCores, Math.min(vm.vcpus, cpuUsedCores + cpuDelayCores)),
     meanCores: share * meanCores + (1 - share) * cpuUsedCores,
     spreadCores: Math.max(0, highCores - meanCores) / deviationsOfHigh,
     memoryBytes,

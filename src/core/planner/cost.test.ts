@@ -9,7 +9,11 @@ import { type ExampleFacts, type ExampleHost, exampleNowMs, exampleSnapshot, gib
 import { makePlan } from './make-plan.ts';
 
 const mebibyte = 2 ** 20;
-const byBalance: Partial<Policy> = { strategy: 'balance', cpuLine: { startPercent: 85, stopPercent: 80 } };
+const byBalance: Partial<Policy> = {
+  strategy: 'balance',
+  cpuLine: { startPercent: 85, stopPercent: 80 },
+  balance: { shortageMs: 200_000, coreSecondsPerGib: 20 },
+};
 const hot: ExampleHost = { id: 'hot', vms: ['a', 'b', 'c'].map((id) => ({ id, cores: 2.5, gib: 8 })) };
 const idle = (id: string): ExampleHost => ({ id, vms: [] });
 

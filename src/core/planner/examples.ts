@@ -42,7 +42,8 @@ export interface ExampleFacts {
 }
 
 export function exampleSnapshot(hosts: readonly ExampleHost[], facts: ExampleFacts = {}): Snapshot {
-  const policy = { ...defaultPolicy, ...facts.policy };
+  // The strategy in which every figure of an example speaks for itself.
+  const policy: Policy = { ...defaultPolicy, strategy: 'lines', ...facts.policy };
   return {
     takenAtMs: exampleNowMs,
     policy,

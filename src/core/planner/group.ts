@@ -100,7 +100,7 @@ function judge(search: Search, { sum, vms }: Band, target: ClusterHost): Judged 
 
 function judgeSaving(search: Search, { sum, vms }: Pick<Band, 'sum' | 'vms'>, target: ClusterHost, scoreAfter: number): Judged | null {
   const [source, there] = [outlookOf(search.source), outlookOf(target)];
-  if (wouldLack(search, there, sum)) return null;
+  if (wouldLack(there, sum)) return null;
   const tolls = vms.map((vm) => search.costs.between(vm, search.source.hostId, target.hostId));
   // One channel carries all of them, so the shortage lasts for all copies.
   const durations = tolls.flatMap(({ durationMs }) => durationMs ?? []);

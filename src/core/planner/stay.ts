@@ -128,7 +128,7 @@ function stayForRoom(search: Search, vm: ClusterVm): Stay {
   const best = least(withMemory, (target) => loadWith(target, vm).cpuPercent);
   if (best !== null) {
     const load = loadWith(best, vm);
-    if (load.cpuPercent <= limit.cpuPercent) return stayForWant(search, vm, withMemory);
+    if (load.cpuPercent <= limit.cpuPercent) return stayForWant(vm, withMemory);
     const line = `${percent(limit.cpuPercent)} is the most a target may reach`;
     return {
       code: 'no-target-cpu',
@@ -143,14 +143,14 @@ function stayForRoom(search: Search, vm: ClusterVm): Stay {
   };
 }
 
-/** There would be room by what is used, and by `balance` not by what is wanted. */
-function stayForWant({ policy }: Search, vm: ClusterVm, targets: readonly ClusterHost[]): Stay {
+/** There would be room by what is used, and by `balance` not enough by what is wanted. */
+function stayForWant(vm: ClusterVm, targets: readonly ClusterHost[]): Stay {
   const wantedPercent = (target: ClusterHost) => ((outlookOf(target).wantedCores + vm.cpuWantedCores) / target.capacity.cpuCores) * 100;
   const best = least(targets, wantedPercent);
   const then = best === null ? '' : `, ${best.hostId}, would want ${percent(wantedPercent(best))} of its CPU with what they wait for`;
   return {
     code: 'no-target-cpu',
-    reason: `with ${vm.name} the VMs of the best of ${count(targets.length, 'target')}${then}, ${percent(policy.cpuLine.startPercent)} is the most`,
+    reason: `with ${vm.name} the VMs of the best of ${count(targets.length, 'target')}${then}, more than it has`,
   };
 }
 
