@@ -5,11 +5,10 @@
  */
 import { checkPlan } from '#core/checks/check-plan.ts';
 import { clusterOf, withoutVm } from '#core/planner/cluster.ts';
-import { loadWith } from '#core/planner/candidate.ts';
 import { exampleSnapshot } from '#core/planner/examples.ts';
 import { isAbove, loadOf, startLimit } from '#core/planner/line.ts';
 import { makePlan } from '#core/planner/make-plan.ts';
-import { addTotals, partOf, scoreOf, totalsOf } from '#core/planner/score.ts';
+import { addTotals, partOf, partWith, scoreOf, totalsOf } from '#core/planner/score.ts';
 import { median } from './median.ts';
 import type { Snapshot } from '#core/model/snapshot.ts';
 
@@ -48,10 +47,10 @@ function plainPass(snapshot: Snapshot): number {
   let lowest = Infinity;
   for (const source of cluster.hosts.filter((host) => isAbove(loadOf(host), startLimit(policy)))) {
     for (const vm of source.vms) {
-      const rest = addTotals(addTotals(totals, partOf(loadOf(source), policy), -1), partOf(loadOf(withoutVm(source, vm)), policy));
+      const rest = addTotals(addTotals(totals, partOf(source, policy), -1), partOf(withoutVm(source, vm), policy));
       for (const target of cluster.hosts) {
         if (target === source) continue;
-        const after = addTotals(addTotals(rest, partOf(loadOf(target), policy), -1), partOf(loadWith(target, vm), policy));
+        const after = addTotals(addTotals(rest, partOf(target, policy), -1), partWith(target, vm, policy));
         lowest = Math.min(lowest, scoreOf(after));
         scored += 1;
       }

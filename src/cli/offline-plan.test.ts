@@ -71,7 +71,7 @@ describe('a plan for a cluster in a file', () => {
       direction: 'pull',
       steps: Array.from({ length: 2 }, () => ({ from: 'a', to: 'b', reason: expect.stringContaining('below 30 %') })),
     });
-    expect(printOfflinePlan(pulled)).toContain('by the policy (lines, pull)');
+    expect(printOfflinePlan(pulled)).toContain('by the policy (balance, pull)');
     await writeFile(join(folder, 'c.util'), util.replaceAll('0.24', '0.1'));
     const packed = await planOffline(options({ objective: 'plimsoll', strategy: 'pack' }));
     expect(packed).toMatchObject({ strategy: 'pack', direction: 'push', steps: [] });

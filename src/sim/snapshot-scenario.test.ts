@@ -17,6 +17,8 @@ function host(hostId: string, change: Partial<SnapshotHost> = {}): SnapshotHost 
     capacity: { cpuCores: cores(4), memoryBytes: bytes(8 * gibibyte) },
     cpuUsedCores: cores(1),
     memoryUsedBytes: bytes(gibibyte),
+    networkBytesPerSecond: null,
+    diskBytesPerSecond: null,
     pressure: null,
     sampledAtMs: 1000,
     roundsOverLine: 0,
@@ -38,6 +40,8 @@ function vm(number: number, change: Partial<SnapshotVm> = {}): SnapshotVm {
     cpuUsedCores: cores(1.5),
     cpuDelayCores: cores(0),
     memoryBytes: bytes(gibibyte),
+    networkBytesPerSecond: null,
+    diskBytesPerSecond: null,
     forecast: null,
     ...change,
   };

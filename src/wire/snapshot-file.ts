@@ -51,6 +51,8 @@ const HostSchema = Type.Object(
     capacity: CapacitySchema,
     cpuUsedCores: CoresSchema,
     memoryUsedBytes: BytesSchema,
+    networkBytesPerSecond: orNull(RateSchema),
+    diskBytesPerSecond: orNull(RateSchema),
     pressure: orNull(PressureSchema),
     sampledAtMs: TimeSchema,
     roundsOverLine: CountSchema,
@@ -72,6 +74,8 @@ const VmSchema = Type.Object(
     cpuUsedCores: CoresSchema,
     cpuDelayCores: CoresSchema,
     memoryBytes: BytesSchema,
+    networkBytesPerSecond: orNull(RateSchema),
+    diskBytesPerSecond: orNull(RateSchema),
     forecast: orNull(VmForecastSchema),
   },
   strict,
@@ -187,6 +191,8 @@ export function parseSnapshotFile(value: unknown, what: string): SnapshotFile {
   return parse(SnapshotFileSchema, withLaterParts(value), what, 'input-invalid');
 }
 
+const noTraffic = { networkBytesPerSecond: null, diskBytesPerSecond: null };
+
 /** Parts that files of this version have had since later: what is not in one is not known, or not there. */
 function withLaterParts(value: object): object {
   const file: Readonly<Partial<Record<'hosts' | 'vms' | 'policy' | 'ledger' | 'mode', unknown>>> = value;
@@ -227,8 +233,8 @@ function withLaterParts(value: object): object {
     ...value,
     ...(isObject(policy) ? { policy: { ...laterPolicy, ...policy } } : {}),
     ...(Array.isArray(ledger) ? { ledger: each(ledger, { sentBytes: null }) } : {}),
-    ...(Array.isArray(hosts) ? { hosts: each(hosts, { quarantine: null, cordoned: false, unfit: null }) } : {}),
-    ...(Array.isArray(vms) ? { vms: each(vms, { forecast: null, cpuDelayCores: 0 }) } : {}),
+    ...(Array.isArray(hosts) ? { hosts: each(hosts, { ...noTraffic, quarantine: null, cordoned: false, unfit: null }) } : {}),
+    ...(Array.isArray(vms) ? { vms: each(vms, { ...noTraffic, forecast: null, cpuDelayCores: 0 }) } : {}),
   };
 }
 

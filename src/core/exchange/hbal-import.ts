@@ -100,6 +100,8 @@ function vmOf(instance: HbalInstance, cpuCores: number): SnapshotVm {
     cpuUsedCores: cores(rounded(cpuCores)),
     cpuDelayCores: cores(0),
     memoryBytes: bytes(instance.memoryMib * mebibyte),
+    networkBytesPerSecond: null,
+    diskBytesPerSecond: null,
     forecast: null,
   };
 }
@@ -120,6 +122,8 @@ function hostOf(
     hostId: node.name,
     status: node.role === 'Y' ? 'silent' : 'up',
     ...figures,
+    networkBytesPerSecond: null,
+    diskBytesPerSecond: null,
     pressure: null,
     sampledAtMs: takenAtMs,
     roundsOverLine: isAbove(loadOf(figures), startLimit(policy)) ? policy.sustainedRounds : 0,

@@ -136,6 +136,8 @@ describe('law: what was written is read again', () => {
         cpuUsedCores: cores(one.cpu),
         cpuDelayCores: cores(0),
         memoryBytes: bytes(one.mib * mebibyte),
+        networkBytesPerSecond: null,
+        diskBytesPerSecond: null,
         forecast: null,
       }));
       const hosts = made.hosts.map((host, index) => {
@@ -148,6 +150,8 @@ describe('law: what was written is read again', () => {
           memoryUsedBytes: bytes(
             own.filter(({ state }) => holdsMemory(state)).reduce((sum, one) => sum + one.memoryBytes, host.ownMib * mebibyte),
           ),
+          networkBytesPerSecond: null,
+          diskBytesPerSecond: null,
           pressure: null,
           sampledAtMs: exampleNowMs,
           roundsOverLine: 0,

@@ -1,5 +1,6 @@
 import { array, assert, double, integer, property, tuple } from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { HostRates } from '#core/model/sample.ts';
 import type { VmSample } from '#core/model/vm.ts';
 import type { Bytes, Cores } from '#core/model/units.ts';
 import { exampleSample, exampleVmSample, gibibyte } from './examples.ts';
@@ -189,8 +190,82 @@ describe('load of a host', () => {
         cpuUsedCores: 1.5,
         cpuDelayCores: 0,
         memoryBytes: 4 * gibibyte,
+        networkBytesPerSecond: null,
+        diskBytesPerSecond: null,
         forecast: null,
       },
     ]);
+  });
+});
+
+describe('traffic of a host', () => {
+  const rates = (net: number | null, disk: number | null): HostRates => ({
+    cpuStealCores: null,
+    netReceivedBytesPerSecond: net,
+    netSentBytesPerSecond: net,
+    diskReadBytesPerSecond: disk,
+    diskWrittenBytesPerSecond: disk,
+  });
+  const vmWith = (vmId: string, net: number | null) =>
+    exampleVmSample(vmId, 0, {
+      netReceivedBytesPerSecond: net,
+      netSentBytesPerSecond: net,
+      diskReadBytesPerSecond: 5,
+      diskWrittenBytesPerSecond: 10,
+    });
+  const facts = {
+    status: 'up',
+    roundsOverLine: 0,
+    relieving: { cpu: false, memory: false },
+    quarantine: null,
+    cordoned: false,
+    unfit: null,
+  } as const;
+  const next = (
+    load: HostLoad | null,
+    own: HostRates | undefined,
+    vms: readonly VmSample[] = [],
+    copied: ReadonlySet<string> | null = null,
+  ) => {
+    const takenAtMs = load === null ? 0 : load.mark.takenAtMs + 3_000;
+    const host = { cpuUsedCores: 0 as Cores, ...(own === undefined ? {} : { rates: own }) };
+    return nextHostLoad(load, exampleSample({ takenAtMs, vms }, host), halfLifeMs, new Map(), copied);
+  };
+  const seen = (load: HostLoad) => {
+    const { networkBytesPerSecond: network, diskBytesPerSecond: disk } = snapshotHostOf(load, facts) ?? {};
+    return { network, disk };
+  };
+
+  it('counts both directions, of the host and of its VMs', () => {
+    const load = next(null, rates(50, 20), [vmWith('vm', 30)]);
+    expect(seen(load)).toEqual({ network: 100, disk: 40 });
+    expect(snapshotVmsOf(load)[0]).toMatchObject({ networkBytesPerSecond: 60, diskBytesPerSecond: 15 });
+  });
+
+  it('is not known where an agent does not measure it, or no longer does, and is kept over a first reading', () => {
+    expect(seen(next(null, undefined))).toEqual({ network: null, disk: null });
+    expect(seen(next(null, rates(null, 7)))).toEqual({ network: null, disk: 14 });
+    const known = next(null, rates(50, 20));
+    expect(seen(next(known, rates(null, null)))).toEqual({ network: 100, disk: 40 });
+    expect(seen(next(known, undefined))).toEqual({ network: null, disk: null });
+  });
+
+  it('a VM that leaves takes its part along at once, and one that talks inside the host leaves it no less than nothing', () => {
+    const before = next(null, rates(50, 20), [vmWith('vm', 30)]);
+    expect(seen(next(before, rates(20, 12.5))).network).toBeCloseTo(40);
+    const inside = next(null, rates(10, 20), [vmWith('vm', 30)]);
+    expect(seen(inside).network).toBe(20);
+    expect(seen(next(inside, rates(0, 12.5))).network).toBe(0);
+  });
+
+  it('a copy of a migration is no traffic that would stay', () => {
+    const before = next(null, rates(50, 20), [vmWith('vm', 30)]);
+    expect(seen(next(before, rates(5_000, 20), [vmWith('vm', 30)], new Set(['vm']))).network).toBe(100);
+    expect(seen(next(before, rates(5_000, 20), [vmWith('vm', 30)])).network).toBeGreaterThan(1_000);
+  });
+
+  it('what a VM does that is on its way here is not known', () => {
+    const load = next(null, rates(50, 20), [{ ...vmWith('vm', 30), state: 'incoming' }]);
+    expect(snapshotVmsOf(load)[0]).toMatchObject({ networkBytesPerSecond: null, diskBytesPerSecond: null });
   });
 });

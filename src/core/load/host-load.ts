@@ -7,6 +7,7 @@ import type { VmId, VmSample } from '#core/model/vm.ts';
 import type { SampleMark } from './accept-sample.ts';
 import { smooth } from './smoothing.ts';
 import type { Smoothed } from './smoothing.ts';
+import { type Traffic, trafficIn } from './traffic.ts';
 
 /** Smoothed load of one VM; `cpuCores` is null until its first rate is known. */
 export interface VmLoad {
@@ -14,6 +15,8 @@ export interface VmLoad {
   readonly cpuCores: Smoothed | null;
   /** What it waited for; null where its host does not tell. */
   readonly delayCores: Smoothed | null;
+  /** Null where it is not known yet. */
+  readonly traffic: Traffic<Smoothed | null>;
 }
 
 /**
@@ -29,6 +32,8 @@ export interface HostLoad {
   readonly rates: HostRates | null;
   /** Cores that no VM accounts for; may be slightly negative, as counters of two sources do not line up. */
   readonly cpuOtherCores: Smoothed | null;
+  /** Through its cards and disks, that no VM accounts for: below 0 where VMs talk to each other. Null where its agent does not know. */
+  readonly otherTraffic: Traffic<Smoothed | null>;
   /** Memory in use that no VM accounts for, in bytes. */
   readonly memoryOtherBytes: Smoothed | null;
   readonly vms: ReadonlyMap<VmId, VmLoad>;
@@ -40,7 +45,7 @@ export interface HostLoad {
  *
  * `copied`: the VMs whose migrations this host takes part in, or did at its sample before; null: none. Encrypting and copying, in the kernel and
  * in the threads of QEMU that are counted with their VM (libvirt's `cpu.time`), are no load that would stay: meanwhile what no VM
- * accounts for, and the VM itself, may fall and not rise. Without that the smoothed load shows the copy long
+ * accounts for, and the VM itself, may fall and not rise; nor may what goes through the host's cards and disks. Without that the smoothed load shows the copy long
  * after its end, and the host would be relieved of it. What a VM that is on its way here uses is its copy alone.
  */
 export function nextHostLoad(
@@ -54,6 +59,7 @@ export function nextHostLoad(
   const next = (before: Smoothed | null, reading: number, isHeld: boolean) =>
     smooth(before, isHeld && before !== null ? Math.min(reading, before.value) : reading, takenAtMs, halfLifeMs);
   const vms = new Map<VmId, VmLoad>();
+  const vmBytesPerSecond = { network: 0, disk: 0 };
   let vmCores = 0;
   let vmBytes = 0;
   for (const vm of sample.vms) {
@@ -64,20 +70,51 @@ export function nextHostLoad(
     const cpuCores = isMeasured ? next(known, vm.cpuUsedCores ?? 0, copied?.has(vm.vmId) === true) : known;
     const delayBefore = before?.delayCores ?? null;
     const delayCores = vm.cpuDelayCores === null ? delayBefore : smooth(delayBefore, vm.cpuDelayCores, takenAtMs, halfLifeMs);
-    vms.set(vm.vmId, { sample: vm, cpuCores, delayCores });
+    const traffic = nextVmTraffic(before, vm, halfLifeMs, takenAtMs);
+    vms.set(vm.vmId, { sample: vm, cpuCores, delayCores, traffic });
+    const reading = trafficIn(vm);
+    for (const kind of kinds) vmBytesPerSecond[kind] += reading[kind] ?? traffic[kind]?.value ?? 0;
     vmCores += vm.cpuUsedCores ?? cpuCores?.value ?? 0;
     vmBytes += vm.memoryResidentBytes;
   }
   const cpuOther = previous?.cpuOtherCores ?? null;
+  const through = host.rates === undefined ? null : trafficIn(host.rates);
+  const otherOf = (kind: keyof Traffic): Smoothed | null => {
+    if (through === null) return null;
+    const [known, reading] = [previous?.otherTraffic[kind] ?? null, through[kind]];
+    return reading === null ? known : next(known, reading - vmBytesPerSecond[kind], copied !== null);
+  };
   return {
     mark: { hostId: sample.hostId, bootId: sample.bootId, sequence: sample.sequence, takenAtMs },
     capacity: host.capacity,
     pressure: host.pressure,
     rates: host.rates ?? null,
     cpuOtherCores: host.cpuUsedCores === null ? cpuOther : next(cpuOther, host.cpuUsedCores - vmCores, copied !== null),
+    otherTraffic: { network: otherOf('network'), disk: otherOf('disk') },
     memoryOtherBytes: smooth(previous?.memoryOtherBytes ?? null, host.memoryUsedBytes - vmBytes, takenAtMs, halfLifeMs),
     vms,
   };
+}
+
+const kinds = ['network', 'disk'] as const satisfies readonly (keyof Traffic)[];
+
+/** Not of a copy that waits for its memory: what it does is no load that would stay. */
+function nextVmTraffic(before: VmLoad | undefined, vm: VmSample, halfLifeMs: number, takenAtMs: number): VmLoad['traffic'] {
+  const reading = trafficIn(vm);
+  const next = (kind: keyof Traffic) => {
+    const [known, rate] = [before?.traffic[kind] ?? null, reading[kind]];
+    return rate === null || vm.state === 'incoming' ? known : smooth(known, rate, takenAtMs, halfLifeMs);
+  };
+  return { network: next('network'), disk: next('disk') };
+}
+
+/** What goes through the host's cards or disks, smoothed; null where it is not known. */
+function throughHost(load: HostLoad, kind: keyof Traffic): number | null {
+  const other = load.otherTraffic[kind];
+  if (other === null) return null;
+  let sum = other.value;
+  for (const vm of load.vms.values()) sum += vm.traffic[kind]?.value ?? 0;
+  return Math.max(0, sum);
 }
 
 /** The host's smoothed CPU; null before its first rate is known, which is not the same as idle. */
@@ -110,6 +147,8 @@ export function snapshotHostOf(
     capacity: load.capacity,
     cpuUsedCores: cpu,
     memoryUsedBytes: bytes(Math.max(0, memory)),
+    networkBytesPerSecond: throughHost(load, 'network'),
+    diskBytesPerSecond: throughHost(load, 'disk'),
     pressure: load.pressure,
     sampledAtMs: load.mark.takenAtMs,
     roundsOverLine: facts.roundsOverLine,
@@ -125,7 +164,7 @@ export function snapshotVmsOf(load: HostLoad): readonly SnapshotVm[] {
   return [...load.vms.values()].map((vm) => snapshotVmOf(load.mark.hostId, vm));
 }
 
-function snapshotVmOf(hostId: HostId, { sample: vm, cpuCores, delayCores }: VmLoad): SnapshotVm {
+function snapshotVmOf(hostId: HostId, { sample: vm, cpuCores, delayCores, traffic }: VmLoad): SnapshotVm {
   return {
     vmId: vm.vmId,
     name: vm.name,
@@ -135,6 +174,8 @@ function snapshotVmOf(hostId: HostId, { sample: vm, cpuCores, delayCores }: VmLo
     cpuUsedCores: cores(Math.max(0, cpuCores?.value ?? 0)),
     cpuDelayCores: cores(Math.max(0, delayCores?.value ?? 0)),
     memoryBytes: vm.memoryBytes,
+    networkBytesPerSecond: traffic.network?.value ?? null,
+    diskBytesPerSecond: traffic.disk?.value ?? null,
     forecast: null,
   };
 }

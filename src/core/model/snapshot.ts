@@ -30,6 +30,9 @@ export interface SnapshotHost {
   /** Smoothed. */
   readonly cpuUsedCores: Cores;
   readonly memoryUsedBytes: Bytes;
+  /** Through its own cards and disks, both directions; smoothed; null where its agent does not know. */
+  readonly networkBytesPerSecond: number | null;
+  readonly diskBytesPerSecond: number | null;
   readonly pressure: Pressure | null;
   /** When the newest accepted sample was taken. */
   readonly sampledAtMs: number;
@@ -67,6 +70,9 @@ export interface SnapshotVm {
   /** What it wanted beyond that and had to wait for; smoothed. */
   readonly cpuDelayCores: Cores;
   readonly memoryBytes: Bytes;
+  /** Both directions; smoothed; null where it is not known. */
+  readonly networkBytesPerSecond: number | null;
+  readonly diskBytesPerSecond: number | null;
   /** Null where nothing is known yet. */
   readonly forecast: VmForecast | null;
 }

@@ -6,6 +6,7 @@ import { applyMove } from './apply-move.ts';
 import { type Cluster, clusterOf, findHost } from './cluster.ts';
 import { frozenHosts } from './freeze.ts';
 import { loadOf, reliefGoal } from './line.ts';
+import { placementCounts } from './placement-tally.ts';
 import { type RuleBook, ruleBookOf } from './rules.ts';
 import { scoreTable, type Totals, totalsOf } from './score.ts';
 import { type Where, whereWith } from './where.ts';
@@ -15,9 +16,10 @@ export function accountOf(snapshot: Snapshot, moves: readonly Move[]): PlanAccou
   const { policy } = snapshot;
   const book = ruleBookOf(snapshot);
   let cluster = clusterOf(snapshot, frozenHosts(snapshot));
-  const totals: Totals[] = [totalsOf(cluster.hosts, policy)];
-  const aims: MoveAim[] = [];
   const moved = new Map<VmId, HostId>();
+  const sum = () => totalsOf(cluster.hosts, policy, placementCounts(book, whereWith(book.where, moved), cluster.hosts));
+  const totals: Totals[] = [sum()];
+  const aims: MoveAim[] = [];
   for (const move of moves) {
     const aim = aimOf(snapshot, cluster, move, { book, where: whereWith(book.where, moved) });
     // VMs that move together do so for one reason, which the first of them says.
@@ -26,7 +28,7 @@ export function accountOf(snapshot: Snapshot, moves: readonly Move[]): PlanAccou
     const applied = applyMove(cluster, move);
     if (applied.ok) cluster = applied.cluster;
     moved.set(move.vmId, move.toHostId);
-    totals.push(totalsOf(cluster.hosts, policy));
+    totals.push(sum());
   }
   return { terms: scoreTable.map(({ name, weight, of }) => ({ name, weight, values: totals.map((each) => of(each)) })), aims };
 }

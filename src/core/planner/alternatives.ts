@@ -6,6 +6,7 @@ import { wouldLack } from './balance.ts';
 import type { ClusterHost, ClusterVm } from './cluster.ts';
 import { compareText } from './cool-down.ts';
 import { fillLimit } from './line.ts';
+import type { PlacementTally } from './placement-tally.ts';
 import { outlookOf } from './shortage.ts';
 import { memorySize, percent } from './words.ts';
 
@@ -13,9 +14,14 @@ import { memorySize, percent } from './words.ts';
 const shownMax = 3;
 const hostsMax = 12;
 
-interface Judged {
-  readonly alternative: Alternative;
-  readonly isOpen: boolean;
+/** One that was not chosen. */
+interface Other {
+  readonly vm: ClusterVm;
+  readonly target: ClusterHost;
+  /** By the loads: rules and headroom as they are. */
+  readonly loadScore: number;
+  /** Null where it was possible. */
+  readonly against: Pick<Alternative, 'code' | 'reason'> | null;
 }
 
 /**
@@ -23,7 +29,7 @@ interface Judged {
  * with what was against it. Where the score alone decides, the chosen one is the best of all; by `balance` one with a lower score may have
  * lost, because it saved less for what it copies.
  */
-export function alternativesTo(search: Search, chosen: Candidate): readonly Alternative[] {
+export function alternativesTo(search: Search, chosen: Candidate, placement: PlacementTally): readonly Alternative[] {
   const { targets, closed, source } = search;
   const hosts = [...new Set([...targets.emptiest(hostsMax), ...closed.slice(0, hostsMax)])].filter((host) => host !== chosen.target);
   const elsewhere = hosts.map((host) => judge(search, chosen, chosen.vm, host));
@@ -32,29 +38,34 @@ export function alternativesTo(search: Search, chosen: Candidate): readonly Alte
     .toSorted((a, b) => b.cpuUsedCores - a.cpuUsedCores || compareText(a.vmId, b.vmId))
     .slice(0, hostsMax)
     .map((vm) => judge(search, chosen, vm, chosen.target));
-  return [...best(elsewhere).slice(0, shownMax - 1), ...best(others).slice(0, 1)];
+  const shown = [...best(elsewhere).slice(0, shownMax - 1), ...best(others).slice(0, 1)];
+  const chosenScore = chosen.scoreAfter + placement.scoreChange(chosen.vm, chosen.target.hostId);
+  return shown.map((other) => told(search, chosen, chosenScore, other, placement));
 }
 
-function best(judged: readonly Judged[]): readonly Alternative[] {
-  return judged
-    .toSorted(
-      (a, b) =>
-        Number(b.isOpen) - Number(a.isOpen) ||
-        a.alternative.scoreAfter - b.alternative.scoreAfter ||
-        compareText(a.alternative.toHostId, b.alternative.toHostId),
-    )
-    .map(({ alternative }) => alternative);
+function best(others: readonly Other[]): readonly Other[] {
+  return others.toSorted(
+    (a, b) =>
+      Number(b.against === null) - Number(a.against === null) || a.loadScore - b.loadScore || compareText(a.target.hostId, b.target.hostId),
+  );
 }
 
-function judge(search: Search, chosen: Candidate, vm: ClusterVm, target: ClusterHost): Judged {
-  const scoreAfter = scoreAfterMove(search, vm, target);
+function judge(search: Search, chosen: Candidate, vm: ClusterVm, target: ClusterHost): Other {
+  const { placement } = search;
+  const against = placement.hostFault(target.hostId) ?? placement.fault(vm, target.hostId) ?? lackOf(search, chosen, vm, target);
+  return { vm, target, loadScore: scoreAfterMove(search, vm, target), against };
+}
+
+/** With the whole score, rules and headroom included: asked only of what is shown, because that is looked up over all hosts. */
+function told(search: Search, chosen: Candidate, chosenScore: number, other: Other, placement: PlacementTally): Alternative {
+  const { vm, target, loadScore, against } = other;
+  const scoreAfter = loadScore + placement.scoreChange(vm, target.hostId);
   const about = { vmId: vm.vmId, vmName: vm.name, toHostId: target.hostId, scoreAfter };
-  const against =
-    search.placement.hostFault(target.hostId) ?? search.placement.fault(vm, target.hostId) ?? lackOf(search, chosen, vm, target);
-  if (against !== null) return { alternative: { ...about, code: against.code, reason: against.reason }, isOpen: false };
-  const scores = `possible, and leaves a score of ${scoreAfter.toFixed(1)} where the chosen move leaves ${chosen.scoreAfter.toFixed(1)}`;
-  const reason = scoreAfter > chosen.scoreAfter ? scores : `${scores}, but ${whyNot(search, chosen)}`;
-  return { alternative: { ...about, code: 'less-good', reason }, isOpen: true };
+  if (against !== null) return { ...about, code: against.code, reason: against.reason };
+  const scores = `possible, and leaves a score of ${scoreAfter.toFixed(1)} where the chosen move leaves ${chosenScore.toFixed(1)}`;
+  if (scoreAfter > chosenScore) return { ...about, code: 'less-good', reason: scores };
+  const why = loadScore > chosen.scoreAfter ? 'that is for what it mends, which has moves of its own' : whyNot(search, chosen);
+  return { ...about, code: 'less-good', reason: `${scores}, but ${why}` };
 }
 
 /** Of one that leaves no worse a score. */

@@ -1,7 +1,7 @@
 /** For laws of planning: a cluster in which a plan was carried out. */
 import type { LedgerEntry } from '#core/model/ledger.ts';
 import type { PlanDraft } from '#core/model/plan.ts';
-import type { Snapshot } from '#core/model/snapshot.ts';
+import type { Snapshot, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
 import { bytes, cores } from '#core/model/units.ts';
 import { exampleEntry } from './examples.ts';
 import { nextRelief, nextRoundsOverLine } from './line.ts';
@@ -28,12 +28,39 @@ export function applied(snapshot: Snapshot, plan: PlanDraft, laterMs: number): S
       sampledAtMs: takenAtMs - (snapshot.takenAtMs - host.sampledAtMs),
       cpuUsedCores: cores(Math.max(0, host.cpuUsedCores + sum(came, 'cpuUsedCores') - sum(went, 'cpuUsedCores'))),
       memoryUsedBytes: bytes(Math.max(0, host.memoryUsedBytes + sum(came, 'memoryBytes') - sum(went, 'memoryBytes'))),
+      networkBytesPerSecond: trafficAfter(snapshot, host, 'networkBytesPerSecond', { came, went }),
+      diskBytesPerSecond: trafficAfter(snapshot, host, 'diskBytesPerSecond', { came, went }),
     };
     const roundsOverLine = nextRoundsOverLine(host.roundsOverLine, after, snapshot.policy);
     return { ...after, roundsOverLine, relieving: nextRelief(host.relieving, { ...after, roundsOverLine }, snapshot.policy) };
   });
   const vms = snapshot.vms.map((vm) => ({ ...vm, hostId: moves.get(vm.vmId)?.toHostId ?? vm.hostId }));
   return { ...snapshot, takenAtMs, hosts, vms, ledger: [...snapshot.ledger, ...entries] };
+}
+
+interface Exchange {
+  readonly came: readonly SnapshotVm[];
+  readonly went: readonly SnapshotVm[];
+}
+
+/** Of what its VMs do, as much as went through the cards or disks of their host before does so on the next one. */
+function trafficAfter(
+  { hosts, vms }: Snapshot,
+  host: SnapshotHost,
+  kind: 'networkBytesPerSecond' | 'diskBytesPerSecond',
+  { came, went }: Exchange,
+): number | null {
+  const now = host[kind];
+  if (now === null) return null;
+  const takenBy = (vm: SnapshotVm): number => {
+    const rate = vm[kind] ?? 0;
+    const through = hosts.find(({ hostId }) => hostId === vm.hostId)?.[kind] ?? null;
+    const ofAll = vms.reduce((sum, other) => (other.hostId === vm.hostId ? sum + (other[kind] ?? 0) : sum), 0);
+    if (through === null) return 0;
+    return ofAll <= through ? rate : (rate * through) / ofAll;
+  };
+  const sum = (moved: readonly SnapshotVm[]) => moved.reduce((total, vm) => total + takenBy(vm), 0);
+  return Math.max(0, now + sum(came) - sum(went));
 }
 
 function pickHosts({ fromHostId, toHostId }: { readonly fromHostId: string; readonly toHostId: string }) {

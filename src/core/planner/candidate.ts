@@ -7,7 +7,7 @@ import { isAbove, loadOf } from './line.ts';
 import type { Limit, Load } from './line.ts';
 import type { Costs, Toll } from './cost.ts';
 import type { RuleFault } from './rules.ts';
-import { addTotals, lineTerms, partOf, scoreOf } from './score.ts';
+import { addTotals, exchanged, gainTerms, lineTerms, partOf, partWith, scoreOf } from './score.ts';
 import type { Totals } from './score.ts';
 import type { Targets } from './targets.ts';
 
@@ -15,9 +15,9 @@ import type { Targets } from './targets.ts';
 export interface Candidate {
   readonly vm: ClusterVm;
   readonly target: ClusterHost;
-  /** The cluster's score after the move. */
+  /** The cluster's score after the move, with as many rules broken and as much headroom as before it: those close hosts, they choose none. */
   readonly scoreAfter: number;
-  /** By how much the move lowers the score of its two hosts, in percent of that score. */
+  /** By how much the move lowers the score of its two hosts in CPU and memory, in percent of that score. */
   readonly gainPercent: number;
   /** Null where it was not chosen for what it saves. */
   readonly saving: Saving | null;
@@ -87,7 +87,7 @@ export function relieves(source: ClusterHost, vm: ClusterVm, goal: Limit): boole
 /**
  * The move that leaves the lowest score, or null when none fits and gains enough. Ties go to the smaller
  * VM (fewer bytes to copy), then to ids. The score decides the target, so it is the least loaded one that
- * has room, seen over CPU and memory together.
+ * has room, seen over all its resources together.
  */
 export function bestCandidate(search: Search): Candidate | null {
   const { all } = search.targets;
@@ -99,12 +99,19 @@ export function bestCandidate(search: Search): Candidate | null {
 
 function bestOf(search: Search, targetsFor: (vm: ClusterVm) => readonly ClusterHost[]): Candidate | null {
   let best: Candidate | null = null;
+  // Of the targets as they are, for all VMs.
+  const parts = new Map<ClusterHost, Totals>();
+  const partOfTarget = (target: ClusterHost): Totals => {
+    const part = parts.get(target) ?? partOf(target, search.policy);
+    parts.set(target, part);
+    return part;
+  };
   for (const vm of search.vms) {
     if (!relieves(search.source, vm, search.goal)) continue;
     const view = sourceView(search, vm);
     for (const target of targetsFor(vm)) {
       if (!fits(target, vm, search.limit)) continue;
-      const scoreAfter = scoreWith(view, vm, target);
+      const scoreAfter = scoreWith(view, vm, target, partOfTarget(target));
       if (!isBetter(vm, scoreAfter, best)) continue;
       const gainPercent = gainWith(view, vm, target);
       // Asked last: it is what costs most.
@@ -150,28 +157,28 @@ interface SourceView {
 }
 
 function sourceView(search: Search, vm: ClusterVm): SourceView {
-  const before = partOf(loadOf(search.source), search.policy);
-  const after = partOf(loadOf(withoutVm(search.source, vm)), search.policy);
+  const before = partOf(search.source, search.policy);
+  const after = partOf(withoutVm(search.source, vm), search.policy);
   const running = search.source.vms.filter((other) => other.state === 'running').length;
   return {
     policy: search.policy,
     before,
     after,
-    rest: addTotals(addTotals(search.totals, before, -1), after),
+    rest: exchanged(search.totals, before, after),
     barPercent: gainBarPercent(search.policy, running),
   };
 }
 
-function scoreWith(view: SourceView, vm: ClusterVm, target: ClusterHost): number {
-  const without = addTotals(view.rest, partOf(loadOf(target), view.policy), -1);
-  return scoreOf(addTotals(without, partOf(loadWith(target, vm), view.policy)));
+function scoreWith({ rest, policy }: SourceView, vm: ClusterVm, target: ClusterHost, part = partOf(target, policy)): number {
+  return scoreOf(exchanged(rest, part, partWith(target, vm, policy)));
 }
 
 /** Relief must come from the lines: a prettier spread alone is no reason to move anything, and gains 0. */
 function gainWith(view: SourceView, vm: ClusterVm, target: ClusterHost): number {
-  const before = addTotals(view.before, partOf(loadOf(target), view.policy));
-  const after = addTotals(view.after, partOf(loadWith(target, vm), view.policy));
-  return scoreOf(after, lineTerms) < scoreOf(before, lineTerms) ? (1 - scoreOf(after) / scoreOf(before)) * 100 : 0;
+  const before = addTotals(view.before, partOf(target, view.policy));
+  const after = addTotals(view.after, partWith(target, vm, view.policy));
+  if (!(scoreOf(after, lineTerms) < scoreOf(before, lineTerms))) return 0;
+  return (1 - scoreOf(after, gainTerms) / scoreOf(before, gainTerms)) * 100;
 }
 
 /** Scores closer than this are equal: rounding must not choose. */

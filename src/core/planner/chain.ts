@@ -8,8 +8,9 @@ import { shortageOf, wouldLack } from './balance.ts';
 import { fits, gainBarPercent, type Placement, relieves, type Search } from './candidate.ts';
 import { withoutVm, withVm } from './cluster.ts';
 import type { ClusterHost, ClusterVm } from './cluster.ts';
-import { fillLimit, loadOf, startLimit } from './line.ts';
-import { addTotals, noHosts, partOf, scoreOf } from './score.ts';
+import { fillLimit, startLimit } from './line.ts';
+import { addTotals, gainTerms, noHosts, partOf, scoreOf } from './score.ts';
+import type { Totals } from './score.ts';
 import { type Outlook, outlookOf, outlookWith } from './shortage.ts';
 
 export interface ChainStep {
@@ -105,7 +106,7 @@ function chainsOf(search: Search, { vm, other, target, targets }: Pair): readonl
 
 function betterOf(question: ChainQuestion, trade: Trade, best: Judged | null): Judged | null {
   const judged = judge(question.search, trade, best?.worth ?? -Infinity);
-  return judged !== null && isAllowed(question, trade) ? judged : best;
+  return judged !== null && isAllowed(question, trade) && relievesInItsTurn(question.search, trade) ? judged : best;
 }
 
 /** The hosts of a trade before it and after it. */
@@ -138,7 +139,7 @@ function judgeScore(search: Search, trade: Trade, worthMin: number): Judged | nu
   const { policy, totals } = search;
   let [before, after, then] = [noHosts, noHosts, totals];
   for (const [was, is] of changed(search, trade)) {
-    const [wasPart, isPart] = [partOf(loadOf(was), policy), partOf(loadOf(is), policy)];
+    const [wasPart, isPart] = [partOf(was, policy), partOf(is, policy)];
     before = addTotals(before, wasPart);
     after = addTotals(after, isPart);
     then = addTotals(addTotals(then, wasPart, -1), isPart);
@@ -147,7 +148,7 @@ function judgeScore(search: Search, trade: Trade, worthMin: number): Judged | nu
   if (!(scoreAfter < scoreOf(totals)) || -scoreAfter <= worthMin) return null;
   if (policy.strategy !== 'balance') {
     const running = search.source.vms.filter(({ state }) => state === 'running').length;
-    const gainPercent = (1 - scoreOf(after) / scoreOf(before)) * 100;
+    const gainPercent = (1 - scoreOf(after, gainTerms) / scoreOf(before, gainTerms)) * 100;
     if (gainPercent < gainBarPercent(policy, running)) return null;
   }
   return { trade, scoreAfter, savedCoreSeconds: null, worth: -scoreAfter };
@@ -179,6 +180,25 @@ function savingOf(search: Search, { vm, other, target, elsewhere }: Trade): { re
     0,
   );
   return { saved, price: tolls.reduce((sum, { priceCoreSeconds }) => sum + priceCoreSeconds, 0) };
+}
+
+/** The move that relieves lowers the score when its turn comes: only the helping one may cost something. */
+function relievesInItsTurn({ policy, source, totals }: Search, { vm, other, target, elsewhere }: Trade): boolean {
+  const change = (from: Totals, hosts: readonly (readonly [ClusterHost, ClusterHost])[]) =>
+    hosts.reduce((sum, [was, is]) => addTotals(addTotals(sum, partOf(was, policy), -1), partOf(is, policy)), from);
+  const isSwap = elsewhere === source;
+  const roomier = isSwap ? target : withoutVm(target, other);
+  const helped = isSwap
+    ? totals
+    : change(totals, [
+        [target, roomier],
+        [elsewhere, withVm(elsewhere, other)],
+      ]);
+  const relieved = change(helped, [
+    [source, withoutVm(source, vm)],
+    [roomier, withVm(roomier, vm)],
+  ]);
+  return scoreOf(relieved) < scoreOf(helped);
 }
 
 function isAllowed({ search, placementWith }: ChainQuestion, { vm, other, target, elsewhere }: Trade): boolean {

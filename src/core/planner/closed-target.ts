@@ -11,6 +11,9 @@ export interface ClosedTarget {
   readonly reason: string;
 }
 
+/** So many are asked about: rules and headroom cost most, and by `balance` many open hosts may leave a lower score than the chosen one does. */
+const askedMax = 24;
+
 /** The host with room that would have left the lowest score, lower than the chosen one does, had it not been closed; null: there is none. */
 export function betterClosed(
   search: Search,
@@ -18,17 +21,15 @@ export function betterClosed(
 ): ClosedTarget | null {
   const { placement, policy } = search;
   const limit = policy.strategy === 'balance' ? fillLimit(policy) : search.limit;
-  const isBound = placement.isBound(vm);
-  let best: ClosedTarget | null = null;
-  let bestScore = scoreAfter;
-  for (const other of isBound ? [...search.closed, ...search.targets.all] : search.closed) {
-    if (other === target || !fits(other, vm, limit)) continue;
-    const score = scoreAfterMove(search, vm, other);
-    if (score >= bestScore) continue;
+  const others = placement.isBound(vm) ? [...search.closed, ...search.targets.all] : search.closed;
+  const better = others
+    .filter((other) => other !== target && fits(other, vm, limit))
+    .map((other) => ({ other, score: scoreAfterMove(search, vm, other) }))
+    .filter(({ score }) => score < scoreAfter)
+    .toSorted((a, b) => a.score - b.score);
+  for (const { other } of better.slice(0, askedMax)) {
     const fault = placement.hostFault(other.hostId) ?? placement.fault(vm, other.hostId);
-    if (fault === null) continue;
-    best = { hostId: other.hostId, load: loadOf(other), reason: fault.reason };
-    bestScore = score;
+    if (fault !== null) return { hostId: other.hostId, load: loadOf(other), reason: fault.reason };
   }
-  return best;
+  return null;
 }

@@ -5,6 +5,8 @@ import { bytes, cores } from '#core/model/units.ts';
 import type { Bytes, Cores } from '#core/model/units.ts';
 import type { VmId, VmState } from '#core/model/vm.ts';
 import { compareText } from './cool-down.ts';
+import { type PressureSlopes, pressureSlopes } from './pressure.ts';
+import { diskOf, networkOf, trafficOf, type TrafficScale, trafficScale } from './traffic.ts';
 import { occupiesMemory } from './where.ts';
 
 export interface ClusterVm {
@@ -21,6 +23,9 @@ export interface ClusterVm {
   readonly memoryBytes: Bytes;
   /** What its host's used memory is expected to fall by when it leaves: never more than it may use. */
   readonly memoryReliefBytes: Bytes;
+  /** What it takes along, in percent of what goes through the cards and disks of all hosts; 0 where it is not known. */
+  readonly networkPercent: number;
+  readonly diskPercent: number;
 }
 
 export interface ClusterHost {
@@ -30,6 +35,11 @@ export interface ClusterHost {
   readonly memoryUsedBytes: Bytes;
   /** Sum of what its VMs may use, in use or not. */
   readonly memoryPromisedBytes: Bytes;
+  /** How far above an even share of what goes through the cards and disks of all hosts, in percent of that; null where it is not known. */
+  readonly networkAbovePercent: number | null;
+  readonly diskAbovePercent: number | null;
+  /** Null where it has no more than is usual. */
+  readonly pressure: PressureSlopes | null;
   readonly vms: readonly ClusterVm[];
 }
 
@@ -62,6 +72,8 @@ export function withoutVm(host: ClusterHost, vm: ClusterVm): ClusterHost {
     cpuUsedCores: cores(Math.max(0, host.cpuUsedCores - vm.cpuUsedCores)),
     memoryUsedBytes: bytes(Math.max(0, host.memoryUsedBytes - vm.memoryReliefBytes)),
     memoryPromisedBytes: bytes(Math.max(0, host.memoryPromisedBytes - vm.memoryBytes)),
+    networkAbovePercent: host.networkAbovePercent === null ? null : host.networkAbovePercent - vm.networkPercent,
+    diskAbovePercent: host.diskAbovePercent === null ? null : host.diskAbovePercent - vm.diskPercent,
     vms: host.vms.filter((other) => other.vmId !== vm.vmId),
   };
 }
@@ -73,6 +85,8 @@ export function withVm(host: ClusterHost, vm: ClusterVm): ClusterHost {
     cpuUsedCores: cores(host.cpuUsedCores + vm.cpuUsedCores),
     memoryUsedBytes: bytes(host.memoryUsedBytes + vm.memoryBytes),
     memoryPromisedBytes: bytes(host.memoryPromisedBytes + vm.memoryBytes),
+    networkAbovePercent: host.networkAbovePercent === null ? null : host.networkAbovePercent + vm.networkPercent,
+    diskAbovePercent: host.diskAbovePercent === null ? null : host.diskAbovePercent + vm.diskPercent,
     vms: [...host.vms, { ...vm, memoryReliefBytes: vm.memoryBytes }],
   };
 }
@@ -90,38 +104,54 @@ export function clusterOf(snapshot: Snapshot, frozen: ReadonlyMap<HostId, unknow
     if (vms === undefined) vmsByHost.set(vm.hostId, [vm]);
     else vms.push(vm);
   }
-  const hosts = snapshot.hosts
-    .filter((host) => !frozen.has(host.hostId))
-    .map((host) => clusterHostOf(host, vmsByHost.get(host.hostId) ?? []))
-    .toSorted((a, b) => compareText(a.hostId, b.hostId));
+  // Sorted before anything is summed up: rounding must not depend on the order in which hosts are told.
+  const known = snapshot.hosts.filter((host) => !frozen.has(host.hostId)).toSorted((a, b) => compareText(a.hostId, b.hostId));
+  const scales = { network: trafficScale(known, networkOf), disk: trafficScale(known, diskOf) };
+  const hosts = known.map((host) => clusterHostOf(host, vmsByHost.get(host.hostId) ?? [], scales));
   const positions = new Map(hosts.map((host, position) => [host.hostId, position]));
   return applyInFlight({ policy: snapshot.policy, hosts, positions }, snapshot);
+}
+
+interface Scales {
+  readonly network: TrafficScale;
+  readonly disk: TrafficScale;
 }
 
 export function hasUsableFigures(vm: SnapshotVm): boolean {
   return Number.isFinite(vm.cpuUsedCores) && vm.cpuUsedCores >= 0 && Number.isFinite(vm.memoryBytes) && vm.memoryBytes >= 0;
 }
 
-function clusterHostOf(host: SnapshotHost, vms: readonly SnapshotVm[]): ClusterHost {
+function clusterHostOf(host: SnapshotHost, vms: readonly SnapshotVm[], scales: Scales): ClusterHost {
   const sorted = vms.toSorted((a, b) => compareText(a.vmId, b.vmId));
   const promisedBytes = sorted.reduce((sum, vm) => sum + vm.memoryBytes, 0);
   // Guests seldom touch all they may use: what leaves with one is its share of what is really in use.
   const residentShare = promisedBytes > 0 ? Math.min(1, host.memoryUsedBytes / promisedBytes) : 1;
+  const { hostId, capacity, cpuUsedCores, memoryUsedBytes } = host;
+  const network = trafficOf(host, sorted, scales.network);
+  const disk = trafficOf(host, sorted, scales.disk);
+  const use = { capacity, cpuUsedCores, memoryUsedBytes, diskAbovePercent: disk.abovePercent, evenDiskPercent: scales.disk.evenPercent };
   return {
-    hostId: host.hostId,
-    capacity: host.capacity,
-    cpuUsedCores: host.cpuUsedCores,
-    memoryUsedBytes: host.memoryUsedBytes,
+    hostId,
+    capacity,
+    cpuUsedCores,
+    memoryUsedBytes,
     memoryPromisedBytes: bytes(promisedBytes),
-    vms: sorted.map((vm) => clusterVmOf(vm, vm.memoryBytes * residentShare)),
+    networkAbovePercent: network.abovePercent,
+    diskAbovePercent: disk.abovePercent,
+    pressure: pressureSlopes(host.pressure, use),
+    vms: sorted.map((vm) =>
+      clusterVmOf(vm, vm.memoryBytes * residentShare, { networkPercent: network.shareOf(vm), diskPercent: disk.shareOf(vm) }),
+    ),
   };
 }
 
 /** Of a normal distribution, nine tenths lie below its mean and this many standard deviations. */
 export const deviationsOfHigh = 1.2816;
 
-/** A forecast counts by its confidence, against the guess that the VM goes on as it is. */
-export function clusterVmOf(vm: SnapshotVm, memoryReliefBytes: number): ClusterVm {
+const noTraffic: Pick<ClusterVm, 'networkPercent' | 'diskPercent'> = { networkPercent: 0, diskPercent: 0 };
+
+/** A forecast counts by its confidence, against the guess that the VM goes on as it is. `traffic`: for the score only. */
+export function clusterVmOf(vm: SnapshotVm, memoryReliefBytes: number, traffic = noTraffic): ClusterVm {
   const { vmId, name, state, cpuUsedCores, cpuDelayCores, memoryBytes, forecast } = vm;
   const share = (forecast?.confidencePercent ?? 0) / 100;
   const { meanCores, highCores } = forecast ?? { meanCores: cpuUsedCores, highCores: cpuUsedCores };
@@ -135,6 +165,7 @@ export function clusterVmOf(vm: SnapshotVm, memoryReliefBytes: number): ClusterV
     spreadCores: Math.max(0, highCores - meanCores) / deviationsOfHigh,
     memoryBytes,
     memoryReliefBytes: bytes(memoryReliefBytes),
+    ...traffic,
   };
 }
 

@@ -16,10 +16,13 @@ export interface ExampleVm extends Partial<Pick<SnapshotVm, 'state' | 'vcpus' | 
   readonly cores: number;
   readonly gib?: number;
   readonly delayCores?: number;
+  /** Mebibytes a second; null: not known. */
+  readonly netMib?: number | null;
+  readonly diskMib?: number | null;
 }
 
 export interface ExampleHost extends Partial<
-  Pick<SnapshotHost, 'status' | 'sampledAtMs' | 'roundsOverLine' | 'relieving' | 'quarantine' | 'cordoned' | 'unfit'>
+  Pick<SnapshotHost, 'status' | 'pressure' | 'sampledAtMs' | 'roundsOverLine' | 'relieving' | 'quarantine' | 'cordoned' | 'unfit'>
 > {
   readonly id: HostId;
   readonly cores?: number;
@@ -27,6 +30,9 @@ export interface ExampleHost extends Partial<
   /** Load that belongs to no VM. */
   readonly otherCores?: number;
   readonly otherGib?: number;
+  /** Mebibytes a second that go through its cards and disks, all its VMs included; null: not known. */
+  readonly netMib?: number | null;
+  readonly diskMib?: number | null;
   readonly vms?: readonly ExampleVm[];
 }
 
@@ -70,7 +76,9 @@ function exampleHost(host: ExampleHost, policy: Policy): SnapshotHost {
     hostId: host.id,
     status: host.status ?? 'up',
     ...figures,
-    pressure: null,
+    networkBytesPerSecond: bytesPerSecond(host.netMib),
+    diskBytesPerSecond: bytesPerSecond(host.diskMib),
+    pressure: host.pressure ?? null,
     sampledAtMs: host.sampledAtMs ?? exampleNowMs - 1_000,
     roundsOverLine: host.roundsOverLine ?? (isAbove(loadOf(figures), startLimit(policy)) ? policy.sustainedRounds : 0),
     relieving: host.relieving ?? noRelief,
@@ -90,8 +98,14 @@ function exampleVm(hostId: HostId, vm: ExampleVm): SnapshotVm {
     cpuUsedCores: vm.cores as Cores,
     cpuDelayCores: (vm.delayCores ?? 0) as Cores,
     memoryBytes: ((vm.gib ?? 4) * gibibyte) as Bytes,
+    networkBytesPerSecond: bytesPerSecond(vm.netMib),
+    diskBytesPerSecond: bytesPerSecond(vm.diskMib),
     forecast: vm.forecast ?? null,
   };
+}
+
+function bytesPerSecond(mebibytes: number | null = null): number | null {
+  return mebibytes === null ? null : mebibytes * 2 ** 20;
 }
 
 /** A finished migration of `vmId` from `a` to `b` that ended `agoMs` before the snapshot and took 10 s. */

@@ -1,4 +1,5 @@
 import type { ClusterHost } from './cluster.ts';
+import { isNoSteeper } from './pressure.ts';
 
 /** One place of a list of hosts: whether it is in the front, and whom it keeps out of it. */
 interface Place {
@@ -7,8 +8,8 @@ interface Place {
 }
 
 /**
- * The hosts worth judging as targets: those that no other of the same capacity beats in CPU, memory in use and promised memory at once.
- * Whatever VM is placed, a beaten target fits no better and leaves no better score, because each term of the score grows with the load that
+ * The hosts worth judging as targets: those that no other of the same capacity beats in CPU, memory in use, promised memory, traffic of cards
+ * and disks and pressure at once. Whatever VM is placed, a beaten target fits no better and leaves no better score, because each term of the score grows with the load that
  * a VM meets. In a large cluster a few dozen of a thousand remain. Of equals the first in the list stays.
  */
 export class Front {
@@ -67,11 +68,25 @@ export class Front {
   #beats(first: number, second: number): boolean {
     const [a, b] = [this.#hosts[first], this.#hosts[second]];
     if (a === undefined || b === undefined) return false;
-    if (a.capacity.cpuCores !== b.capacity.cpuCores || a.capacity.memoryBytes !== b.capacity.memoryBytes) return false;
-    const isNoWorse =
-      a.cpuUsedCores <= b.cpuUsedCores && a.memoryUsedBytes <= b.memoryUsedBytes && a.memoryPromisedBytes <= b.memoryPromisedBytes;
-    const isBetter =
-      a.cpuUsedCores < b.cpuUsedCores || a.memoryUsedBytes < b.memoryUsedBytes || a.memoryPromisedBytes < b.memoryPromisedBytes;
-    return isNoWorse && (isBetter || first < second);
+    // Two that are equal in all of it are no worse than each other: then the first stays.
+    return isNoWorse(a, b) && (first < second || !isNoWorse(b, a));
   }
+}
+
+function isNoWorse(a: ClusterHost, b: ClusterHost): boolean {
+  return (
+    a.cpuUsedCores <= b.cpuUsedCores &&
+    a.memoryUsedBytes <= b.memoryUsedBytes &&
+    a.memoryPromisedBytes <= b.memoryPromisedBytes &&
+    a.capacity.cpuCores === b.capacity.cpuCores &&
+    a.capacity.memoryBytes === b.capacity.memoryBytes &&
+    isNoFuller(a.networkAbovePercent, b.networkAbovePercent) &&
+    isNoFuller(a.diskAbovePercent, b.diskAbovePercent) &&
+    isNoSteeper(a.pressure, b.pressure)
+  );
+}
+
+/** What is not known adds nothing to the score, and is not compared with what is. */
+function isNoFuller(a: number | null, b: number | null): boolean {
+  return a === null || b === null ? a === b : a <= b;
 }

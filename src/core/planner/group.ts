@@ -188,6 +188,8 @@ export function sumOf(first: ClusterVm, vms: readonly ClusterVm[]): ClusterVm {
     spreadCores: Math.sqrt(total((vm) => vm.spreadCores ** 2)),
     memoryBytes: bytes(total((vm) => vm.memoryBytes)),
     memoryReliefBytes: bytes(total((vm) => vm.memoryReliefBytes)),
+    networkPercent: total((vm) => vm.networkPercent),
+    diskPercent: total((vm) => vm.diskPercent),
   };
 }
 

@@ -18,6 +18,8 @@ export interface Headroom {
   readonly fault: (vmId: VmId, toHostId: HostId, where: Where) => Pick<Skip, 'code' | 'reason'> | null;
   /** How much memory of VMs would find no room when the worst host is lost; 0 where all would. */
   readonly shortBytes: (where: Where) => number;
+  /** The same with one VM on another host. */
+  readonly shortBytesAfter: (vmId: VmId, toHostId: HostId, where: Where) => number;
 }
 
 /** One host: what it has free for others, and what its own running VMs take. */
@@ -55,21 +57,23 @@ export function headroomOf(snapshot: Snapshot): Headroom | null {
     return state;
   };
   const byId = new Map(loads.map((load) => [load.vmId, load]));
+  const shortAfter = (vmId: VmId, toHostId: HostId, where: Where): number => {
+    const load = byId.get(vmId);
+    const now = stateOf(where);
+    const fromHostId = where(vmId);
+    if (load === undefined || fromHostId === undefined || fromHostId === toHostId) return now.shortBytes;
+    return shortBytes(moved(now.rooms, load, fromHostId, toHostId), (hostId) => {
+      const here = (now.vmsOf.get(hostId) ?? []).filter((other) => other.vmId !== vmId);
+      return hostId === toHostId ? [...here, load] : here;
+    });
+  };
+  const told = (short: number) => (short <= toleranceBytes ? 0 : short);
   return {
-    shortBytes: (where) => {
-      const short = stateOf(where).shortBytes;
-      return short <= toleranceBytes ? 0 : short;
-    },
+    shortBytes: (where) => told(stateOf(where).shortBytes),
+    shortBytesAfter: (vmId, toHostId, where) => told(shortAfter(vmId, toHostId, where)),
     fault: (vmId, toHostId, where) => {
-      const load = byId.get(vmId);
-      const now = stateOf(where);
-      const fromHostId = where(vmId);
-      if (load === undefined || fromHostId === undefined || fromHostId === toHostId) return null;
-      const after = shortBytes(moved(now.rooms, load, fromHostId, toHostId), (hostId) => {
-        const here = (now.vmsOf.get(hostId) ?? []).filter((other) => other.vmId !== vmId);
-        return hostId === toHostId ? [...here, load] : here;
-      });
-      if (after <= toleranceBytes || after <= now.shortBytes + toleranceBytes) return null;
+      const after = shortAfter(vmId, toHostId, where);
+      if (after <= toleranceBytes || after <= stateOf(where).shortBytes + toleranceBytes) return null;
       return {
         code: 'headroom',
         reason: `with it on ${toHostId} the cluster could not lose its largest host: ${memorySize(after)} of VMs would find no room`,

@@ -25,9 +25,11 @@ import { returnsOf } from './returns.ts';
 import type { Returns } from './returns.ts';
 import { ruleBookOf } from './rules.ts';
 import type { RuleBook } from './rules.ts';
+import { placementCounts } from './placement-tally.ts';
 import { scoreOf, totalsOf } from './score.ts';
 import { skipHost, skipVm, stayRule } from './stay.ts';
 import type { Stay } from './stay.ts';
+import { whereWith } from './where.ts';
 import { count, percent } from './words.ts';
 
 /**
@@ -88,8 +90,8 @@ export function makePlan(snapshot: Snapshot): PlanDraft {
   ];
   const aboveStart = over.filter((host) => isAbove(loadOf(host), startLimit(policy)));
   const verdict = moves.length > 0 ? 'moves' : verdictWithoutMoves(snapshot, frozen, aboveStart, skipped, mended.misplaced);
-  const scoreBefore = scoreOf(totalsOf(cluster.hosts, policy));
-  const scoreAfter = scoreOf(totalsOf(packed.state.cluster.hosts, policy));
+  const scoreBefore = clusterScore(cluster, book, new Map());
+  const scoreAfter = clusterScore(packed.state.cluster, book, packed.state.moved);
   const planFacts = {
     over: aboveStart.length,
     relieving: over.length - aboveStart.length,
@@ -103,6 +105,11 @@ export function makePlan(snapshot: Snapshot): PlanDraft {
     scoreAfter,
   };
   return { verdict, summary: describePlan(verdict, planFacts), scoreBefore, scoreAfter, moves, skipped };
+}
+
+/** Summed up anew, whatever was kept while the plan was made. */
+function clusterScore({ hosts, policy }: Cluster, book: RuleBook, moved: ReadonlyMap<VmId, HostId>): number {
+  return scoreOf(totalsOf(hosts, policy, placementCounts(book, whereWith(book.where, moved), hosts)));
 }
 
 interface AfterRelief {

@@ -16,7 +16,6 @@ import { headroomOf } from './headroom.ts';
 import { isInUse, type PackRoom, packRoomOf } from './pack-room.ts';
 import { takeMove } from './relief.ts';
 import type { Progress } from './relief.ts';
-import { scoreWith } from './repair.ts';
 import type { Returns } from './returns.ts';
 import type { RuleBook } from './rules.ts';
 import { skipHost, skipVm } from './stay.ts';
@@ -98,10 +97,9 @@ export function pack(input: PackInput): Packing {
       if (from === undefined || target === undefined) break;
       // What the steps before it have spent may not leave enough for this one: the next plans go on.
       if (input.book.placementFault(vm, targetId, whereWith(input.book.where, state.moved)) !== null) break;
-      const scoreAfter = scoreWith(state, vm, from, target);
       const high = room.highPercent(target, vm);
       const reasonOf = ({ destination }: Pick<Move, 'destination'>) => describePacked(vm, cost, destination, high);
-      const step = takeMove(state, from, { vm, target, scoreAfter }, reasonOf);
+      const step = takeMove(state, from, { vm, target }, reasonOf);
       moves.push({ ...step.move, cost: input.bounds.take(vm, source.hostId, targetId, null).cost });
       state = step.state;
       taking.add(targetId);

@@ -8,7 +8,7 @@ import type { Move } from '#core/model/plan.ts';
 import type { Policy } from '#core/model/policy.ts';
 import type { VmId } from '#core/model/vm.ts';
 import type { Bounds } from './bounds.ts';
-import { type Candidate, fits, gainBarPercent, loadWith } from './candidate.ts';
+import { type Candidate, fits, gainBarPercent } from './candidate.ts';
 import { withoutVm, withVm } from './cluster.ts';
 import type { Cluster, ClusterHost, ClusterVm } from './cluster.ts';
 import { compareText } from './cool-down.ts';
@@ -19,7 +19,7 @@ import type { Progress } from './relief.ts';
 import { scoreWith } from './repair.ts';
 import type { Returns } from './returns.ts';
 import type { RuleBook } from './rules.ts';
-import { addTotals, partOf, scoreOf } from './score.ts';
+import { addTotals, gainTerms, partOf, partWith, scoreOf } from './score.ts';
 import { outlookOf } from './shortage.ts';
 import { whereWith } from './where.ts';
 
@@ -134,9 +134,9 @@ function isCloserLater(source: ClusterHost, target: ClusterHost, vm: ClusterVm, 
   return isCloser((host) => loadOf(host).cpuPercent) && isCloser(expectedPercent) && Math.max(wanted, expectedPercent(to)) <= cpuPercentMax;
 }
 
-/** By how much the move lowers the score of the two hosts, in percent of it. */
+/** By how much the move lowers the score of the two hosts in CPU and memory, in percent of it. */
 function gainOf(policy: Policy, source: ClusterHost, target: ClusterHost, vm: ClusterVm): number {
-  const before = scoreOf(addTotals(partOf(loadOf(source), policy), partOf(loadOf(target), policy)));
-  const after = scoreOf(addTotals(partOf(loadOf(withoutVm(source, vm)), policy), partOf(loadWith(target, vm), policy)));
+  const before = scoreOf(addTotals(partOf(source, policy), partOf(target, policy)), gainTerms);
+  const after = scoreOf(addTotals(partOf(withoutVm(source, vm), policy), partWith(target, vm, policy)), gainTerms);
   return before > 0 ? (1 - after / before) * 100 : 0;
 }

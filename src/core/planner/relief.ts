@@ -17,6 +17,7 @@ import { fillLimit, isAbove, loadOf, startLimit, stopLimit } from './line.ts';
 import type { Limit } from './line.ts';
 import { describeChained, describeMove, describeTogether } from './describe.ts';
 import { bestGroup, type GroupMove, type GroupQuestion, stayOfGroup } from './group.ts';
+import { PlacementTally } from './placement-tally.ts';
 import type { Returns } from './returns.ts';
 import type { RuleBook } from './rules.ts';
 import { RunningTotals, scoreOf } from './score.ts';
@@ -65,6 +66,7 @@ const chainSearchesMax = 4;
 export interface Progress {
   readonly cluster: Cluster;
   readonly totals: RunningTotals;
+  readonly placement: PlacementTally;
   /** VMs that its moves have moved, and where to. */
   readonly moved: Map<VmId, HostId>;
 }
@@ -84,7 +86,9 @@ interface Open {
  */
 export function relieve(input: ReliefInput): Relief {
   const { policy, hosts } = input.cluster;
-  let state: Progress = { cluster: input.cluster, totals: new RunningTotals(hosts, policy), moved: new Map() };
+  const placement = new PlacementTally(input.book, hosts);
+  const totals = new RunningTotals(hosts, policy, placement.counts);
+  let state: Progress = { cluster: input.cluster, totals, placement, moved: new Map() };
   let ends = endsOf(input);
   let chainsSearched = 0;
   const moves: Move[] = [];
@@ -125,12 +129,9 @@ export function relieve(input: ReliefInput): Relief {
     const { vm, target, saving } = candidate;
     const taken = input.bounds.take(vm, search.source.hostId, target.hostId, saving?.savedCoreSeconds ?? null);
     const closed = betterClosed(search, candidate);
+    const alternatives = moves.length < explainedMax ? { alternatives: alternativesTo(search, candidate, state.placement) } : {};
     const step = takeMove(state, search.source, candidate, (facts) => describeMove(policy, vm, taken, facts, closed));
-    moves.push({
-      ...step.move,
-      cost: taken.cost,
-      ...(moves.length < explainedMax ? { alternatives: alternativesTo(search, candidate) } : {}),
-    });
+    moves.push({ ...step.move, cost: taken.cost, ...alternatives });
     state = step.state;
     ends.targets.fill(findHost(state.cluster, candidate.target.hostId) ?? candidate.target);
     open = open.flatMap((other) => (other === next ? openOf(state.cluster, other.source) : [other]));
@@ -185,9 +186,7 @@ function takeStep(state: Progress, chain: Chain, step: ChainStep, taken: TakenMo
   const [source, target] = [findHost(cluster, step.fromHostId), findHost(cluster, step.toHostId)];
   if (source === undefined || target === undefined) throw new Error('the planner chose a host that it does not know');
   const vm = source.vms.find(({ vmId }) => vmId === step.vm.vmId) ?? step.vm;
-  const { move, ...after } = takeMove(state, source, { vm, target, scoreAfter: null }, (facts) =>
-    describeChained(cluster.policy, chain, step, taken, facts),
-  );
+  const { move, ...after } = takeMove(state, source, { vm, target }, (facts) => describeChained(cluster.policy, chain, step, taken, facts));
   const help = step === chain.relief ? {} : { forVmId: chain.relief.vm.vmId };
   return { ...after, move: { ...move, ...help, cost: taken.cost } };
 }
@@ -223,7 +222,7 @@ function takeGroup(
     const vm = source?.vms.find(({ vmId }) => vmId === member.vmId);
     if (source === undefined || target === undefined || vm === undefined) throw new Error('the planner chose what it does not know');
     const taken = input.bounds.take(vm, source.hostId, target.hostId, null);
-    const step = takeMove(state, source, { vm, target, scoreAfter: null }, (facts) =>
+    const step = takeMove(state, source, { vm, target }, (facts) =>
       describeTogether(state.cluster.policy, group, vm, taken, facts),
     );
     state = step.state;
@@ -309,7 +308,7 @@ function suffers(search: Search): boolean {
 export function takeMove(
   state: Progress,
   source: ClusterHost,
-  { vm, target, scoreAfter }: Pick<Candidate, 'vm' | 'target'> & { readonly scoreAfter: number | null },
+  { vm, target }: Pick<Candidate, 'vm' | 'target'>,
   reasonOf: (facts: Pick<Move, 'source' | 'destination'>) => string,
 ): { readonly move: Move; readonly state: Progress } {
   const applied = applyMove(state.cluster, { vmId: vm.vmId, fromHostId: source.hostId, toHostId: target.hostId });
@@ -328,9 +327,11 @@ export function takeMove(
   };
   const scoreBefore = scoreOf(state.totals.total);
   for (const { hostId } of [source, target]) noteChange(state.totals, cluster, hostId);
+  state.placement.move(vm, target.hostId);
+  state.totals.count(state.placement.counts);
   const facts = {
     scoreBefore,
-    scoreAfter: scoreAfter ?? scoreOf(state.totals.total),
+    scoreAfter: scoreOf(state.totals.total),
     source: change(source),
     destination: change(target),
   };

@@ -3,18 +3,18 @@ import type { HostId } from '#core/model/host.ts';
 import type { Move, Skip } from '#core/model/plan.ts';
 import type { VmId } from '#core/model/vm.ts';
 import type { Bounds } from './bounds.ts';
-import { fits, loadWith } from './candidate.ts';
+import { fits } from './candidate.ts';
 import { findHost, withoutVm } from './cluster.ts';
 import type { ClusterHost, ClusterVm } from './cluster.ts';
 import { compareText } from './cool-down.ts';
 import { describeGathered, describeRepair } from './describe.ts';
 import { bestGathering, type Gathering } from './gather.ts';
-import { fillLimit, loadOf, stopLimit } from './line.ts';
+import { fillLimit, stopLimit } from './line.ts';
 import type { Limit } from './line.ts';
 import { takeMove } from './relief.ts';
 import type { Progress } from './relief.ts';
 import type { RuleBook, RuleFault } from './rules.ts';
-import { addTotals, partOf, scoreOf } from './score.ts';
+import { addTotals, partOf, partWith, scoreOf } from './score.ts';
 import { skipVm } from './stay.ts';
 import type { Stay } from './stay.ts';
 import { whereWith } from './where.ts';
@@ -108,7 +108,7 @@ function takeGathering(
     const [source, target] = [findHost(state.cluster, from), findHost(state.cluster, hostId)];
     if (source === undefined || target === undefined) throw new Error('the planner chose a host that it does not know');
     const all = vms.map((one) => one.vm);
-    const step = takeMove(state, source, { vm, target, scoreAfter: null }, (facts) => describeGathered(all, rules, vm, facts));
+    const step = takeMove(state, source, { vm, target }, (facts) => describeGathered(all, rules, vm, facts));
     state = step.state;
     return { ...step.move, together, cost: bounds.take(vm, from, hostId, null).cost };
   });
@@ -165,11 +165,11 @@ function bestWithin(
   return best;
 }
 
-/** The cluster's score after the move. */
+/** The cluster's score after the move, by the loads: rules and headroom as before it. */
 export function scoreWith(state: Progress, vm: ClusterVm, source: ClusterHost, target: ClusterHost): number {
   const { policy } = state.cluster;
-  const without = addTotals(addTotals(state.totals.total, partOf(loadOf(source), policy), -1), partOf(loadOf(target), policy), -1);
-  const together = addTotals(partOf(loadOf(withoutVm(source, vm)), policy), partOf(loadWith(target, vm), policy));
+  const without = addTotals(addTotals(state.totals.total, partOf(source, policy), -1), partOf(target, policy), -1);
+  const together = addTotals(partOf(withoutVm(source, vm), policy), partWith(target, vm, policy));
   return scoreOf(addTotals(without, together));
 }
 

@@ -42,6 +42,15 @@ export interface RuleBook {
   readonly groupFault: (vms: readonly NamedVm[], hostId: HostId, where: Where) => RuleFault | null;
   /** How often the VM breaks a rule on this host: 0 where it breaks none. */
   readonly broken: (vm: NamedVm, hostId: HostId, where: Where) => number;
+  /**
+   * How often rules are broken in all: VMs that are where they are not pinned to, and pairs that are together though they are to be apart, or
+   * apart though they are to be together. A move changes it by the difference of `broken`.
+   */
+  readonly breaches: (where: Where) => number;
+  /** Memory that would find no room if the worst host were lost; 0 where the policy does not ask. */
+  readonly headroomShortBytes: (where: Where) => number;
+  /** The same with one VM on another host. */
+  readonly headroomShortAfter: (vmId: VmId, toHostId: HostId, where: Where) => number;
   /** The first rule, by name, that the VM breaks where it is. */
   readonly brokenRule: (vm: NamedVm, where: Where) => RuleFault | null;
   /** Whether some hosts may be closed to this VM that are open to others. */
@@ -70,6 +79,7 @@ export function ruleBookOf(snapshot: Snapshot): RuleBook {
   const rules = snapshot.rules.toSorted((a, b) => compareText(a.name, b.name));
   const labels = new Map(snapshot.vmFacts.map((facts) => [facts.vmId, facts.labels]));
   const memberships = rules.map((rule) => ({ rule, members: membersOf(rule, vms, labels) }));
+  const placed: Compiled[] = [];
   const placing = new Map<VmId, Compiled[]>();
   const staying = new Map<VmId, RuleFault>();
   for (const { rule, members } of memberships) {
@@ -81,6 +91,7 @@ export function ruleBookOf(snapshot: Snapshot): RuleBook {
     const hosts = new Set(rule.kind === 'pin' ? rule.hosts : []);
     // One that is shut off runs nowhere: it neither breaks a rule nor makes others break it.
     const compiled = { rule, hosts, members: members.filter(({ state }) => occupiesMemory(state)).map(({ vmId }) => vmId) };
+    placed.push(compiled);
     for (const vmId of compiled.members) append(placing, vmId, compiled);
   }
   const groups = groupsOf(placing);
@@ -131,6 +142,9 @@ export function ruleBookOf(snapshot: Snapshot): RuleBook {
       return null;
     },
     broken: (vm, hostId, at) => rulesOf(vm).reduce((sum, compiled) => sum + brokenBy(compiled, vm.vmId, hostId, at), 0),
+    breaches: (at) => placed.reduce((sum, compiled) => sum + breachesOf(compiled, at, brokenBy), 0),
+    headroomShortBytes: (at) => headroom?.shortBytes(at) ?? 0,
+    headroomShortAfter: (vmId, hostId, at) => headroom?.shortBytesAfter(vmId, hostId, at) ?? 0,
     brokenRule: (vm, at) => {
       const now = at(vm.vmId);
       if (now === undefined) return null;
@@ -143,6 +157,17 @@ export function ruleBookOf(snapshot: Snapshot): RuleBook {
     isBound: ({ vmId }) => headroom !== null || placing.has(vmId) || refused.has(vmId),
     ruled: [...placing.keys()].toSorted(compareText),
   };
+}
+
+type BrokenBy = (compiled: Compiled, vmId: VmId, hostId: HostId, at: Where) => number;
+
+/** Each VM of a pair says that it is broken. */
+function breachesOf(compiled: Compiled, at: Where, brokenBy: BrokenBy): number {
+  const said = compiled.members.reduce((sum, vmId) => {
+    const hostId = at(vmId);
+    return hostId === undefined ? sum : sum + brokenBy(compiled, vmId, hostId, at);
+  }, 0);
+  return compiled.rule.kind === 'pin' ? said : said / 2;
 }
 
 function isPlaceRule(rule: Rule): rule is PlaceRule {

@@ -1,4 +1,4 @@
-import { array, assert, constantFrom, integer, nat, property, record, tuple } from 'fast-check';
+import { array, assert, constantFrom, integer, nat, option, property, record, tuple } from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { defaultPolicy } from '#core/model/policy.ts';
 import { bytes, cores } from '#core/model/units.ts';
@@ -6,23 +6,47 @@ import { clusterVmOf, withVm } from './cluster.ts';
 import type { ClusterHost } from './cluster.ts';
 import { exampleSnapshot } from './examples.ts';
 import { Front } from './front.ts';
+import { isNoSteeper, pressureSlopes } from './pressure.ts';
 import { RunningTotals, scoreOf, totalsOf } from './score.ts';
 import { outlookOf } from './shortage.ts';
 import { Targets } from './targets.ts';
 
 // Few values, so that many hosts are equal to others.
-const host = record({ size: constantFrom(8, 16), used: integer({ min: 0, max: 6 }), gib: integer({ min: 0, max: 6 }), promised: nat(6) });
+const host = record({
+  size: constantFrom(8, 16),
+  used: integer({ min: 0, max: 6 }),
+  gib: integer({ min: 0, max: 6 }),
+  promised: nat(6),
+  network: option(integer({ min: -2, max: 2 }), { freq: 3 }),
+  disk: option(integer({ min: -2, max: 2 }), { freq: 3 }),
+  pressed: constantFrom(0, 0, 0, 40, 80),
+});
 const arrivals = array(tuple(nat(), integer({ min: 0, max: 3 }), integer({ min: 0, max: 3 })), { maxLength: 30 });
 const filled = tuple(array(host, { minLength: 1, maxLength: 40 }), arrivals).map(([hosts, more]) => ({
-  hosts: hosts.map(({ size, used, gib, promised }, index) => ({
+  hosts: hosts.map(({ size, used, gib, promised, network, disk, pressed }, index) => ({
     hostId: `host-${String(index).padStart(2, '0')}`,
     capacity: { cpuCores: cores(size), memoryBytes: bytes(64) },
     cpuUsedCores: cores(used),
     memoryUsedBytes: bytes(gib),
     memoryPromisedBytes: bytes(promised),
+    networkAbovePercent: network,
+    diskAbovePercent: disk,
+    pressure: pressureSlopes(
+      { cpuSomePercent: pressed, memorySomePercent: 0, ioSomePercent: pressed },
+      {
+        capacity: { cpuCores: cores(size), memoryBytes: bytes(64) },
+        cpuUsedCores: used,
+        memoryUsedBytes: gib,
+        diskAbovePercent: disk,
+        evenDiskPercent: 3,
+      },
+    ),
     vms: [],
   })),
-  arrivals: more.map(([which, used, memory]) => ({ index: which % hosts.length, vm: vmOf(used, memory) })),
+  arrivals: more.map(([which, used, memory]) => ({
+    index: which % hosts.length,
+    vm: { ...vmOf(used, memory), networkPercent: used, diskPercent: memory },
+  })),
 }));
 
 function vmOf(cpuCores: number, memoryBytes: number) {
@@ -46,8 +70,15 @@ function* states(hosts: readonly ClusterHost[], more: readonly { readonly index:
 
 function beats(a: ClusterHost, b: ClusterHost): boolean {
   const sameSize = a.capacity.cpuCores === b.capacity.cpuCores;
+  const noFuller = (one: number | null, other: number | null) => (one === null ? other === null : other !== null && one <= other);
   return (
-    sameSize && a.cpuUsedCores <= b.cpuUsedCores && a.memoryUsedBytes <= b.memoryUsedBytes && a.memoryPromisedBytes <= b.memoryPromisedBytes
+    sameSize &&
+    a.cpuUsedCores <= b.cpuUsedCores &&
+    a.memoryUsedBytes <= b.memoryUsedBytes &&
+    a.memoryPromisedBytes <= b.memoryPromisedBytes &&
+    noFuller(a.networkAbovePercent, b.networkAbovePercent) &&
+    noFuller(a.diskAbovePercent, b.diskAbovePercent) &&
+    isNoSteeper(a.pressure, b.pressure)
   );
 }
 
