@@ -34,6 +34,8 @@ export class Bench {
       demandCores: 1,
       dirtyBytesPerSecond: writes.dirtyMiBPerSecond * mebibyte,
       workingSetBytes: writes.workingSetMiB * mebibyte,
+      netBytesPerSecond: 0,
+      diskBytesPerSecond: 0,
     };
     this.world = new World(this.time, [hostSpec(1, hosts), hostSpec(2, hosts)], [this.guest]);
     this.world.host('host1').add(new Copy(this.guest, 'running'));

@@ -36,6 +36,8 @@ export function guestOf([name, spec]: readonly [string, ClusterSpec['vms'][strin
     demandCores: spec.demandCores,
     dirtyBytesPerSecond: (spec.dirtyMiBPerSecond ?? defaults.dirtyMiBPerSecond) * mebibyte,
     workingSetBytes: Math.min(spec.memoryGiB * gibibyte, (spec.workingSetMiB ?? defaults.workingSetMiB) * mebibyte),
+    netBytesPerSecond: (spec.netMiBPerSecond ?? 0) * mebibyte,
+    diskBytesPerSecond: (spec.diskMiBPerSecond ?? 0) * mebibyte,
   };
 }
 

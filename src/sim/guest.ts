@@ -17,6 +17,9 @@ export interface Guest {
   dirtyBytesPerSecond: number;
   /** It writes to this part of its memory only. */
   readonly workingSetBytes: number;
+  /** Through its network interface and its disks while it computes, half of it in each direction. */
+  readonly netBytesPerSecond: number;
+  readonly diskBytesPerSecond: number;
 }
 
 /** What one host has of a guest. During a migration there are two copies. */
@@ -37,6 +40,9 @@ export class Copy {
   /** CPU received and CPU waited for, in core-seconds since this copy began. */
   cpuCoreSeconds = 0;
   delayCoreSeconds = 0;
+  /** Both directions together. */
+  netBytes = 0;
+  diskBytes = 0;
   /** CPU of its process beside its virtual CPUs. */
   overheadCoreSeconds = 0;
 

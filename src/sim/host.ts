@@ -54,6 +54,8 @@ export class SimHost {
   readonly #watcher: HostWatcher;
   #accruedAtMs = 0;
   #busyCoreSeconds = 0;
+  #netBytes = 0;
+  #diskBytes = 0;
   #ipsecCoreSeconds = 0;
 
   constructor(spec: HostSpec, time: VirtualTime, watcher: HostWatcher) {
@@ -104,6 +106,12 @@ export class SimHost {
     return this.#busyCoreSeconds;
   }
 
+  /** What its VMs have sent through its cards and disks since the beginning, both directions together. Copies of migrations are not in it. */
+  get vmTraffic(): { readonly netBytes: number; readonly diskBytes: number } {
+    this.accrue();
+    return { netBytes: this.#netBytes, diskBytes: this.#diskBytes };
+  }
+
   /** CPU that its IPsec daemon has used. Small against the VMs', so it is not part of the load. */
   get ipsecCoreSeconds(): number {
     return this.#ipsecCoreSeconds;
@@ -145,7 +153,16 @@ export class SimHost {
       const demand = demandOf(copy);
       copy.cpuCoreSeconds += demand * share * seconds;
       copy.delayCoreSeconds += demand * (1 - share) * seconds;
+      if (copy.computes) this.#addTraffic(copy, seconds);
     }
+  }
+
+  #addTraffic(copy: Copy, seconds: number): void {
+    const { netBytesPerSecond, diskBytesPerSecond } = copy.guest;
+    copy.netBytes += netBytesPerSecond * seconds;
+    copy.diskBytes += diskBytesPerSecond * seconds;
+    this.#netBytes += netBytesPerSecond * seconds;
+    this.#diskBytes += diskBytesPerSecond * seconds;
   }
 
   #demandCores(): number {

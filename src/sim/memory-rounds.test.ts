@@ -13,6 +13,8 @@ const guest = (dirtyBytesPerSecond: number, workingSetBytes: number) => ({
   demandCores: 1,
   dirtyBytesPerSecond,
   workingSetBytes,
+  netBytesPerSecond: 0,
+  diskBytesPerSecond: 0,
 });
 
 /** Throttle after each of so many rounds, each of these seconds long with this much sent and written. */

@@ -44,6 +44,9 @@ const VmSchema = Type.Object(
     demandCores: Amount,
     dirtyMiBPerSecond: Type.Optional(Amount),
     workingSetMiB: Type.Optional(Amount),
+    /** Through its network interface and its disks; left out: nothing. */
+    netMiBPerSecond: Type.Optional(Amount),
+    diskMiBPerSecond: Type.Optional(Amount),
     /** Its operator has marked it: it is started again when its host has died. */
     restartable: Type.Optional(Type.Boolean()),
   },

@@ -78,6 +78,13 @@ describe('a saved cluster', () => {
     expect(cluster).toMatchObject({ mode: 'observe', policy: { movesPerPlanMax: 1, coolDownMs: 77_000 } });
   });
 
+  test('keeps what its VMs send and read', () => {
+    const busy = vm(1, { networkBytesPerSecond: 3 * 2 ** 20, diskBytesPerSecond: 2 ** 19 });
+    const { vms } = scenarioOfSnapshot(snapshot({ vms: [busy, vm(2)] }), wish).scenario.cluster;
+    expect(vms['vm1']).toMatchObject({ netMiBPerSecond: 3, diskMiBPerSecond: 0.5 });
+    expect(vms['vm2']).toMatchObject({ netMiBPerSecond: 0, diskMiBPerSecond: 0 });
+  });
+
   test('says what is left out and assumed', () => {
     const { scenario, assumed } = scenarioOfSnapshot(
       snapshot({

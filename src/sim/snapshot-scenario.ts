@@ -19,6 +19,7 @@ export interface SnapshotWish {
 }
 
 const gibibyte = 2 ** 30;
+const mebibyte = 2 ** 20;
 
 /** Hosts that are up, with the VMs that run on them. Throws `input-invalid` when none is, and `config-invalid` for what no cluster can be. */
 export function scenarioOfSnapshot({ hosts, vms, policy, inFlight, ledger }: Snapshot, wish: SnapshotWish): SnapshotPlay {
@@ -46,14 +47,21 @@ export function scenarioOfSnapshot({ hosts, vms, policy, inFlight, ledger }: Sna
     vms: Object.fromEntries(
       played.map((vm, index) => [
         names[index] ?? vm.vmId,
-        { host: vm.hostId, vcpus: vm.vcpus, memoryGiB: vm.memoryBytes / gibibyte, demandCores: vm.cpuUsedCores },
+        {
+          host: vm.hostId,
+          vcpus: vm.vcpus,
+          memoryGiB: vm.memoryBytes / gibibyte,
+          demandCores: vm.cpuUsedCores,
+          netMiBPerSecond: (vm.networkBytesPerSecond ?? 0) / mebibyte,
+          diskMiBPerSecond: (vm.diskBytesPerSecond ?? 0) / mebibyte,
+        },
       ]),
     ),
   };
   return {
     scenario: scenarioOf(cluster, []),
     assumed: [
-      'every VM goes on asking for the CPU that it used, and writes 4 MiB/s into 128 MiB of its memory',
+      'every VM goes on asking for the CPU, the network and the disks that it used, and writes 4 MiB/s into 128 MiB of its memory',
       'a channel carries 50 MiB/s; how VMs are moved and forecast is as in the default policy',
       ...left.flat().map(({ message }) => message),
     ],

@@ -8,10 +8,13 @@ export interface VmReading {
   readonly atMs: number;
   readonly cpuCoreSeconds: number;
   readonly delayCoreSeconds: number;
+  readonly netBytes: number;
+  readonly diskBytes: number;
 }
 
 export function readingOf(copy: Copy, atMs: number): VmReading {
-  return { copy, atMs, cpuCoreSeconds: copy.cpuCoreSeconds, delayCoreSeconds: copy.delayCoreSeconds };
+  const { cpuCoreSeconds, delayCoreSeconds, netBytes, diskBytes } = copy;
+  return { copy, atMs, cpuCoreSeconds, delayCoreSeconds, netBytes, diskBytes };
 }
 
 /** Rates are since `previous`, and null where that was of another copy. */
@@ -19,6 +22,9 @@ export function sampleOf(copy: Copy, previous: VmReading | undefined, atMs: numb
   const known = previous?.copy === copy && atMs > previous.atMs ? previous : null;
   const seconds = known === null ? 0 : (atMs - known.atMs) / 1000;
   const { vmId, name, vcpus, memoryBytes } = copy.guest;
+  // Half of it each way.
+  const net = known && (copy.netBytes - known.netBytes) / seconds / 2;
+  const disk = known && (copy.diskBytes - known.diskBytes) / seconds / 2;
   return {
     vmId,
     name,
@@ -28,9 +34,9 @@ export function sampleOf(copy: Copy, previous: VmReading | undefined, atMs: numb
     memoryResidentBytes: bytes(copy.residentBytes),
     cpuUsedCores: known && cores(Math.max(0, (copy.cpuCoreSeconds - known.cpuCoreSeconds) / seconds)),
     cpuDelayCores: known && cores(Math.max(0, (copy.delayCoreSeconds - known.delayCoreSeconds) / seconds)),
-    netReceivedBytesPerSecond: known && 0,
-    netSentBytesPerSecond: known && 0,
-    diskReadBytesPerSecond: known && 0,
-    diskWrittenBytesPerSecond: known && 0,
+    netReceivedBytesPerSecond: net,
+    netSentBytesPerSecond: net,
+    diskReadBytesPerSecond: disk,
+    diskWrittenBytesPerSecond: disk,
   };
 }

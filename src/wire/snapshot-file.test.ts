@@ -70,6 +70,19 @@ describe('a snapshot file', () => {
     expect(snapshotOf(file)).toEqual({ ...snapshot, rules: [], refusals: [] });
   });
 
+  test('from before there was traffic is read as one in which it is not known', () => {
+    const without = <One extends object>(one: One) => ({ ...one, networkBytesPerSecond: undefined, diskBytesPerSecond: undefined });
+    const { hosts, vms, ...old } = snapshotFileOf(snapshot, null);
+    const file = parseSnapshotFile(throughText({ ...old, hosts: hosts.map(without), vms: vms.map(without) }), 's.json');
+    const unknown = { networkBytesPerSecond: null, diskBytesPerSecond: null };
+    expect(snapshotOf(file)).toEqual({
+      ...snapshot,
+      hosts: hosts.map((one) => ({ ...one, ...unknown })),
+      vms: vms.map((one) => ({ ...one, ...unknown })),
+    });
+    expect(vms.length).toBeGreaterThan(0);
+  });
+
   test.each<readonly [string, unknown, string]>([
     ['no object', [], 'input-invalid'],
     ['nothing', null, 'input-invalid'],
