@@ -1,5 +1,6 @@
 import { printable } from './format.ts';
 import type { OfflinePlan, OfflineStep } from './offline-plan.ts';
+import { termLines } from './plan-life-printer.ts';
 import { type Column, table } from './table.ts';
 
 type Skip = OfflinePlan['skipped'][number];
@@ -26,6 +27,7 @@ export function printOfflinePlan(plan: OfflinePlan): string {
     ...(skipped.length === 0 ? [] : ['', 'Skipped:', table(skipColumns, skipped, '')]),
     '',
     `${moves}, score ${scoreBefore.toFixed(8)} -> ${scoreAfter.toFixed(8)}, ${cpuSeconds.toFixed(3)} CPU seconds`,
+    ...(plan.terms.length === 0 ? [] : ['', ...termLines(plan.terms, '')]),
     ...(savedTo === null ? [] : [`Saved. Let hbal judge it with: hbal -t ${printable(savedTo)} -U FILE.util -l 0`]),
     ...(lost.length === 0 ? [] : ['', 'Lost or assumed:', ...lost.map((sentence) => `  ${printable(sentence)}`)]),
   ].join('\n');

@@ -1,5 +1,6 @@
 /** Plans for a cluster in a file, without a controller. What the files mean is imported only when it is asked for. */
 import { type Direction, type Policy, type Strategy } from '#core/model/policy.ts';
+import type { PlanExplanationResource } from '#wire/plan-api.ts';
 import type { OutputForm } from './output.ts';
 import { readClusterFile, readHbalInput, writeNew } from './snapshot-files.ts';
 import { CliError } from './errors.ts';
@@ -41,6 +42,8 @@ export interface OfflinePlan {
   readonly vms: number;
   readonly scoreBefore: number;
   readonly scoreAfter: number;
+  /** What the scores are made of, before the first step and after the last one; empty for hbal's. */
+  readonly terms: PlanExplanationResource['terms'];
   readonly steps: readonly OfflineStep[];
   /** Of the planning alone, without reading and writing files. */
   readonly cpuSeconds: number;
@@ -76,6 +79,7 @@ async function planByHbal({ textData, util, saveCluster, force, maxMoves, effort
     vms: cluster.instances.length,
     scoreBefore: plan.scoreBefore,
     scoreAfter: plan.scoreAfter,
+    terms: [],
     steps: plan.steps.map(({ instance, from, to, score }) => ({ vm: instance, from, to, score, reason: null })),
     cpuSeconds,
     summary: null,
@@ -91,9 +95,11 @@ async function planByPolicy({ textData, util, saveCluster, maxMoves, strategy, d
     throw new CliError('usage', "--save-cluster writes hbal's format: add --objective hbal, or use 'plimsoll snapshot export'");
   const { snapshot, lost } = await readClusterFile(textData, util ?? null);
   const { makePlan } = await import('#core/planner/make-plan.ts');
+  const { termsOfEnds } = await import('#core/planner/account.ts');
   const policy = policyWith(snapshot.policy, strategy, direction);
   const movesPerPlanMax = maxMoves ?? Math.max(1, snapshot.vms.length);
-  const [plan, cpuSeconds] = timed(() => makePlan({ ...snapshot, policy: { ...policy, movesPerPlanMax } }));
+  const wished = { ...snapshot, policy: { ...policy, movesPerPlanMax } };
+  const [plan, cpuSeconds] = timed(() => makePlan(wished));
   return {
     objective: 'plimsoll',
     strategy: policy.strategy,
@@ -102,6 +108,7 @@ async function planByPolicy({ textData, util, saveCluster, maxMoves, strategy, d
     vms: snapshot.vms.length,
     scoreBefore: plan.scoreBefore,
     scoreAfter: plan.scoreAfter,
+    terms: [...termsOfEnds(wished, plan.moves)],
     steps: plan.moves.map((move) => ({
       vm: move.vmName,
       from: move.fromHostId,

@@ -85,8 +85,13 @@ function moveLines(move: ExplainedMoveResource, index: number, nowMs: number): r
     ),
     ...confidenceLines(move),
     ...alternativeLines(move),
-    ...termLines(terms, '     '),
+    ...termLines(terms.filter(counts), '     '),
   ];
+}
+
+/** Of the whole plan each term is shown; of a move, those that are there. */
+function counts({ before, after }: Term): boolean {
+  return before !== 0 || after !== 0;
 }
 
 function confidenceLines({ confidencePercent = null }: ExplainedMoveResource): readonly string[] {
@@ -120,7 +125,8 @@ function standingText({ state, migrationId, code, reason, atMs }: MoveStandingRe
   return printable(`now: ${stateWords[state]}${when}${which}${why}`);
 }
 
-function termLines(terms: readonly Term[], indent: string): readonly string[] {
+/** What the score is made of, before and after. */
+export function termLines(terms: readonly Term[], indent: string): readonly string[] {
   if (terms.length === 0) return [];
   const part = (term: Term, side: 'before' | 'after') => formatScore(term.weight * term[side]);
   const columns: readonly Column<Term>[] = [

@@ -1,4 +1,5 @@
 /** The life of a plan in the REST API: lists, explanations, what is asked of a plan and what came of it. */
+import { scoreTable } from '#core/planner/score.ts';
 import { type PlanState, planStates } from '#core/planner/plan-state.ts';
 import { type Static, Type } from 'typebox';
 import { MigrationSchema, MoveSchema, SkipSchema } from './api.ts';
@@ -43,8 +44,16 @@ export const PlanSummarySchema = Type.Object(
   strict,
 );
 
-/** One term of the score: its part of the score is weight x value. */
-const TermSchema = Type.Object({ name: NameSchema, weight: Type.Number(), before: Type.Number(), after: Type.Number() }, strict);
+/** One term of the score: its part of the score is weight x value. Plans of other versions may have others. */
+const TermSchema = Type.Object(
+  {
+    name: Type.Unsafe<string>({ ...NameSchema, description: `Such as: ${scoreTable.map(({ name }) => name).join(', ')}` }),
+    weight: Type.Number(),
+    before: Type.Number(),
+    after: Type.Number(),
+  },
+  strict,
+);
 
 const moveStates = ['open', 'waiting', 'moving', 'moved', 'failed', 'not-started', 'rejected', 'expired'] as const;
 

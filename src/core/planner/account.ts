@@ -1,4 +1,4 @@
-import type { Move, MoveAim, PlanAccount } from '#core/model/plan.ts';
+import type { Move, MoveAim, PlanAccount, TermCourse } from '#core/model/plan.ts';
 import type { Snapshot } from '#core/model/snapshot.ts';
 import type { VmId } from '#core/model/vm.ts';
 import type { HostId } from '#core/model/host.ts';
@@ -31,6 +31,27 @@ export function accountOf(snapshot: Snapshot, moves: readonly Move[]): PlanAccou
     totals.push(sum());
   }
   return { terms: scoreTable.map(({ name, weight, of }) => ({ name, weight, values: totals.map((each) => of(each)) })), aims };
+}
+
+/** How the score is made up before the first move and after the last one, without the steps between: for plans of thousands of moves. */
+export function termsOfEnds(snapshot: Snapshot, moves: readonly Move[]): readonly (Omit<TermCourse, 'values'> & TermEnds)[] {
+  const { policy } = snapshot;
+  const book = ruleBookOf(snapshot);
+  const before = clusterOf(snapshot, frozenHosts(snapshot));
+  let after = before;
+  for (const move of moves) {
+    const applied = applyMove(after, move);
+    if (applied.ok) after = applied.cluster;
+  }
+  const moved = new Map(moves.map(({ vmId, toHostId }) => [vmId, toHostId]));
+  const sum = ({ hosts }: Cluster, where: Where) => totalsOf(hosts, policy, placementCounts(book, where, hosts));
+  const [first, last] = [sum(before, book.where), sum(after, whereWith(book.where, moved))];
+  return scoreTable.map(({ name, weight, of }) => ({ name, weight, before: of(first), after: of(last) }));
+}
+
+interface TermEnds {
+  readonly before: number;
+  readonly after: number;
 }
 
 interface Rules {
