@@ -29,6 +29,8 @@ describe('the linter of snapshots', () => {
     ['host-unknown', { vms: sound.vms.map((vm) => ({ ...vm, hostId: 'nowhere' })) }],
     ['figure-unusable', { vms: sound.vms.map((vm) => ({ ...vm, vcpus: Number.NaN })) }],
     ['figure-unusable', { hosts: sound.hosts.map((host) => ({ ...host, roundsOverLine: -1 })) }],
+    ['figure-unusable', { hosts: sound.hosts.map((host) => ({ ...host, networkBytesPerSecond: -1 })) }],
+    ['figure-unusable', { vms: sound.vms.map((vm) => ({ ...vm, diskBytesPerSecond: Number.NaN })) }],
     ['figure-unusable', { takenAtMs: Number.NaN }],
     ['in-flight-invalid', { inFlight: [{ vmId: 'vm', fromHostId: 'a', toHostId: 'a' }] }],
     ['host-unknown', { inFlight: [{ vmId: 'vm', fromHostId: 'a', toHostId: 'nowhere' }] }],

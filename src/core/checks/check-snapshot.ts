@@ -90,6 +90,11 @@ function checkLine(name: string, line: LinePair): readonly SnapshotViolation[] {
       ];
 }
 
+/** Rates that are not known are no fault. */
+function knownTraffic({ networkBytesPerSecond, diskBytesPerSecond }: Pick<SnapshotHost, 'networkBytesPerSecond' | 'diskBytesPerSecond'>) {
+  return { networkBytesPerSecond: networkBytesPerSecond ?? 0, diskBytesPerSecond: diskBytesPerSecond ?? 0 };
+}
+
 function checkHosts(hosts: readonly SnapshotHost[]): readonly SnapshotViolation[] {
   const found: SnapshotViolation[] = repeated(hosts, (host) => host.hostId).map(({ hostId }) =>
     violation('duplicate-host', `${hostId} is listed twice`, { hostId }),
@@ -97,7 +102,9 @@ function checkHosts(hosts: readonly SnapshotHost[]): readonly SnapshotViolation[
   for (const host of hosts) {
     const { hostId, capacity } = host;
     const amounts = { cpuUsedCores: host.cpuUsedCores, memoryUsedBytes: host.memoryUsedBytes, roundsOverLine: host.roundsOverLine };
-    found.push(...unusable(amounts).map((figure) => violation('figure-unusable', `${hostId}: ${figure}`, { hostId })));
+    found.push(
+      ...unusable({ ...amounts, ...knownTraffic(host) }).map((figure) => violation('figure-unusable', `${hostId}: ${figure}`, { hostId })),
+    );
     if (!(capacity.cpuCores > 0 && capacity.memoryBytes > 0)) {
       const message = `${hostId}: capacity is ${capacity.cpuCores} cores and ${capacity.memoryBytes} bytes`;
       found.push(violation('figure-unusable', message, { hostId }));
@@ -117,7 +124,7 @@ function checkVms(vms: readonly SnapshotVm[], hostIds: ReadonlySet<string>): rea
     const { vmId, hostId, name } = vm;
     if (!hostIds.has(hostId))
       found.push(violation('host-unknown', `${name} is on ${hostId}, which is not in the snapshot`, { hostId, vmId }));
-    const amounts = { vcpus: vm.vcpus, cpuUsedCores: vm.cpuUsedCores, memoryBytes: vm.memoryBytes };
+    const amounts = { vcpus: vm.vcpus, cpuUsedCores: vm.cpuUsedCores, memoryBytes: vm.memoryBytes, ...knownTraffic(vm) };
     found.push(...unusable(amounts).map((figure) => violation('figure-unusable', `${name}: ${figure}`, { hostId, vmId })));
   }
   return found;

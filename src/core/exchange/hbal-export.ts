@@ -193,12 +193,14 @@ function pairs<Item>(ones: readonly Item[], others: readonly Item[], key: (item:
 
 function lostAround({ hosts, vms, inFlight, ledger, rules, refusals }: Snapshot): readonly Loss[] {
   const pressed = hosts.filter(({ pressure }) => pressure !== null).length;
+  const busy = hosts.filter((host) => host.networkBytesPerSecond !== null || host.diskBytesPerSecond !== null).length;
   const doubted = hosts.filter(({ quarantine }) => quarantine !== null).length;
   const forecast = vms.filter((vm) => vm.forecast !== null).length;
   return [
     { code: 'policy', message: 'the policy: lines, limits, cool-downs; hbal weighs by its own score' },
     { code: 'history', message: 'when the snapshot and its samples were taken, and for how long hosts have been over their lines' },
     ...countedLoss('history', pressed, hostNoun, 'pressure is left out'),
+    ...countedLoss('history', busy, hostNoun, 'what goes through its cards and disks, and those of its VMs, is left out'),
     ...countedLoss('history', doubted, hostNoun, 'that it is not believed is left out'),
     ...countedLoss('history', forecast, vmNoun, 'the forecast is left out'),
     ...countedLoss('in-flight', inFlight.length, ['migration', 'migrations'], 'under way, left out: the VM is where it was'),
