@@ -72,9 +72,10 @@ function bestStep(
   let best = below;
   for (const vm of placement.vmsOf(donor)) {
     if (movable[vm] !== 1) continue;
+    placement.lift(vm);
     for (const to of receivers) {
       if (to === donor || !placement.fits(vm, to)) continue;
-      const score = placement.scoreAfter(vm, to);
+      const score = placement.scoreOn(to);
       if (score >= best || !mayBe(vm, to)) continue;
       bestVm = vm;
       bestTo = to;

@@ -46,10 +46,17 @@ export class Placement {
   readonly #sums: Float64Array;
   readonly #squares: Float64Array;
   readonly #countedHosts: number;
+  /** Of each column, divided by the counted hosts. */
+  readonly #weights: Float64Array;
   readonly #vmsOf: number[][];
   /** Per VM: its place in its host's list. */
   readonly #places: Int32Array;
   #extra = 0;
+  /** Of `lift`: the VM, and the sums without it. */
+  #lifted = -1;
+  #liftedExtra = 0;
+  readonly #liftedSums: Float64Array;
+  readonly #liftedSquares: Float64Array;
 
   constructor(spec: PlacementSpec) {
     const { columns, limits, hosts, vms } = spec;
@@ -59,7 +66,10 @@ export class Placement {
     this.rooms = Float64Array.from(spec.rooms);
     this.#sums = new Float64Array(columns);
     this.#squares = new Float64Array(columns);
+    this.#liftedSums = new Float64Array(columns);
+    this.#liftedSquares = new Float64Array(columns);
     this.#countedHosts = spec.counted.reduce((sum, one) => sum + one, 0);
+    this.#weights = spec.weights.map((weight) => weight / Math.max(1, this.#countedHosts));
     this.#vmsOf = Array.from({ length: hosts }, () => []);
     this.#places = new Int32Array(vms);
     for (let vm = 0; vm < vms; vm += 1) {
@@ -88,11 +98,9 @@ export class Placement {
 
   /** Weighted sum of standard deviations, and what VMs on certain hosts add. Lower is better. */
   score(): number {
-    const { columns, weights } = this.spec;
     let score = this.#extra;
-    for (let column = 0; column < columns; column += 1) {
-      score += weights[column]! * this.#deviation(this.#sums[column]!, this.#squares[column]!);
-    }
+    for (let column = 0; column < this.spec.columns; column += 1)
+      score += this.#spread(column, this.#sums[column]!, this.#squares[column]!);
     return score;
   }
 
@@ -119,30 +127,38 @@ export class Placement {
     return true;
   }
 
-  /** The score if the VM were on `target`; nothing is changed. */
+  /** The score if the VM were on `target`, which is not its host; nothing is changed. */
   scoreAfter(vm: number, target: number): number {
-    const { columns, weights, amounts, scales, counted, perVm } = this.spec;
+    this.lift(vm);
+    return this.scoreOn(target);
+  }
+
+  /** What the score would be without the VM's part in its host, for `scoreOn` to ask of many targets; valid until the next move. */
+  lift(vm: number): void {
+    const { columns, amounts, scales, counted, perVm } = this.spec;
     const source = this.hostOf[vm]!;
-    const isSourceCounted = counted[source] === 1;
-    const isTargetCounted = counted[target] === 1;
-    let score = this.#extra + perVm[target]! - perVm[source]!;
+    const isCounted = counted[source] === 1;
+    this.#lifted = vm;
+    this.#liftedExtra = this.#extra - perVm[source]!;
     for (let column = 0; column < columns; column += 1) {
-      const amount = amounts[vm * columns + column]!;
-      let sum = this.#sums[column]!;
-      let square = this.#squares[column]!;
-      if (isSourceCounted) {
-        const load = this.loads[source * columns + column]!;
-        const change = amount * scales[source * columns + column]!;
-        sum -= change;
-        square += change * (change - 2 * load);
-      }
-      if (isTargetCounted) {
-        const load = this.loads[target * columns + column]!;
-        const change = amount * scales[target * columns + column]!;
-        sum += change;
-        square += change * (change + 2 * load);
-      }
-      score += weights[column]! * this.#deviation(sum, square);
+      const at = source * columns + column;
+      const change = isCounted ? amounts[vm * columns + column]! * scales[at]! : 0;
+      this.#liftedSums[column] = this.#sums[column]! - change;
+      this.#liftedSquares[column] = this.#squares[column]! + change * (change - 2 * this.loads[at]!);
+    }
+  }
+
+  /** The score if the VM that was lifted last were on `target`, which is not its host; nothing is changed. */
+  scoreOn(target: number): number {
+    const { columns, amounts, scales, counted, perVm } = this.spec;
+    const isCounted = counted[target] === 1;
+    let score = this.#liftedExtra + perVm[target]!;
+    for (let column = 0; column < columns; column += 1) {
+      const at = target * columns + column;
+      const change = isCounted ? amounts[this.#lifted * columns + column]! * scales[at]! : 0;
+      const sum = this.#liftedSums[column]! + change;
+      const square = this.#liftedSquares[column]! + change * (change + 2 * this.loads[at]!);
+      score += this.#spread(column, sum, square);
     }
     return score;
   }
@@ -162,15 +178,16 @@ export class Placement {
   slopesInto(slopes: Float64Array): void {
     const { columns, weights } = this.spec;
     for (let column = 0; column < columns; column += 1) {
-      const deviation = this.#deviation(this.#sums[column]!, this.#squares[column]!);
-      slopes[column] = deviation > 1e-12 ? weights[column]! / (2 * deviation * this.#countedHosts) : 0;
+      const weight = weights[column]!;
+      const spread = this.#spread(column, this.#sums[column]!, this.#squares[column]!);
+      slopes[column] = spread > weight * 1e-12 ? weight ** 2 / (2 * spread * this.#countedHosts) : 0;
     }
   }
 
-  #deviation(sum: number, square: number): number {
-    const mean = sum / this.#countedHosts;
-    const variance = square / this.#countedHosts - mean * mean;
-    return variance > 0 ? Math.sqrt(variance) : 0;
+  /** Weighted standard deviation from the sum and the sum of squares: sqrt(n squares - sum²) / n, with one root and no division. */
+  #spread(column: number, sum: number, square: number): number {
+    const variance = this.#countedHosts * square - sum * sum;
+    return variance > 0 ? this.#weights[column]! * Math.sqrt(variance) : 0;
   }
 
   #shift(vm: number, host: number, sign: 1 | -1): void {
