@@ -1,6 +1,6 @@
 /** Ganeti's hbal and Plimsoll on the same clusters, by hbal's own score, which hbal itself gives to both results. */
 import { type HbalPlan, planHbal } from '#core/exchange/hbal-plan.ts';
-import { type HbalRun, runHbal, scoreByHbal } from './hbal.ts';
+import { cpuSecondsOfCommand, type HbalRun, runHbal, scoreByHbal } from './hbal.ts';
 import { type HotCluster, hotCluster } from './hot-cluster.ts';
 import { median } from './median.ts';
 
@@ -13,6 +13,8 @@ export interface Pair {
   readonly seed: number;
   readonly hbal: HbalRun;
   readonly quick: Measured;
+  /** Of the quick search as a command of its own, cold. */
+  readonly commandCpuSeconds: number;
   /** With as many moves as hbal, and with twice as many; null where hbal was stopped before its end. */
   readonly same: Measured;
   readonly twice: Measured;
@@ -36,6 +38,7 @@ export function compare(hosts: number, seed: number, hbalMovesMax: number | null
     seed,
     hbal,
     quick: measured(given, { movesMax: hbalMovesMax, effort: null }, repetitions),
+    commandCpuSeconds: cpuSecondsOfCommand(given.cluster, given.uses),
     same: measured(given, { movesMax: hbal.moves, effort: thoroughEffort }, 1),
     twice: measured(given, { movesMax: 2 * hbal.moves, effort: thoroughEffort }, 1),
   };
@@ -63,6 +66,7 @@ export function printPairs(hosts: number, pairs: readonly Pair[], hbalMovesMax: 
     score: of(({ hbal, quick: own }) => own.score / hbal.scoreAfter),
     moves: of(({ hbal, quick: own }) => own.moves / hbal.moves),
   };
+  const command = of(({ hbal, commandCpuSeconds }) => hbal.cpuSeconds / commandCpuSeconds);
   const [same, twice] = [
     of(({ hbal, same: own }) => own.score / hbal.scoreAfter),
     of(({ hbal, twice: own }) => own.score / hbal.scoreAfter),
@@ -88,7 +92,11 @@ export function printPairs(hosts: number, pairs: readonly Pair[], hbalMovesMax: 
     ];
     console.log(cells.join('  '));
   }
-  console.log(`  CPU of hbal / quick                    ${quick.cpu.toFixed(0)} x      (at least 1000, with the next two at most 1)`);
+  console.log(
+    `  CPU of hbal / quick                    ${quick.cpu.toFixed(0)} x      (at least 1000 once the code is warm, with score and moves at most 1)`,
+  );
+  if (isWhole)
+    console.log(`  the same, plimsoll plan as a command   ${command.toFixed(0)} x      (no limit: Node.js starts, and its code is cold)`);
   console.log(`  score and moves of quick / hbal        ${quick.score.toFixed(2)}, ${quick.moves.toFixed(2)}`);
   if (isWhole) console.log(`  score with the same moves / hbal       ${same.toFixed(2)}         (at most 0.60)`);
   if (isWhole) console.log(`  score with twice the moves / hbal      ${twice.toFixed(2)}         (at most 0.40)`);

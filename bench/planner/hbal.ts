@@ -3,8 +3,11 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { HbalCluster, HbalUse } from '#core/exchange/hbal-cluster.ts';
 import { writeHbalCluster, writeHbalUtilisation } from '#core/exchange/hbal-writer.ts';
+
+const plimsoll = fileURLToPath(new URL('../../bin/plimsoll', import.meta.url));
 
 export interface HbalRun {
   readonly moves: number;
@@ -40,20 +43,32 @@ function scoreIn(stdout: string): number {
   return Number(score);
 }
 
-function hbal(
-  cluster: HbalCluster,
-  uses: readonly HbalUse[],
-  args: readonly string[],
-): { readonly stdout: string; readonly cpuSeconds: number } {
+function hbal(cluster: HbalCluster, uses: readonly HbalUse[], args: readonly string[]): Run {
+  return runOnFiles(cluster, uses, ['hbal', '-t', 'c.data', '-U', 'c.util', ...args]);
+}
+
+/** CPU of `plimsoll plan` as a command that plans once and ends: its start and the compilation of its code are nearly all of it. */
+export function cpuSecondsOfCommand(cluster: HbalCluster, uses: readonly HbalUse[]): number {
+  const command = [plimsoll, 'plan', '-t', 'c.data', '-U', 'c.util', '--objective', 'hbal'];
+  return runOnFiles(cluster, uses, command).cpuSeconds;
+}
+
+interface Run {
+  readonly stdout: string;
+  readonly cpuSeconds: number;
+}
+
+/** In a folder with the cluster as c.data and c.util. */
+function runOnFiles(cluster: HbalCluster, uses: readonly HbalUse[], command: readonly string[]): Run {
   const folder = mkdtempSync(join(tmpdir(), 'plimsoll-hbal-'));
   try {
     writeFileSync(join(folder, 'c.data'), writeHbalCluster(cluster));
     writeFileSync(join(folder, 'c.util'), writeHbalUtilisation(uses));
     // The shell tells what its children took.
-    const script = 'hbal -t c.data -U c.util "$@" > out; status=$?; times > times; exit $status';
-    const { status, stderr } = spawnSync('sh', ['-c', script, 'sh', ...args], { cwd: folder, encoding: 'utf8' });
+    const script = '"$@" > out; status=$?; times > times; exit $status';
+    const { status, stderr } = spawnSync('sh', ['-c', script, 'sh', ...command], { cwd: folder, encoding: 'utf8' });
     const stdout = readFileSync(join(folder, 'out'), 'utf8');
-    if (status !== 0) throw new Error(`hbal ${args.join(' ')} ended with ${status}: ${stderr}${stdout}`);
+    if (status !== 0) throw new Error(`${command.join(' ')} ended with ${status}: ${stderr}${stdout}`);
     return { stdout, cpuSeconds: childSeconds(readFileSync(join(folder, 'times'), 'utf8')) };
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -36,6 +36,7 @@ export function descend(placement: Placement, { movesMax, gainMin, mayBe = () =>
   const { hosts } = placement.spec;
   const steps: Step[] = [];
   const ranking = new Ranking(placement);
+  const vmsOf = movableVmsByHost(placement);
   const donorsAtFirst = Math.max(1, Math.floor(hosts * donorShare));
   let donors = donorsAtFirst;
   // Hosts that had no step a moment ago, in the same placement.
@@ -45,9 +46,12 @@ export function descend(placement: Placement, { movesMax, gainMin, mayBe = () =>
     let score = placement.score();
     ranking.renew();
     for (let place = asked; place < donors && steps.length < movesMax; place += 1) {
-      const step = bestStep(placement, ranking.donor(place), ranking.receivers(place), score - gainMin, mayBe);
+      const donor = ranking.donor(place);
+      const step = bestStep(placement, donor, vmsOf[donor]!, ranking.receivers(place), score - gainMin, mayBe);
       if (step === null) continue;
       placement.move(step.vm, step.to);
+      vmsOf[donor] = vmsOf[donor]!.filter((vm) => vm !== step.vm);
+      vmsOf[step.to]!.push(step.vm);
       score = step.score;
       steps.push(step);
     }
@@ -59,19 +63,24 @@ export function descend(placement: Placement, { movesMax, gainMin, mayBe = () =>
   return steps;
 }
 
+function movableVmsByHost({ spec, hostOf }: Placement): number[][] {
+  const vmsOf = Array.from({ length: spec.hosts }, (): number[] => []);
+  for (let vm = 0; vm < spec.vms; vm += 1) if (spec.movable[vm] === 1) vmsOf[hostOf[vm]!]!.push(vm);
+  return vmsOf;
+}
+
 function bestStep(
   placement: Placement,
   donor: number,
+  vms: readonly number[],
   receivers: readonly number[],
   below: number,
   mayBe: (vm: number, host: number) => boolean,
 ): Step | null {
-  const { movable } = placement.spec;
   let bestVm = -1;
   let bestTo = -1;
   let best = below;
-  for (const vm of placement.vmsOf(donor)) {
-    if (movable[vm] !== 1) continue;
+  for (const vm of vms) {
     placement.lift(vm);
     for (const to of receivers) {
       if (to === donor || !placement.fits(vm, to)) continue;

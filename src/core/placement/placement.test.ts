@@ -74,9 +74,6 @@ describe('a placement', () => {
           expect(placement.score()).toBeCloseTo(said, 6);
         }
         expect(placement.score()).toBeCloseTo(scoreAnew(spec, placement.hostOf), 6);
-        const lists = Array.from({ length: spec.hosts }, (_, host) => [...placement.vmsOf(host)]);
-        lists.forEach((vms, host) => expect(vms.every((vm) => placement.hostOf[vm] === host)).toBe(true));
-        expect(lists.flat()).toHaveLength(spec.vms);
       }),
       runs,
     );

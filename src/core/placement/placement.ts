@@ -48,9 +48,6 @@ export class Placement {
   readonly #countedHosts: number;
   /** Of each column, divided by the counted hosts. */
   readonly #weights: Float64Array;
-  readonly #vmsOf: number[][];
-  /** Per VM: its place in its host's list. */
-  readonly #places: Int32Array;
   #extra = 0;
   /** Of `lift`: the VM, and the sums without it. */
   #lifted = -1;
@@ -59,7 +56,7 @@ export class Placement {
   readonly #liftedSquares: Float64Array;
 
   constructor(spec: PlacementSpec) {
-    const { columns, limits, hosts, vms } = spec;
+    const { columns, limits, vms } = spec;
     this.spec = spec;
     this.hostOf = Int32Array.from(spec.homes);
     this.loads = Float64Array.from(spec.baseLoads);
@@ -70,11 +67,8 @@ export class Placement {
     this.#liftedSquares = new Float64Array(columns);
     this.#countedHosts = spec.counted.reduce((sum, one) => sum + one, 0);
     this.#weights = spec.weights.map((weight) => weight / Math.max(1, this.#countedHosts));
-    this.#vmsOf = Array.from({ length: hosts }, () => []);
-    this.#places = new Int32Array(vms);
     for (let vm = 0; vm < vms; vm += 1) {
       const host = this.hostOf[vm]!;
-      this.#list(vm, host);
       this.#extra += spec.perVm[host]!;
       for (let column = 0; column < columns; column += 1) {
         this.loads[host * columns + column]! += spec.amounts[vm * columns + column]! * spec.scales[host * columns + column]!;
@@ -82,11 +76,6 @@ export class Placement {
       for (let limit = 0; limit < limits; limit += 1) this.rooms[host * limits + limit]! -= spec.needs[vm * limits + limit]!;
     }
     this.#center();
-  }
-
-  /** VMs of a host, in no order that means anything; valid until the next move. */
-  vmsOf(host: number): readonly number[] {
-    return this.#vmsOf[host]!;
   }
 
   /** VMs that are not where they were at the start. */
@@ -169,9 +158,7 @@ export class Placement {
     if (source === target) return;
     this.#shift(vm, source, -1);
     this.#shift(vm, target, 1);
-    this.#unlist(vm, source);
     this.hostOf[vm] = target;
-    this.#list(vm, target);
   }
 
   /** What a unit of each column's square weighs in the score now: the slope that searches rank hosts by. Into `slopes`. */
@@ -204,18 +191,6 @@ export class Placement {
     }
     for (let limit = 0; limit < limits; limit += 1) this.rooms[host * limits + limit]! -= sign * needs[vm * limits + limit]!;
     this.#extra += sign * perVm[host]!;
-  }
-
-  #list(vm: number, host: number): void {
-    this.#places[vm] = this.#vmsOf[host]!.push(vm) - 1;
-  }
-
-  #unlist(vm: number, host: number): void {
-    const list = this.#vmsOf[host]!;
-    const last = list.pop()!;
-    if (last === vm) return;
-    list[this.#places[vm]!] = last;
-    this.#places[last] = this.#places[vm]!;
   }
 
   /** Sums from the loads, whose means become 0. */

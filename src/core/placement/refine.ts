@@ -163,8 +163,8 @@ class Change {
     this.#moved.note(vm);
   }
 
-  #anyOf(places: Int32Array): number {
-    return places[Math.floor(this.#random.fraction() * places.length)]!;
+  #anyOf(those: Int32Array): number {
+    return those[Math.floor(this.#random.fraction() * those.length)]!;
   }
 
   #anyMoved(): number {
