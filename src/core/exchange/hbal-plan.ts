@@ -32,7 +32,7 @@ export interface HbalPlanOptions {
  * Without a limit, a step that lowers the score by less than this share of what it was at first, divided by the square root of the hosts, is
  * not worth its migration: about where hbal comes to rest, in small clusters and in large ones.
  */
-const gainShareMin = 0.002;
+const gainShareMin = 0.0022;
 const leastGain = 1e-9;
 /** More hosts are more to choose from; in a very large cluster all tries together are bounded. */
 const quickEffortPerHost = 0.85;

@@ -12,8 +12,11 @@ export interface RefineOptions {
 }
 
 /** Of what one VM carries of the score on average: changes for the worse by about so much are taken at the start, and at the end. */
-const startHeat = 1;
+const startHeat = 2;
 const endHeat = 0.02;
+/** With no more tries for each VM than this, the search starts cooler: it would not find back from where heat takes it. */
+const shortTries = 100;
+const startHeatShort = 1;
 /** Of the changes, so many begin with a VM that is away already: they need nobody to go back for it. */
 const movedShare = 0.8;
 /** So many let two VMs change places, and where the first is away, so many take it home; the others send it anywhere. */
@@ -37,8 +40,9 @@ export function refine(placement: Placement, options: RefineOptions): void {
   const best = Int32Array.from(placement.hostOf);
   let score = placement.score();
   let bestScore = score;
-  let heat = startHeat / vms.length;
-  const cooling = (endHeat / startHeat) ** (1 / tries);
+  const firstHeat = tries <= shortTries * vms.length ? startHeatShort : startHeat;
+  let heat = firstHeat / vms.length;
+  const cooling = (endHeat / firstHeat) ** (1 / tries);
   for (let count = 0; count < tries; count += 1) {
     heat *= cooling;
     if (!change.draw()) continue;
