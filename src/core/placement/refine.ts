@@ -66,7 +66,7 @@ function places(flags: Uint8Array): Int32Array {
 
 /**
  * A change by chance, to be drawn, scored, and made or dropped, again and again. Most are dropped: its last move is judged without being made.
- * It is a class because functions that close over one search are compiled anew in each, which took up to three times as long in all.
+ * It is a class because, with functions that closed over one search, the same search took 2 ms or 6 ms from one run of the process to the next.
  */
 class Change {
   readonly #placement: Placement;
