@@ -107,10 +107,13 @@ describe('planning', () => {
       ['lines', 0],
     ] as const) {
       const cpuLine = { startPercent: 80, stopPercent: 60 };
-      const { parts, planning } = await newPlanning({ mode: 'automatic', changes: { strategy, cpuLine }, planIntervalMs: 60_000 });
+      const { parts, planning, seconds } = await newPlanning({ mode: 'observe', changes: { strategy, cpuLine }, planIntervalMs: 60_000 });
       const end = new AbortController();
       const running = planning.run(end.signal);
-      await vi.advanceTimersByTimeAsync(6000);
+      await seconds(61);
+      expect(parts.store.records.size).toBe(0);
+      await planning.setMode('automatic');
+      await seconds(6);
       expect(parts.store.records.size).toBe(started);
       end.abort();
       await running;
@@ -126,7 +129,9 @@ describe('planning', () => {
       return { ...draft, verdict: 'no-beneficial-move', moves: [], skipped: skips(looks % 2 === 0 ? 'in-flight' : 'limit-reached') };
     };
     const loop = planning.run(stop.signal);
-    await seconds(57);
+    await seconds(59);
+    expect(looks).toBe(0);
+    await seconds(58);
     expect(looks).toBeGreaterThan(8);
     expect(parts.store.plansKept).toHaveLength(1);
     expect(planning.latest()?.planId).not.toBe(parts.store.plansKept[0]?.planId);
@@ -137,11 +142,20 @@ describe('planning', () => {
     await loop;
   });
 
-  it('a plan with moves is told at once, also between rounds', async () => {
+  it('a plan with moves is told at once, also between rounds, and stands while the next ones propose the same', async () => {
     const { parts, planning, seconds } = await newPlanning({ mode: 'observe', changes: { strategy: 'balance' }, planIntervalMs: 60_000 });
+    spoil = (draft) => ({ ...draft, verdict: 'balanced', moves: [], skipped: [] });
     const loop = planning.run(stop.signal);
+    await seconds(61);
+    spoil = (plan) => plan;
     await seconds(12);
-    expect(parts.store.plansKept.map(({ verdict }) => verdict)).toEqual(['moves', 'moves']);
+    expect(parts.store.plansKept.map(({ verdict }) => verdict)).toEqual(['balanced', 'moves']);
+    expect(planning.latest()?.planId).toBe(parts.store.plansKept[1]?.planId);
+    await seconds(planning.planLifetimeMs / 1000);
+    // Before the first one expires, a younger one takes its place.
+    const [, first, second] = parts.store.plansKept;
+    expect(second?.createdAtMs).toBeLessThan(first?.expiresAtMs ?? 0);
+    expect(second?.moves).toEqual(first?.moves);
     stop.abort();
     await loop;
   });

@@ -62,18 +62,19 @@ export class Planning {
   }
 
   /**
-   * Plans each interval until the signal aborts, and by `balance` also as soon as a host is short of CPU; an error of one round is logged and
-   * the next one comes.
+   * Plans each interval until the signal aborts, and by `balance` also as soon as a host is short of CPU, but not before the first interval is
+   * over: what the first samples after a start show may be a moment's. An error of one round is logged and the next one comes.
    */
   async run(signal: AbortSignal): Promise<void> {
     const { parts, settings, surveys } = this.#rooms;
     const { planIntervalMs, policy } = settings;
     const { clock } = parts;
     const lookMs = policy.strategy === 'balance' ? shortageLookMs : planIntervalMs;
-    let dueAtMs = clock.monotonicMs() + planIntervalMs;
+    const firstDueAtMs = clock.monotonicMs() + planIntervalMs;
+    let dueAtMs = firstDueAtMs;
     while (await pause(clock, Math.min(lookMs, Math.max(0, dueAtMs - clock.monotonicMs())), signal)) {
       const isDue = clock.monotonicMs() >= dueAtMs;
-      if (!isDue && !surveys.isAnyHostShort()) continue;
+      if (!isDue && (dueAtMs === firstDueAtMs || !surveys.isAnyHostShort())) continue;
       try {
         const plan = await this.#round(isDue);
         if (this.#mode === 'automatic') await this.#startMoves(plan);
@@ -107,9 +108,23 @@ export class Planning {
     const { surveys } = this.#rooms;
     const snapshot = await (isDue ? surveys.nextRound() : surveys.forPlan());
     const plan = this.#wrap({ ...snapshot, automatic: this.#mode === 'automatic' });
+    const proposed = this.#proposedBefore(plan);
+    if (proposed !== null) return proposed;
     if (this.#isNews(plan, isDue)) await this.#keep(plan);
     else this.#latest = plan;
     return plan;
+  }
+
+  /**
+   * While moves wait for a person, a plan that proposes the same is that plan still, and can be applied by the id that the person has read.
+   * A new one takes its place before it expires.
+   */
+  #proposedBefore(plan: Plan): Plan | null {
+    const kept = this.#kept;
+    if (this.#mode === 'automatic' || kept === null || plan.moves.length === 0 || stepsOf(plan) !== stepsOf(kept)) return null;
+    if (plan.createdAtMs - kept.createdAtMs > this.planLifetimeMs / 2) return null;
+    this.#latest = kept;
+    return kept;
   }
 
   /**
@@ -148,6 +163,10 @@ export class Planning {
     this.#keptAtMonotonicMs = clock.monotonicMs();
     log.info('plan', { planId: plan.planId, verdict: plan.verdict, moves: plan.moves.length, summary: plan.summary });
   }
+}
+
+function stepsOf({ moves }: Plan): string {
+  return moves.map(({ vmId, fromHostId, toHostId }) => `${vmId} ${fromHostId} ${toHostId}`).join(', ');
 }
 
 /** What a plan without moves says: its verdict, and which kinds of reasons it has for it. */

@@ -53,7 +53,7 @@ export const schedulesOfPlacement: Stories = {
     ],
     {
       ...balanced,
-      policy: { ...balanced.policy, coolDownMs: 30_000, coolDownMsMax: 30_000, returnMsMin: 3_600_000 },
+      policy: { ...balanced.policy, strategy: 'lines', coolDownMs: 30_000, coolDownMsMax: 30_000, returnMsMin: 3_600_000 },
       hosts: { host1: { cpuCores: 4, memoryGiB: 6 }, host2: ordinaryHost },
       vms: { ...threeVms, mail: { ...mail, memoryGiB: 5 } },
     },

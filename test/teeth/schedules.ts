@@ -129,6 +129,7 @@ const schedules: Stories = {
     {
       mode: 'automatic',
       planIntervalSeconds: 10,
+      policy: { strategy: 'lines' },
       hosts: { host1: { cpuCores: 4, memoryGiB: 6 }, host2: ordinaryHost },
       vms: { web, shop: { ...web, demandCores: 0.4 }, mail: { ...mail, memoryGiB: 5 } },
     },

@@ -1,5 +1,5 @@
 /** The strategy `balance`: of all moves that relieve a host, the one that saves most shortage of CPU for what it copies. */
-import { type Candidate, fits, gainOf, relieves, type Saving, type Search, scoreAfterMove } from './candidate.ts';
+import { type Candidate, fits, gainOf, relieves, type Saving, type Search, scoresAfter } from './candidate.ts';
 import type { ClusterHost, ClusterVm } from './cluster.ts';
 import type { Toll } from './cost.ts';
 import { fillLimit } from './line.ts';
@@ -10,7 +10,7 @@ const likelyTargets = 48;
 
 /**
  * The best move, or null when none fits or saves more than its price. One that sends more must save more, but not as much more as it
- * sends: one move that ends a shortage is better than several that share it. Ties go to the ids.
+ * sends: one move that ends a shortage is better than several that share it. Among equals the lowest score is best, then the ids.
  */
 export function bestSaving(search: Search): Candidate | null {
   const { targets } = search;
@@ -36,21 +36,30 @@ function leaverOf(search: Search, source: Outlook, vm: ClusterVm): readonly Leav
   return reliefCoreSeconds > (toll?.priceCoreSeconds ?? 0) ? [{ vm, toll, reliefCoreSeconds }] : [];
 }
 
+/** What is within a hundredth of the best is as good: forecasts are no better than that, and then the lower score says which host has more room. */
+const nearly = 0.99;
+
 function bestAmong(search: Search, leavers: readonly Leaver[], targets: readonly ClusterHost[]): Candidate | null {
   const limit = fillLimit(search.policy);
+  let most = 0;
   let best: { readonly candidate: Candidate; readonly worth: number } | null = null;
   for (const leaver of leavers) {
     const { vm } = leaver;
+    const scoreWith = scoresAfter(search, vm);
     for (const target of targets) {
       // No target can be worth more than one that the VM costs nothing.
-      if (best !== null && leaver.toll !== null && worthOf(leaver.reliefCoreSeconds, leaver.toll) <= best.worth) break;
+      if (leaver.toll !== null && worthOf(leaver.reliefCoreSeconds, leaver.toll) < most * nearly) break;
       const outlook = outlookOf(target);
       if (!fits(target, vm, limit) || wouldLack(outlook, vm)) continue;
       const saving = savingOf(search, leaver, target);
       const worth = worthOf(saving.savedCoreSeconds, saving.toll);
-      if (saving.savedCoreSeconds <= saving.toll.priceCoreSeconds || (best !== null && worth <= best.worth)) continue;
-      const candidate = candidateOf(search, vm, target, saving);
-      if (candidate !== null) best = { candidate, worth };
+      if (saving.savedCoreSeconds <= saving.toll.priceCoreSeconds || worth < most * nearly) continue;
+      const scoreAfter = scoreWith(target);
+      if (best !== null && best.worth >= Math.max(most, worth) * nearly && scoreAfter >= best.candidate.scoreAfter) continue;
+      // Rules are asked last: they cost most.
+      if (search.placement.fault(vm, target.hostId) !== null) continue;
+      most = Math.max(most, worth);
+      best = { candidate: { vm, target, scoreAfter, gainPercent: gainOf(search, vm, target), saving }, worth };
     }
   }
   return best?.candidate ?? null;
@@ -108,10 +117,4 @@ export function shortageOf({ policy }: Search, outlook: Outlook, toll: Pick<Toll
   const lostMs = toll?.durationMs ?? 0;
   const shortageMs = Math.max(0, balance.shortageMs - lostMs);
   return shortageCoreSeconds(outlook, cpuLine.startPercent, { shortageMs }, Math.max(0, forecast.horizonMs - lostMs));
-}
-
-/** Rules are asked last: they cost most. */
-function candidateOf(search: Search, vm: ClusterVm, target: ClusterHost, saving: Saving): Candidate | null {
-  if (search.placement.fault(vm, target.hostId) !== null) return null;
-  return { vm, target, scoreAfter: scoreAfterMove(search, vm, target), gainPercent: gainOf(search, vm, target), saving };
 }

@@ -137,6 +137,12 @@ export function scoreAfterMove(search: Search, vm: ClusterVm, target: ClusterHos
   return scoreWith(sourceView(search, vm), vm, target);
 }
 
+/** The same for one target after the other. */
+export function scoresAfter(search: Search, vm: ClusterVm): (target: ClusterHost) => number {
+  const view = sourceView(search, vm);
+  return (target) => scoreWith(view, vm, target);
+}
+
 /** By how much that lowers the score of the two hosts, in percent of it. */
 export function gainOf(search: Search, vm: ClusterVm, target: ClusterHost): number {
   return gainWith(sourceView(search, vm), vm, target);

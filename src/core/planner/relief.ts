@@ -3,7 +3,7 @@ import type { Move, Skip } from '#core/model/plan.ts';
 import type { VmId } from '#core/model/vm.ts';
 import { alternativesTo } from './alternatives.ts';
 import { applyMove } from './apply-move.ts';
-import { bestSaving } from './balance.ts';
+import { bestSaving, shortageOf } from './balance.ts';
 import type { Bounds, TakenMove } from './bounds.ts';
 import { bestCandidate } from './candidate.ts';
 import type { Candidate, Placement, Search } from './candidate.ts';
@@ -23,6 +23,7 @@ import type { RuleBook } from './rules.ts';
 import { RunningTotals, scoreOf } from './score.ts';
 import { skipHost, skipVm, type Stay, stayWithoutTarget } from './stay.ts';
 import { Targets } from './targets.ts';
+import { outlookOf } from './shortage.ts';
 import { byThreshold } from './threshold.ts';
 import { whereWith } from './where.ts';
 
@@ -222,9 +223,7 @@ function takeGroup(
     const vm = source?.vms.find(({ vmId }) => vmId === member.vmId);
     if (source === undefined || target === undefined || vm === undefined) throw new Error('the planner chose what it does not know');
     const taken = input.bounds.take(vm, source.hostId, target.hostId, null);
-    const step = takeMove(state, source, { vm, target }, (facts) =>
-      describeTogether(state.cluster.policy, group, vm, taken, facts),
-    );
+    const step = takeMove(state, source, { vm, target }, (facts) => describeTogether(state.cluster.policy, group, vm, taken, facts));
     state = step.state;
     return { ...step.move, together, cost: taken.cost };
   });
@@ -304,6 +303,13 @@ function suffers(search: Search): boolean {
   return isAbove(loadOf(search.source), startLimit(search.policy));
 }
 
+/** By `balance` nothing has to be said of a host on its way to its stop line once none of its VMs is short, now or as forecast. */
+function isEased(search: Search): boolean {
+  const { policy, source, goal } = search;
+  if (policy.strategy !== 'balance' || suffers(search) || loadOf(source).memoryPercent > goal.memoryPercent) return false;
+  return shortageOf(search, outlookOf(source), null) === 0;
+}
+
 /** The plan with one move more. */
 export function takeMove(
   state: Progress,
@@ -356,6 +362,7 @@ function stays(input: ReliefInput, search: Search, question: GroupQuestion): rea
   if (!search.source.vms.some((vm) => vm.state === 'running')) {
     return [skipHost(hostId, { code: 'not-running', reason: `${hostId} has no running VM that could leave` })];
   }
+  if (isEased(search)) return [];
   const tried = suffers(search) ? { ...search, limit: fillLimit(search.policy) } : search;
   const isAnyTarget = input.knownTargets > 0 && search.targets.all.length + search.closed.length > 0;
   return search.vms.map((vm) => {
