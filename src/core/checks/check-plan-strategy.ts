@@ -130,6 +130,12 @@ function withVm(tally: Tally, vm: SnapshotVm, sign: 1 | -1): Tally {
   return copy;
 }
 
+/** With what it waits for, and no more than its virtual CPUs where it uses no more. */
+function wantedBy({ vcpus, cpuUsedCores, cpuDelayCores }: SnapshotVm): number {
+  const wanted = cpuUsedCores + cpuDelayCores;
+  return wanted > vcpus ? Math.max(vcpus, cpuUsedCores) : wanted;
+}
+
 /** To a host in use that stays below its stop lines now, and below its fill limit in nine of ten of what is expected. */
 function packed({ snapshot: { policy }, move, target, vm, there }: Step): readonly Found[] {
   const { cpuLine, memoryLine } = policy;
@@ -140,7 +146,7 @@ function packed({ snapshot: { policy }, move, target, vm, there }: Step): readon
   const capacity = target.host.capacity.cpuCores;
   // What belongs to no VM goes on as it is.
   const other = Math.max(0, target.cores - there.reduce((total, one) => total + one.cpuUsedCores, 0));
-  const wanted = (100 * (other + vms.reduce((total, one) => total + one.cpuUsedCores + one.cpuDelayCores, 0))) / capacity;
+  const wanted = (100 * (other + vms.reduce((total, one) => total + wantedBy(one), 0))) / capacity;
   const high = (100 * (other + highCores(vms))) / capacity;
   const fill = cpuLine.startPercent - (cpuLine.startPercent - cpuLine.stopPercent) / 4;
   const isBelow = Math.max(after.cpu, wanted) <= cpuLine.stopPercent + tolerance && after.memory <= memoryLine.stopPercent + tolerance;
@@ -161,7 +167,7 @@ function highCores(vms: readonly SnapshotVm[]): number {
   );
   // Squares of what is above the mean in nine of ten: in units of 1.2816 deviations they add up in the same way.
   const above = known.map(({ forecast }) => Math.max(0, forecast.highCores - forecast.meanCores) ** 2);
-  const all = unknown.map((vm) => Math.max(vm.vcpus, vm.cpuUsedCores + vm.cpuDelayCores));
+  const all = unknown.map((vm) => Math.max(vm.vcpus, wantedBy(vm)));
   return sumOf(means) + sumOf(all) + Math.sqrt(sumOf(above));
 }
 

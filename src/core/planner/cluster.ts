@@ -6,6 +6,7 @@ import type { Bytes, Cores } from '#core/model/units.ts';
 import type { VmId, VmState } from '#core/model/vm.ts';
 import { compareText } from './cool-down.ts';
 import { type PressureSlopes, pressureSlopes } from './pressure.ts';
+import { wantedCores } from './shortage.ts';
 import { diskOf, networkOf, trafficOf, type TrafficScale, trafficScale } from './traffic.ts';
 import { occupiesMemory } from './where.ts';
 
@@ -152,7 +153,7 @@ const noTraffic: Pick<ClusterVm, 'networkPercent' | 'diskPercent'> = { networkPe
 
 /** A forecast counts by its confidence, against the guess that the VM goes on as it is. `traffic`: for the score only. */
 export function clusterVmOf(vm: SnapshotVm, memoryReliefBytes: number, traffic = noTraffic): ClusterVm {
-  const { vmId, name, state, cpuUsedCores, cpuDelayCores, memoryBytes, forecast } = vm;
+  const { vmId, name, state, cpuUsedCores, memoryBytes, forecast } = vm;
   const share = (forecast?.confidencePercent ?? 0) / 100;
   const { meanCores, highCores } = forecast ?? { meanCores: cpuUsedCores, highCores: cpuUsedCores };
   return {
@@ -160,7 +161,7 @@ export function clusterVmOf(vm: SnapshotVm, memoryReliefBytes: number, traffic =
     name,
     state,
     cpuUsedCores,
-    cpuWantedCores: Math.max(cpuUsedCores, Math.min(vm.vcpus, cpuUsedCores + cpuDelayCores)),
+    cpuWantedCores: wantedCores(vm),
     meanCores: share * meanCores + (1 - share) * cpuUsedCores,
     spreadCores: Math.max(0, highCores - meanCores) / deviationsOfHigh,
     memoryBytes,

@@ -74,8 +74,13 @@ function distribution(z: number): number {
   return z > 0 ? 1 - tail : tail;
 }
 
+/** What a VM uses and has to wait for; threads that serve it wait too, but it can use no more than its virtual CPUs. */
+export function wantedCores({ vcpus, cpuUsedCores, cpuDelayCores }: Pick<SnapshotVm, 'vcpus' | 'cpuUsedCores' | 'cpuDelayCores'>): number {
+  return Math.max(cpuUsedCores, Math.min(vcpus, cpuUsedCores + cpuDelayCores));
+}
+
 /** Whether a host's VMs want more than its start line: worth a plan before the next round is due. */
 export function wantsMoreThanLine(host: SnapshotHost, vms: readonly SnapshotVm[], policy: Policy): boolean {
-  const delayCores = vms.reduce((sum, vm) => sum + (vm.state === 'running' ? vm.cpuDelayCores : 0), 0);
+  const delayCores = vms.reduce((sum, vm) => sum + (vm.state === 'running' ? wantedCores(vm) - vm.cpuUsedCores : 0), 0);
   return host.cpuUsedCores + delayCores > (host.capacity.cpuCores * policy.cpuLine.startPercent) / 100;
 }
