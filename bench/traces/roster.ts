@@ -30,7 +30,7 @@ export const peers = [
 const balancePolicy: Policy = {
   ...defaultPolicy,
   strategy: 'balance',
-  cpuLine: { startPercent: 85, stopPercent: 80 },
+  cpuLine: { startPercent: 90, stopPercent: 85 },
   sustainedRounds: 1,
   coolDownMs: 60 * 60_000,
   coolDownMsMax: 60 * 60_000,
