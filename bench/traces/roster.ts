@@ -26,15 +26,17 @@ export const peers = [
   peerOf(thresholdRule),
 ];
 
-/** For load that changes within minutes: relief begins at once where VMs have to wait, and no VM is moved twice within an hour. */
+/** For load that changes within minutes: relief begins at once where VMs have to wait, and looks no further ahead than such loads can be seen. */
 const balancePolicy: Policy = {
   ...defaultPolicy,
   strategy: 'balance',
-  cpuLine: { startPercent: 90, stopPercent: 85 },
-  sustainedRounds: 1,
-  coolDownMs: 60 * 60_000,
-  coolDownMsMax: 60 * 60_000,
+  cpuLine: { startPercent: 88, stopPercent: 83 },
+  coolDownMs: 20 * 60_000,
+  coolDownMsMax: 20 * 60_000,
   smoothingHalfLifeMs: 5000,
+  forecast: { horizonMs: 10 * 60_000 },
+  migrationsPerHostMax: 2,
+  migrationsPerClusterMax: 8,
 };
 
 /** Only where they are asked for by --only: they are for other aims than the table compares. */
