@@ -52,7 +52,11 @@ export const PolicySchema = Type.Object(
       strict,
     ),
     balance: Type.Object(
-      { shortageMs: Type.Integer({ minimum: 1000, maximum: 86_400_000 }), coreSecondsPerGib: Type.Number({ minimum: 0, maximum: 1e6 }) },
+      {
+        shortageMs: Type.Integer({ minimum: 1000, maximum: 86_400_000 }),
+        coreSecondsPerGib: Type.Number({ minimum: 0, maximum: 1e6 }),
+        copyCores: Type.Optional(Type.Number({ minimum: 0, maximum: 1000 })),
+      },
       strict,
     ),
     returnMsMin: Milliseconds,

@@ -15,8 +15,8 @@ import { VmForecasts } from '#controller/vm-forecasts.ts';
 import { makePlan } from '#core/planner/make-plan.ts';
 import { startableMoves } from '#core/planner/migration-limits.ts';
 
-/** Agents sample each 3 s. Demands change each minute at most, so this shows the same and is quicker. */
-const sampleSeconds = 10;
+/** Agents sample each 3 s, and by `balance` the controller looks at what they say each 5 s. */
+const sampleSeconds = 5;
 const planSeconds = 60;
 /** As the controller reads its ledger. */
 const ledgerLookBack = 4;

@@ -67,6 +67,11 @@ export interface BalancePolicy {
   readonly shortageMs: number;
   /** Core-seconds of shortage that a copied GiB must save: what encrypting and copying it costs both hosts, and the VM its brownout. */
   readonly coreSecondsPerGib: number;
+  /**
+   * CPU that a copy takes on its source while it runs. Where that alone would make VMs wait, a move must be worth it by what is expected to be
+   * wanted above the host's capacity, and by what it makes them wait for. Not there, or 0: it is not reckoned.
+   */
+  readonly copyCores?: number;
 }
 
 /** What the VMs of one class bear when the balancer wants to move them. A person, and a drain, may do more. */

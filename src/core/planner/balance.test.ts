@@ -68,6 +68,50 @@ describe('by the strategy balance', () => {
     expect(planned([{ id: 'hot', cores: 8, gib: 64, vms }, soon, later]).moves).toMatchObject([{ toHostId: 'steady' }]);
   });
 
+  describe('where nobody waits yet, but would for a copy', () => {
+    const forecast = (meanCores: number, highCores: number) =>
+      ({ meanCores, highCores, horizonMs: 1_800_000, confidencePercent: 100 }) as never;
+    const hot = (expected: never): ExampleHost => ({
+      id: 'hot',
+      cores: 8,
+      gib: 64,
+      vms: [
+        { id: 'a', cores: 4, gib: 4, forecast: expected },
+        { id: 'b', cores: 3.6, gib: 4, forecast: forecast(3.6, 3.6) },
+      ],
+    });
+    const reckoned = { balance: { ...defaultPolicy.balance, copyCores: 1 } };
+
+    it('nothing moves, and the plan says why; without copyCores it would', () => {
+      const { moves, skipped } = planned([hot(forecast(4, 4)), idle], reckoned);
+      expect(moves).toEqual([]);
+      expect(skipped[0]).toMatchObject({
+        code: 'gain-too-small',
+        reason: expect.stringMatching(
+          /^no VM of hot waits yet, but would for the copy of a: by the forecasts that saves -?\d+ core-seconds/,
+        ),
+      });
+      expect(planned([hot(forecast(4, 4)), idle]).moves).toHaveLength(1);
+    });
+
+    it('it does where the forecasts expect more than the host has', () => {
+      expect(planned([hot(forecast(6, 6)), idle], reckoned).moves).toHaveLength(1);
+    });
+
+    it('it does once they wait, and while a copy leaves them what they want', () => {
+      const vms = [
+        { id: 'a', cores: 4, gib: 4, delayCores: 1 },
+        { id: 'b', cores: 4, gib: 4 },
+      ];
+      expect(planned([{ id: 'hot', cores: 8, gib: 64, vms }, idle], reckoned).moves).toHaveLength(1);
+      const calm = [
+        { id: 'a', cores: 4, gib: 4 },
+        { id: 'b', cores: 2.9, gib: 4 },
+      ];
+      expect(planned([{ id: 'warm', cores: 8, gib: 64, vms: calm }, idle], reckoned).moves).toHaveLength(1);
+    });
+  });
+
   it('memory is relieved by its lines', () => {
     const vms = [
       { id: 'a', cores: 0.1, gib: 30 },

@@ -108,13 +108,28 @@ function savingOf(search: Search, { vm, toll: everywhere, reliefCoreSeconds }: L
 }
 
 function reliefOf(search: Search, source: Outlook, vm: ClusterVm, toll: Toll | null): number {
-  return shortageOf(search, source, toll) - shortageOf(search, outlookWith(source, vm, -1), toll);
+  return shortageOf(search, source, toll) - shortageOf(search, outlookWith(source, vm, -1), toll) - waitedForCopy(search, toll);
 }
 
 /** Until the copy has ended nothing is saved, so a copy that takes long saves less. */
-export function shortageOf({ policy }: Search, outlook: Outlook, toll: Pick<Toll, 'durationMs'> | null): number {
-  const { cpuLine, balance, forecast } = policy;
+export function shortageOf(search: Search, outlook: Outlook, toll: Pick<Toll, 'durationMs'> | null): number {
+  const { cpuLine, balance, forecast } = search.policy;
   const lostMs = toll?.durationMs ?? 0;
   const shortageMs = Math.max(0, balance.shortageMs - lostMs);
-  return shortageCoreSeconds(outlook, cpuLine.startPercent, { shortageMs }, Math.max(0, forecast.horizonMs - lostMs));
+  const linePercent = copyMakesWait(search) ? 100 : cpuLine.startPercent;
+  return shortageCoreSeconds(outlook, linePercent, { shortageMs }, Math.max(0, forecast.horizonMs - lostMs));
+}
+
+/** Nobody waits on the source, and a copy would change that: what it is to prevent may not come, what it does will. */
+export function copyMakesWait({ policy, source }: Pick<Search, 'policy' | 'source'>): boolean {
+  const { capacityCores, wantedCores } = outlookOf(source);
+  return wantedCores <= capacityCores && wantedCores + (policy.balance.copyCores ?? 0) > capacityCores;
+}
+
+/** Core-seconds that VMs of the source wait for because of the copy alone; 0 where they wait anyway. */
+export function waitedForCopy(search: Pick<Search, 'policy' | 'source'>, toll: Pick<Toll, 'durationMs'> | null): number {
+  if (!copyMakesWait(search)) return 0;
+  const { capacityCores, wantedCores } = outlookOf(search.source);
+  const { copyCores = 0 } = search.policy.balance;
+  return ((wantedCores + copyCores - capacityCores) * (toll?.durationMs ?? 0)) / 1000;
 }

@@ -4,7 +4,7 @@
  */
 import type { HostId } from '#core/model/host.ts';
 import type { VmId } from '#core/model/vm.ts';
-import { shortageOf, wouldLack } from './balance.ts';
+import { shortageOf, waitedForCopy, wouldLack } from './balance.ts';
 import { fits, gainBarPercent, type Placement, relieves, type Search } from './candidate.ts';
 import { withoutVm, withVm } from './cluster.ts';
 import type { ClusterHost, ClusterVm } from './cluster.ts';
@@ -179,7 +179,10 @@ function savingOf(search: Search, { vm, other, target, elsewhere }: Trade): { re
     (sum, [was, is]) => sum + shortageOf(search, was, { durationMs }) - shortageOf(search, is, { durationMs }),
     0,
   );
-  return { saved, price: tolls.reduce((sum, { priceCoreSeconds }) => sum + priceCoreSeconds, 0) };
+  return {
+    saved: saved - waitedForCopy(search, { durationMs }),
+    price: tolls.reduce((sum, { priceCoreSeconds }) => sum + priceCoreSeconds, 0),
+  };
 }
 
 /** The move that relieves lowers the score when its turn comes: only the helping one may cost something. */

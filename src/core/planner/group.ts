@@ -6,7 +6,7 @@ import type { HostId } from '#core/model/host.ts';
 import { cores, bytes } from '#core/model/units.ts';
 import type { VmId } from '#core/model/vm.ts';
 import { freeMemoryBytes } from './apply-move.ts';
-import { shortageOf, wouldLack } from './balance.ts';
+import { shortageOf, waitedForCopy, wouldLack } from './balance.ts';
 import { fits, gainBarPercent, gainOf, loadWith, relieves, scoreAfterMove, type Search } from './candidate.ts';
 import type { ClusterHost, ClusterVm } from './cluster.ts';
 import { compareText } from './cool-down.ts';
@@ -109,7 +109,7 @@ function judgeSaving(search: Search, { sum, vms }: Pick<Band, 'sum' | 'vms'>, ta
   const burden = shortageOf(search, outlookWith(there, sum, 1), toll) - shortageOf(search, there, toll);
   const price = tolls.reduce((total, { priceCoreSeconds }) => total + priceCoreSeconds, 0);
   const weight = tolls.reduce((total, each) => total + each.weight, 0);
-  const saved = relief - burden;
+  const saved = relief - burden - waitedForCopy(search, toll);
   return saved > price ? { scoreAfter, savedCoreSeconds: saved, worth: saved / Math.sqrt(weight) } : null;
 }
 

@@ -3,7 +3,7 @@ import type { Move, Skip } from '#core/model/plan.ts';
 import type { VmId } from '#core/model/vm.ts';
 import { alternativesTo } from './alternatives.ts';
 import { applyMove } from './apply-move.ts';
-import { bestSaving, shortageOf } from './balance.ts';
+import { bestSaving, copyMakesWait, shortageOf } from './balance.ts';
 import type { Bounds, TakenMove } from './bounds.ts';
 import { bestCandidate } from './candidate.ts';
 import type { Candidate, Placement, Search } from './candidate.ts';
@@ -163,7 +163,8 @@ function chainFor(
 ): { readonly moves: readonly Move[]; readonly state: Progress } | null {
   const { policy } = search;
   const isOut = policy.strategy === 'threshold' || moves.length + 2 > policy.movesPerPlanMax || searched >= chainSearchesMax;
-  if (isOut || !suffers(search)) return null;
+  // Where one copy is not worth what VMs would wait for it, two are less so.
+  if (isOut || !suffers(search) || (policy.strategy === 'balance' && copyMakesWait(search))) return null;
   const chain = bestChain({
     search,
     // A host that takes part in the plan already is left as it has planned it.

@@ -2,7 +2,7 @@ import type { Skip, SkipCode } from '#core/model/plan.ts';
 import type { Snapshot, SnapshotVm } from '#core/model/snapshot.ts';
 import type { VmId } from '#core/model/vm.ts';
 import { freeMemoryBytes } from './apply-move.ts';
-import { largestSaving } from './balance.ts';
+import { copyMakesWait, largestSaving } from './balance.ts';
 import { bestGainPercent, fits, gainBarPercent, loadWith, relieves } from './candidate.ts';
 import type { Saving, Search } from './candidate.ts';
 import { hasUsableFigures } from './cluster.ts';
@@ -91,7 +91,7 @@ function stayForRule(search: Search, vm: ClusterVm, allowed: readonly ClusterHos
 function littleGain(search: Search, vm: ClusterVm, running: number): Stay | null {
   if (search.policy.strategy === 'balance') {
     const saving = largestSaving(search, vm);
-    return saving === null ? null : stayForPrice(vm, saving);
+    return saving === null ? null : stayForPrice(search, vm, saving);
   }
   if (search.policy.strategy === 'threshold') {
     const reason = `moving ${vm.name} to any host with room would leave the cluster no better off: its score would not be lower`;
@@ -101,13 +101,14 @@ function littleGain(search: Search, vm: ClusterVm, running: number): Stay | null
   return gain === null ? null : stayForGain(vm, gain, gainBarPercent(search.policy, running));
 }
 
-function stayForPrice(vm: ClusterVm, { savedCoreSeconds, toll }: Saving): Stay {
-  const [saved, price] = [Math.round(savedCoreSeconds), Math.round(toll.priceCoreSeconds)];
+function stayForPrice(search: Search, vm: ClusterVm, { savedCoreSeconds, toll }: Saving): Stay {
+  const [saved, price] = [Math.max(0, Math.round(savedCoreSeconds)), Math.round(toll.priceCoreSeconds)];
+  const size = memorySize(toll.bytes);
+  const reason = copyMakesWait(search)
+    ? `no VM of ${search.source.hostId} waits yet, but would for the copy of ${vm.name}: by the forecasts that saves ${saved} core-seconds, its ${size} must save ${price}`
+    : `moving ${vm.name} would save ${saved} core-seconds of shortage, its ${size} must save ${price}`;
   const takes = toll.durationMs === null ? '' : `, and its copy takes about ${duration(toll.durationMs)}`;
-  return {
-    code: 'gain-too-small',
-    reason: `moving ${vm.name} would save ${saved} core-seconds of shortage, its ${memorySize(toll.bytes)} must save ${price}${takes}`,
-  };
+  return { code: 'gain-too-small', reason: `${reason}${takes}` };
 }
 
 function stayForGain(vm: ClusterVm, gain: number, bar: number): Stay {
