@@ -13,7 +13,7 @@ test('the product relieves the host over its line, and nobody else', () => {
 
 test('the product plans by its lines each minute, on samples that come more often, and by balance as soon as a host is short', () => {
   expect((firstSteps(new Plimsoll({ ...defaultPolicy, strategy: 'lines' }), hot)?.atSeconds ?? 1) % 60).toBe(0);
-  expect(firstSteps(new Plimsoll(), hot)?.atSeconds).toBe(10);
+  expect(firstSteps(new Plimsoll(), hot)?.atSeconds).toBe(5);
 });
 
 test('the product leaves an even cluster alone', () => {

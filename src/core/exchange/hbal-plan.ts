@@ -38,6 +38,8 @@ const leastGain = 1e-9;
 const quickEffortPerHost = 0.85;
 const quickEffortMax = 100;
 const quickTriesMax = 500_000;
+/** Where few steps are wanted there is less to try. */
+const quickTriesPerMove = 3000;
 
 /** Scores and rooms are those of hbal 3.0, see `placementSpecOfHbal`. The same input gives the same plan. */
 export function planHbal(cluster: HbalCluster, uses: readonly HbalUse[], { movesMax, effort }: HbalPlanOptions): HbalPlan {
@@ -45,7 +47,7 @@ export function planHbal(cluster: HbalCluster, uses: readonly HbalUse[], { moves
   const found = improve(spec, {
     movesMax: movesMax ?? Number.POSITIVE_INFINITY,
     gainMin: movesMax === null ? gainShareMin / Math.sqrt(Math.max(1, spec.hosts)) : leastGain,
-    effort: effort ?? quickEffort(spec),
+    effort: effort ?? quickEffort(spec, movesMax),
     spend: movesMax !== null,
     random: seededRandom('hbal'),
   });
@@ -58,6 +60,7 @@ export function planHbal(cluster: HbalCluster, uses: readonly HbalUse[], { moves
   return { scoreBefore: found.scoreBefore, scoreAfter: found.scoreAfter, steps, cluster: hbalOfPlacement(cluster, found.placement) };
 }
 
-function quickEffort({ hosts, vms }: PlacementSpec): number {
-  return Math.min(quickEffortMax, Math.ceil(quickEffortPerHost * hosts), Math.floor(quickTriesMax / Math.max(1, vms)));
+function quickEffort({ hosts, vms }: PlacementSpec, movesMax: number | null): number {
+  const triesMax = Math.min(quickTriesMax, movesMax === null ? Infinity : movesMax * quickTriesPerMove);
+  return Math.min(quickEffortMax, Math.ceil(quickEffortPerHost * hosts), Math.floor(triesMax / Math.max(1, vms)));
 }

@@ -27,13 +27,19 @@ const donorsPerReceiver = 2;
 /** In a cluster of so many hosts, a round is short again as soon as one of the others has had its turn. */
 const smallHosts = 200;
 
+/** Where few steps are wanted, each is the best of all there are, if that is no more judgements than this in all. */
+const exactMax = 100_000;
+/** With more, up to so many, it is the best of the VMs of the fuller half of the hosts, on the emptier half. */
+const thoroughMax = 500_000;
+
 /**
  * Steepest descent: round after round, of the hosts that add most to the score by being full, the VM whose leaving lowers it most goes to the
  * best of the hosts that add most by being empty. When they find no step any more, further hosts are asked, in the end all of them. Stops
  * when no VM's step gains enough, or at `movesMax`. The placement is left as the steps make it.
  */
 export function descend(placement: Placement, { movesMax, gainMin, mayBe = () => true }: DescentOptions): readonly Step[] {
-  const { hosts } = placement.spec;
+  const { hosts, vms } = placement.spec;
+  if (movesMax * hosts * vms <= thoroughMax) return descendThoroughly(placement, { movesMax, gainMin, mayBe });
   const steps: Step[] = [];
   const ranking = new Ranking(placement);
   const vmsOf = movableVmsByHost(placement);
@@ -59,6 +65,35 @@ export function descend(placement: Placement, { movesMax, gainMin, mayBe = () =>
     asked = steps.length === before ? donors : 0;
     if (steps.length === before) donors = Math.min(hosts, donors * 2);
     else if (hosts <= smallHosts) donors = donorsAtFirst;
+  }
+  return steps;
+}
+
+/** Of all there are also where one half has nothing for the other. */
+function descendThoroughly(placement: Placement, { movesMax, gainMin, mayBe }: Required<DescentOptions>): readonly Step[] {
+  const { hosts, vms } = placement.spec;
+  const isExact = movesMax * hosts * vms <= exactMax;
+  const ranking = new Ranking(placement);
+  const vmsOf = movableVmsByHost(placement);
+  const steps: Step[] = [];
+  while (steps.length < movesMax) {
+    ranking.renew();
+    const bestOf = (share: number): Step | null => {
+      let best: Step | null = null;
+      for (let place = 0; place < Math.ceil(hosts * share); place += 1) {
+        const donor = ranking.donor(place);
+        const below = best?.score ?? placement.score() - gainMin;
+        best = bestStep(placement, donor, vmsOf[donor]!, ranking.emptiest(share), below, mayBe) ?? best;
+      }
+      return best;
+    };
+    const best = (isExact ? null : bestOf(0.5)) ?? bestOf(1);
+    if (best === null) break;
+    const { vm, from, to } = best;
+    placement.move(vm, to);
+    vmsOf[from] = vmsOf[from]!.filter((other) => other !== vm);
+    vmsOf[to]!.push(vm);
+    steps.push(best);
   }
   return steps;
 }
@@ -129,6 +164,10 @@ class Ranking {
 
   donor(place: number): number {
     return this.#order[place]!;
+  }
+
+  emptiest(share: number): readonly number[] {
+    return this.#open.slice(0, Math.ceil(this.#open.length * share));
   }
 
   receivers(place: number): readonly number[] {

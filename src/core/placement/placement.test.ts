@@ -141,6 +141,26 @@ describe('steps to a lower score', () => {
     );
   });
 
+  it('are the best of all, one after the other, where few are wanted', () => {
+    assert(
+      property(specSizes(), (size) => {
+        const spec = exampleSpec(size);
+        const [step] = descend(new Placement(spec), { movesMax: 1, gainMin: 1e-9 });
+        const placement = new Placement(spec);
+        const scores = [...spec.movable.keys()]
+          .filter((vm) => spec.movable[vm] === 1)
+          .flatMap((vm) =>
+            [...spec.open.keys()]
+              .filter((host) => host !== spec.homes[vm] && placement.fits(vm, host))
+              .map((host) => placement.scoreAfter(vm, host)),
+          );
+        const best = Math.min(placement.score(), ...scores);
+        expect(step?.score ?? placement.score()).toBeCloseTo(best, 6);
+      }),
+      runs,
+    );
+  });
+
   it('come to rest: after a descent another one finds nothing', () => {
     assert(
       property(specSizes(), (size) => {
