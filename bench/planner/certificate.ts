@@ -45,8 +45,8 @@ export interface Checked {
   readonly fullest: HostUse | null;
 }
 
-/** Only rounding is less than this. */
-const tolerancePercent = 1e-6;
+/** What is printed as 100.0 % is not over it: no copy is worth so little. */
+const tolerancePercent = 0.05;
 
 /** Where the moves leave the VMs, or the first of them that cannot be made. */
 export function placesAfter({ vms, hosts }: Packing, moves: readonly MadeMove[]): Places | string {

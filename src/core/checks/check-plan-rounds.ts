@@ -1,7 +1,7 @@
 /** The part of the linter that looks at the rounds of a plan: that what a round does at one time is possible and allowed, whatever ends first. */
 import type { Move } from '#core/model/plan.ts';
 import type { Snapshot } from '#core/model/snapshot.ts';
-import { percentages, shift, talliesOf } from './check-plan-tally.ts';
+import { percentages, shift, talliesOf, wantedPercent } from './check-plan-tally.ts';
 import type { Violation } from './violation.ts';
 
 export type RoundViolationCode = 'round-wrong' | 'round-too-wide' | 'round-overfull' | 'help-unfounded';
@@ -26,7 +26,8 @@ function isFounded(move: Move, moves: readonly Move[]): boolean {
   return makesRoom || swaps;
 }
 
-export function checkRounds(snapshot: Snapshot, moves: readonly Move[]): readonly Found[] {
+/** `overflows`: of the moves, those that may fill their target above its line, up to what it has. */
+export function checkRounds(snapshot: Snapshot, moves: readonly Move[], overflows: ReadonlySet<Move>): readonly Found[] {
   const rounds = moves.map(({ round }) => round ?? 0);
   const isWhole = rounds.every((round) => Number.isInteger(round) && round >= 1);
   const [first] = moves;
@@ -36,7 +37,7 @@ export function checkRounds(snapshot: Snapshot, moves: readonly Move[]): readonl
   return [
     ...moves.filter((move) => move.forVmId !== undefined && !isFounded(move, moves)).map(unfounded),
     ...inOrder.flatMap((round) => checkLimits(snapshot, round)),
-    ...checkTransit(snapshot, inOrder),
+    ...checkTransit(snapshot, inOrder, overflows),
   ];
 }
 
@@ -67,7 +68,8 @@ function checkLimits({ policy }: Snapshot, round: readonly Move[]): readonly Fou
 }
 
 /** Round after round; in each all VMs have arrived and none has left yet: so much there may be at most. */
-function checkTransit(snapshot: Snapshot, rounds: readonly (readonly Move[])[]): readonly Found[] {
+function checkTransit(snapshot: Snapshot, rounds: readonly (readonly Move[])[], overflows: ReadonlySet<Move>): readonly Found[] {
+  const overflowing = new Set([...overflows].map(({ toHostId }) => toHostId));
   const { tallies, vms } = talliesOf(snapshot);
   const { cpuLine, memoryLine } = snapshot.policy;
   const all: Found[] = [];
@@ -81,7 +83,8 @@ function checkTransit(snapshot: Snapshot, rounds: readonly (readonly Move[])[]):
       if (target === undefined) continue;
       const { cpu, memory } = percentages(target);
       const hasMemory = Math.max(target.usedBytes, target.promisedBytes) <= target.host.capacity.memoryBytes;
-      const isBelow = cpu <= cpuLine.startPercent + tolerance && memory <= memoryLine.startPercent + tolerance;
+      const isWithin = overflowing.has(move.toHostId) ? wantedPercent(target) <= 100 + tolerance : cpu <= cpuLine.startPercent + tolerance;
+      const isBelow = isWithin && memory <= memoryLine.startPercent + tolerance;
       if (!hasMemory || !isBelow)
         all.push(found('round-overfull', `${move.toHostId} would be at ${cpu} % CPU and ${memory} % memory`, move));
     }

@@ -2,7 +2,7 @@
 import type { Move } from '#core/model/plan.ts';
 import type { Snapshot, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
 import { shortBytes } from './check-plan-rules.ts';
-import { isHeld, percentages, shift, talliesOf, type Tally } from './check-plan-tally.ts';
+import { isHeld, percentages, shift, talliesOf, type Tally, wantedBy } from './check-plan-tally.ts';
 import { placesOf } from './rule-breaches.ts';
 import type { Violation } from './violation.ts';
 
@@ -128,12 +128,6 @@ function withVm(tally: Tally, vm: SnapshotVm, sign: 1 | -1): Tally {
   if (sign === 1) shift(undefined, copy, vm);
   else shift(copy, undefined, vm);
   return copy;
-}
-
-/** With what it waits for, and no more than its virtual CPUs where it uses no more. */
-function wantedBy({ vcpus, cpuUsedCores, cpuDelayCores }: SnapshotVm): number {
-  const wanted = cpuUsedCores + cpuDelayCores;
-  return wanted > vcpus ? Math.max(vcpus, cpuUsedCores) : wanted;
 }
 
 /** To a host in use that stays below its stop lines now, and below its fill limit in nine of ten of what is expected. */

@@ -1,5 +1,8 @@
 /** For the linter: amounts on the hosts while the moves of a plan are replayed. */
+import type { Move } from '#core/model/plan.ts';
 import type { Snapshot, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
+
+const tolerance = 1e-6;
 
 /** Amounts on one host while the moves are replayed: used, and promised to VMs. */
 export interface Tally {
@@ -7,6 +10,8 @@ export interface Tally {
   /** Share of what its VMs may use that is in use. */
   readonly residentShare: number;
   cores: number;
+  /** What its VMs wait for. */
+  waitingCores: number;
   usedBytes: number;
   promisedBytes: number;
 }
@@ -36,7 +41,24 @@ export function talliesOf(snapshot: Snapshot): Tallies {
 function tallyOf(host: SnapshotHost, here: readonly SnapshotVm[]): Tally {
   const promisedBytes = here.filter((vm) => vm.cpuUsedCores >= 0 && vm.memoryBytes >= 0).reduce((sum, vm) => sum + vm.memoryBytes, 0);
   const residentShare = promisedBytes === 0 ? 1 : Math.min(1, host.memoryUsedBytes / promisedBytes);
-  return { host, residentShare, cores: host.cpuUsedCores, usedBytes: host.memoryUsedBytes, promisedBytes };
+  const waitingCores = here.reduce((sum, vm) => sum + waitedBy(vm), 0);
+  return { host, residentShare, cores: host.cpuUsedCores, waitingCores, usedBytes: host.memoryUsedBytes, promisedBytes };
+}
+
+/** What a VM uses and waits for; no more than its virtual CPUs where it uses no more. */
+export function wantedBy({ vcpus, cpuUsedCores, cpuDelayCores }: SnapshotVm): number {
+  const wanted = cpuUsedCores + cpuDelayCores;
+  return wanted > vcpus ? Math.max(vcpus, cpuUsedCores) : wanted;
+}
+
+function waitedBy(vm: SnapshotVm): number {
+  const waited = wantedBy(vm) - vm.cpuUsedCores;
+  return vm.cpuUsedCores >= 0 && vm.memoryBytes >= 0 && waited > 0 ? waited : 0;
+}
+
+/** Percent of its CPU that is used on it or waited for. */
+export function wantedPercent({ host, cores, waitingCores }: Tally): number {
+  return (100 * (cores + waitingCores)) / host.capacity.cpuCores;
 }
 
 export function isHeld(vm: SnapshotVm): boolean {
@@ -46,15 +68,37 @@ export function isHeld(vm: SnapshotVm): boolean {
 export function shift(source: Tally | undefined, target: Tally | undefined, vm: SnapshotVm): void {
   if (source !== undefined) {
     source.cores = Math.max(0, source.cores - vm.cpuUsedCores);
+    source.waitingCores = Math.max(0, source.waitingCores - waitedBy(vm));
     source.usedBytes -= vm.memoryBytes * source.residentShare;
     source.promisedBytes -= vm.memoryBytes;
   }
   if (target === undefined) return;
   target.cores += vm.cpuUsedCores;
+  target.waitingCores += waitedBy(vm);
   target.usedBytes += vm.memoryBytes;
   target.promisedBytes += vm.memoryBytes;
 }
 
 export function percentages({ host, cores, usedBytes }: Tally): { readonly cpu: number; readonly memory: number } {
   return { cpu: (100 * cores) / host.capacity.cpuCores, memory: (100 * Math.max(0, usedBytes)) / host.capacity.memoryBytes };
+}
+
+/**
+ * Moves that fill their target further than its line allows, and are allowed all the same: the VMs of the source want more CPU than it has when its turn comes, and
+ * those of the target no more than it has, also afterwards. Not by the threshold rule, which knows one line only.
+ */
+export function overflowingMoves(snapshot: Snapshot, moves: readonly Move[]): ReadonlySet<Move> {
+  const { tallies, vms } = talliesOf(snapshot);
+  const { strategy, cpuLine } = snapshot.policy;
+  const fillPercent = cpuLine.startPercent - (cpuLine.startPercent - cpuLine.stopPercent) / 4;
+  const found = new Set<Move>();
+  for (const move of moves) {
+    const [source, target, vm] = [tallies.get(move.fromHostId), tallies.get(move.toHostId), vms.get(move.vmId)];
+    if (source === undefined || target === undefined || vm === undefined || source === target) continue;
+    const isShort = wantedPercent(source) > 100;
+    shift(source, target, vm);
+    const isOver = percentages(target).cpu > fillPercent - tolerance;
+    if (strategy !== 'threshold' && isShort && isOver && wantedPercent(target) <= 100 + tolerance) found.add(move);
+  }
+  return found;
 }

@@ -11,7 +11,7 @@ import { checkRules } from './check-plan-rules.ts';
 import type { RuleViolationCode } from './check-plan-rules.ts';
 import { checkStrategy } from './check-plan-strategy.ts';
 import type { StrategyViolationCode } from './check-plan-strategy.ts';
-import { percentages, shift, talliesOf } from './check-plan-tally.ts';
+import { overflowingMoves, percentages, shift, talliesOf } from './check-plan-tally.ts';
 import type { Tally } from './check-plan-tally.ts';
 import type { Violation } from './violation.ts';
 
@@ -58,8 +58,10 @@ export function checkPlan(snapshot: Snapshot, plan: PlanDraft): readonly PlanVio
   const helping = helpers(plan.moves);
   const unpushed = plan.moves.filter((move) => !rules.repairs.has(move) && !helping.has(move) && !isPushed(move));
   const strategy = checkStrategy(snapshot, plan.moves, new Set(unpushed));
+  const overflows = overflowingMoves(snapshot, plan.moves);
   const kindOf = (move: Move): MoveKind => {
     if (rules.repairs.has(move)) return 'repair';
+    if (overflows.has(move)) return 'overflow';
     if (move.together !== undefined) return 'group';
     return helping.has(move) ? 'help' : (strategy.kinds.get(move) ?? 'push');
   };
@@ -68,11 +70,11 @@ export function checkPlan(snapshot: Snapshot, plan: PlanDraft): readonly PlanVio
     ...plan.moves.flatMap((move) => checkMove(snapshot, move, kindOf(move))),
     ...strategy.violations,
     ...rules.violations,
-    ...checkRounds(snapshot, plan.moves),
+    ...checkRounds(snapshot, plan.moves, overflows),
     ...checkCosts(snapshot, plan.moves, rules.repairs),
     ...checkBudgets(snapshot, plan.moves),
     ...repeatedVms(plan.moves).map((move) => violation('vm-twice', `${move.vmName} is moved twice`, move)),
-    ...replay(snapshot, plan.moves),
+    ...replay(snapshot, plan.moves, overflows),
     ...checkVerdict(plan),
     ...checkQuarantined(snapshot, plan),
   ];
@@ -101,11 +103,14 @@ function checkLimits({ policy, inFlight }: Snapshot, { moves }: PlanDraft): read
 }
 
 /** What a move is made for. */
-type MoveKind = 'push' | 'group' | 'help' | 'pull' | 'pack' | 'repair';
+type MoveKind = 'push' | 'overflow' | 'group' | 'help' | 'pull' | 'pack' | 'repair';
 
-/** A move that mends a rule or empties a host needs no trouble on its source, and may cost the score something; one of several the latter. */
+/**
+ * A move that mends a rule or empties a host needs no trouble on its source, and may cost the score something; one of several the latter, and
+ * the last resort of a host whose VMs wait: the score counts what is used.
+ */
 function checkMove(snapshot: Snapshot, move: Move, kind: MoveKind): readonly PlanViolation[] {
-  const mayCost = kind === 'repair' || kind === 'pack' || kind === 'help' || kind === 'group';
+  const mayCost = kind === 'repair' || kind === 'pack' || kind === 'help' || kind === 'group' || kind === 'overflow';
   const found: PlanViolation[] = [];
   if (move.fromHostId === move.toHostId)
     found.push(violation('same-host', `${move.vmName} would stay on ${move.toHostId}`, move, move.toHostId));
@@ -117,7 +122,7 @@ function checkMove(snapshot: Snapshot, move: Move, kind: MoveKind): readonly Pla
     ...found,
     ...checkVm(snapshot, move),
     ...[move.fromHostId, move.toHostId].flatMap((hostId) => checkFresh(snapshot, move, hostId)),
-    ...(kind === 'push' || kind === 'group' ? checkSource(snapshot, move) : []),
+    ...(kind === 'push' || kind === 'group' || kind === 'overflow' ? checkSource(snapshot, move) : []),
     ...(kind === 'repair' ? [] : checkReturn(snapshot, move)),
   ];
 }
@@ -218,7 +223,7 @@ function checkSource({ hosts, policy }: Snapshot, move: Move): readonly PlanViol
 }
 
 /** Replays the moves in order: predicted loads, and the lines and the memory of each target at every step. */
-function replay(snapshot: Snapshot, moves: readonly Move[]): readonly PlanViolation[] {
+function replay(snapshot: Snapshot, moves: readonly Move[], overflows: ReadonlySet<Move>): readonly PlanViolation[] {
   const { tallies, vms } = talliesOf(snapshot);
   const found: PlanViolation[] = [];
   for (const move of moves) {
@@ -228,7 +233,7 @@ function replay(snapshot: Snapshot, moves: readonly Move[]): readonly PlanViolat
     shift(source, target, vm);
     found.push(...checkPrediction(move, move.source, before[0], percentages(source)));
     found.push(...checkPrediction(move, move.destination, before[1], percentages(target)));
-    found.push(...checkTarget(snapshot, move, target));
+    found.push(...checkTarget(snapshot, move, target, overflows.has(move)));
   }
   return found;
 }
@@ -249,11 +254,11 @@ function checkPrediction(move: Move, claim: LoadChange, before: Percentages, aft
     );
 }
 
-function checkTarget({ policy }: Snapshot, move: Move, target: Tally): readonly PlanViolation[] {
+function checkTarget({ policy }: Snapshot, move: Move, target: Tally, isOverflow: boolean): readonly PlanViolation[] {
   const { cpu, memory } = percentages(target);
   const { hostId, capacity } = target.host;
   const found: PlanViolation[] = [];
-  if (!(cpu <= policy.cpuLine.startPercent + tolerance && memory <= policy.memoryLine.startPercent + tolerance)) {
+  if (!((isOverflow || cpu <= policy.cpuLine.startPercent + tolerance) && memory <= policy.memoryLine.startPercent + tolerance)) {
     found.push(violation('target-over-line', `${hostId} would be at ${cpu} % CPU and ${memory} % memory`, move, hostId));
   }
   const needBytes = Math.max(target.usedBytes, target.promisedBytes);

@@ -82,7 +82,7 @@ function descendThoroughly(placement: Placement, { movesMax, gainMin, mayBe }: R
       let best: Step | null = null;
       for (let place = 0; place < Math.ceil(hosts * share); place += 1) {
         const donor = ranking.donor(place);
-        const below = best?.score ?? placement.score() - gainMin;
+        const below: number = best?.score ?? placement.score() - gainMin;
         best = bestStep(placement, donor, vmsOf[donor]!, ranking.emptiest(share), below, mayBe) ?? best;
       }
       return best;

@@ -26,6 +26,13 @@ export function describeMove(
   return `${source.hostId} is at ${troubleOf(policy, source)}; ${uses}, and ${there}; ${source.hostId} comes down to ${percent(source.cpuAfterPercent)} CPU, ${percent(source.memoryAfterPercent)} memory${worthOf(taken)}.`;
 }
 
+/** Why this VM goes to a host that comes over its line, or is over it. */
+export function describeOverflow(policy: Policy, vm: ClusterVm, taken: TakenMove, { source, destination }: MoveFacts): string {
+  const uses = `${vm.name} uses ${coreCount(vm.cpuUsedCores)} and ${memorySize(vm.memoryBytes)}`;
+  const trouble = `${source.hostId} is at ${troubleOf(policy, source)}, its VMs want more CPU than it has, and no host has room below its line`;
+  return `${trouble}; ${uses}, and ${destination.hostId} still has what all of its VMs want: ${change(destination)}${worthOf(taken)}.`;
+}
+
 /** Why two moves are made together, said of one of them. */
 export function describeChained(policy: Policy, { kind, relief }: Chain, { vm }: ChainStep, taken: TakenMove, facts: MoveFacts): string {
   const { source, destination } = facts;

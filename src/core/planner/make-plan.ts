@@ -64,6 +64,7 @@ export function makePlan(snapshot: Snapshot): PlanDraft {
     cluster,
     sources: sources.map((host) => sourceOf(host, snapshot)),
     targetIds: targets,
+    overflowIds: targetIds(snapshot, known, []),
     knownTargets: known.length - 1,
     mayMove: vms.mayMove,
     mayMakeRoom: mayMoveBy(snapshot, stayOf),

@@ -6,11 +6,13 @@ import type { VmId } from '#core/model/vm.ts';
 import { mends, type MoveEnds } from './account.ts';
 import { applyMove, type MoveRefusal } from './apply-move.ts';
 import { boundsOf } from './bounds.ts';
-import { type Cluster, clusterOf, findHost } from './cluster.ts';
+import { type Cluster, type ClusterHost, clusterOf, findHost } from './cluster.ts';
 import { type Freeze, frozenHosts } from './freeze.ts';
 import { isAbove, type Limit, loadOf, reliefGoal, startLimit } from './line.ts';
+import { isShort } from './overflow.ts';
 import { returnsOf } from './returns.ts';
 import { type RuleBook, ruleBookOf } from './rules.ts';
+import { outlookOf } from './shortage.ts';
 import { type Stay, stayRule } from './stay.ts';
 import type { Where } from './where.ts';
 import { coreCount, memorySize, percent } from './words.ts';
@@ -164,6 +166,7 @@ function lineFault(cluster: Cluster, move: MoveEnds): Hold | null {
   const target = applied.ok ? findHost(applied.cluster, move.toHostId) : undefined;
   const limit = startLimit(cluster.policy);
   if (target === undefined || !isAbove(loadOf(target), limit)) return null;
+  if (mayOverflow(cluster, move, target)) return null;
   const { cpuPercent, memoryPercent } = loadOf(target);
   const isCpu = cpuPercent > limit.cpuPercent;
   const figure = isCpu ? `${percent(cpuPercent)} CPU` : `${percent(memoryPercent)} memory`;
@@ -173,6 +176,14 @@ function lineFault(cluster: Cluster, move: MoveEnds): Hold | null {
     reason: `with ${move.vmName} ${move.toHostId} would be at ${figure}, over its start line of ${line}`,
     passing: false,
   };
+}
+
+/** Its source is short, and the target has what all of its VMs would want: see `Overflow`. */
+function mayOverflow(cluster: Cluster, { fromHostId }: MoveEnds, target: ClusterHost): boolean {
+  const { policy } = cluster;
+  const source = findHost(cluster, fromHostId);
+  if (source === undefined || policy.strategy === 'threshold' || !isShort(outlookOf(source))) return false;
+  return !isShort(outlookOf(target)) && !isAbove(loadOf(target), { ...startLimit(policy), cpuPercent: Infinity });
 }
 
 function refusalHold(refusal: MoveRefusal, { vmName, fromHostId, toHostId }: MoveEnds): Hold {

@@ -15,8 +15,9 @@ import { compareText } from './cool-down.ts';
 import { withoutEmptyTargets } from './pack-room.ts';
 import { fillLimit, isAbove, loadOf, startLimit, stopLimit } from './line.ts';
 import type { Limit } from './line.ts';
-import { describeChained, describeMove, describeTogether } from './describe.ts';
+import { describeChained, describeMove, describeOverflow, describeTogether } from './describe.ts';
 import { bestGroup, type GroupMove, type GroupQuestion, stayOfGroup } from './group.ts';
+import { Overflow } from './overflow.ts';
 import { PlacementTally } from './placement-tally.ts';
 import type { Returns } from './returns.ts';
 import type { RuleBook } from './rules.ts';
@@ -38,6 +39,8 @@ export interface ReliefInput {
   readonly sources: readonly Source[];
   /** Hosts that may take VMs; sources are not among them. Whether they have room is judged here. */
   readonly targetIds: ReadonlySet<HostId>;
+  /** Hosts that may take VMs of one whose VMs wait, over a line or not. */
+  readonly overflowIds: ReadonlySet<HostId>;
   /** Known hosts besides the source, busy ones included: only for the reasons. */
   readonly knownTargets: number;
   readonly mayMove: ReadonlySet<VmId>;
@@ -91,6 +94,13 @@ export function relieve(input: ReliefInput): Relief {
   const totals = new RunningTotals(hosts, policy, placement.counts);
   let state: Progress = { cluster: input.cluster, totals, placement, moved: new Map() };
   let ends = endsOf(input);
+  const overflow = new Overflow(() => state.cluster.hosts.filter(({ hostId }) => input.overflowIds.has(hostId)));
+  const fill = (hostId: HostId) => {
+    const host = findHost(state.cluster, hostId);
+    if (host === undefined) return;
+    ends.targets.fill(host);
+    overflow.fill(host);
+  };
   let chainsSearched = 0;
   const moves: Move[] = [];
   const skipped: Skip[] = [];
@@ -110,7 +120,7 @@ export function relieve(input: ReliefInput): Relief {
       const step = takeGroup(input, state, next.host.hostId, group);
       moves.push(...step.moves);
       state = step.state;
-      ends.targets.fill(findHost(state.cluster, group.target.hostId) ?? group.target);
+      fill(group.target.hostId);
       open = open.flatMap((other) => (other === next ? openOf(state.cluster, other.source) : [other]));
       continue;
     }
@@ -122,20 +132,26 @@ export function relieve(input: ReliefInput): Relief {
       open = open.flatMap((other) => (other !== next ? [other] : isSwap ? [] : openOf(state.cluster, other.source)));
       continue;
     }
-    if (candidate === null) {
+    const single = candidate ?? overflow.best(search, new Set(moves.map(({ fromHostId }) => fromHostId)));
+    if (single === null) {
       skipped.push(...stays(input, search, questionOf(input, state, search, moves.length)));
       open = open.filter((other) => other !== next);
       continue;
     }
-    const { vm, target, saving } = candidate;
+    const { vm, target, saving } = single;
     const taken = input.bounds.take(vm, search.source.hostId, target.hostId, saving?.savedCoreSeconds ?? null);
-    const closed = betterClosed(search, candidate);
-    const alternatives = moves.length < explainedMax ? { alternatives: alternativesTo(search, candidate, state.placement) } : {};
-    const step = takeMove(state, search.source, candidate, (facts) => describeMove(policy, vm, taken, facts, closed));
+    const closed = betterClosed(search, single);
+    const alternatives = moves.length < explainedMax ? { alternatives: alternativesTo(search, single, state.placement) } : {};
+    const step = takeMove(state, search.source, single, (facts) =>
+      single === candidate ? describeMove(policy, vm, taken, facts, closed) : describeOverflow(policy, vm, taken, facts),
+    );
     moves.push({ ...step.move, cost: taken.cost, ...alternatives });
     state = step.state;
-    ends.targets.fill(findHost(state.cluster, candidate.target.hostId) ?? candidate.target);
-    open = open.flatMap((other) => (other === next ? openOf(state.cluster, other.source) : [other]));
+    fill(target.hostId);
+    // What takes from a host that is worse off has had its part.
+    open = open.flatMap((other) =>
+      other === next ? openOf(state.cluster, other.source) : other.host.hostId === target.hostId ? [] : [other],
+    );
   }
   return { state, moves, skipped };
 }
