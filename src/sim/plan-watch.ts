@@ -43,6 +43,14 @@ function isHelp({ moves }: Plan, move: Plan['moves'][number]): boolean {
   return move.forVmId !== undefined && first !== undefined && second !== undefined && second.scoreAfter < first.scoreBefore;
 }
 
+/** The score counts what is used: relieving VMs that wait may cost it something, where no target below its line was left. */
+function overflows({ strategy, cpuLine }: Policy, { destination, cost }: Plan['moves'][number]): boolean {
+  const fillPercent = cpuLine.startPercent - (cpuLine.startPercent - cpuLine.stopPercent) / 4;
+  const isOver = destination.cpuAfterPercent > fillPercent - 1e-6 && destination.cpuAfterPercent <= 100;
+  const isWorth = (cost?.savedCoreSeconds ?? -Infinity) > (cost?.priceCoreSeconds ?? 0);
+  return strategy !== 'threshold' && isOver && isWorth;
+}
+
 function moveFaults(facts: PlanFacts, plan: Plan, move: Plan['moves'][number]): readonly string[] {
   const { createdAtMs } = plan;
   const { vmId, vmName, fromHostId, toHostId } = move;
@@ -51,7 +59,7 @@ function moveFaults(facts: PlanFacts, plan: Plan, move: Plan['moves'][number]): 
   // A move that mends a rule may cost the score something, and one that empties a host, as long as it fills nobody above the stop line.
   const { strategy, cpuLine } = facts.policy;
   const empties = strategy === 'pack' && move.destination.cpuAfterPercent <= cpuLine.stopPercent;
-  if (!(move.scoreAfter < move.scoreBefore) && !facts.store.hasRules && !empties && !isHelp(plan, move))
+  if (!(move.scoreAfter < move.scoreBefore) && !facts.store.hasRules && !empties && !overflows(facts.policy, move) && !isHelp(plan, move))
     found.push(`${vmName} takes the score from ${move.scoreBefore} to ${move.scoreAfter}`);
   if (facts.store.allMigrations().some(({ request, endedAtMs }) => endedAtMs === null && request.vmId === vmId))
     found.push(`${vmName} is being migrated`);

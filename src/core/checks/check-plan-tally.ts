@@ -10,7 +10,8 @@ export interface Tally {
   /** Share of what its VMs may use that is in use. */
   readonly residentShare: number;
   cores: number;
-  /** What its VMs wait for. */
+  /** What its VMs use, which may be more than what the host says it uses; and what they wait for. */
+  vmCores: number;
   waitingCores: number;
   usedBytes: number;
   promisedBytes: number;
@@ -39,10 +40,11 @@ export function talliesOf(snapshot: Snapshot): Tallies {
 }
 
 function tallyOf(host: SnapshotHost, here: readonly SnapshotVm[]): Tally {
-  const promisedBytes = here.filter((vm) => vm.cpuUsedCores >= 0 && vm.memoryBytes >= 0).reduce((sum, vm) => sum + vm.memoryBytes, 0);
+  const promisedBytes = here.filter(isUsable).reduce((sum, vm) => sum + vm.memoryBytes, 0);
   const residentShare = promisedBytes === 0 ? 1 : Math.min(1, host.memoryUsedBytes / promisedBytes);
   const waitingCores = here.reduce((sum, vm) => sum + waitedBy(vm), 0);
-  return { host, residentShare, cores: host.cpuUsedCores, waitingCores, usedBytes: host.memoryUsedBytes, promisedBytes };
+  const vmCores = here.reduce((sum, vm) => sum + (isUsable(vm) ? vm.cpuUsedCores : 0), 0);
+  return { host, residentShare, cores: host.cpuUsedCores, vmCores, waitingCores, usedBytes: host.memoryUsedBytes, promisedBytes };
 }
 
 /** What a VM uses and waits for; no more than its virtual CPUs where it uses no more. */
@@ -52,13 +54,16 @@ export function wantedBy({ vcpus, cpuUsedCores, cpuDelayCores }: SnapshotVm): nu
 }
 
 function waitedBy(vm: SnapshotVm): number {
-  const waited = wantedBy(vm) - vm.cpuUsedCores;
-  return vm.cpuUsedCores >= 0 && vm.memoryBytes >= 0 && waited > 0 ? waited : 0;
+  return isUsable(vm) ? Math.max(0, wantedBy(vm) - vm.cpuUsedCores) : 0;
+}
+
+function isUsable(vm: SnapshotVm): boolean {
+  return vm.cpuUsedCores >= 0 && vm.memoryBytes >= 0;
 }
 
 /** Percent of its CPU that is used on it or waited for. */
-export function wantedPercent({ host, cores, waitingCores }: Tally): number {
-  return (100 * (cores + waitingCores)) / host.capacity.cpuCores;
+export function wantedPercent({ host, cores, vmCores, waitingCores }: Tally): number {
+  return (100 * (Math.max(cores, vmCores) + waitingCores)) / host.capacity.cpuCores;
 }
 
 export function isHeld(vm: SnapshotVm): boolean {
@@ -68,12 +73,14 @@ export function isHeld(vm: SnapshotVm): boolean {
 export function shift(source: Tally | undefined, target: Tally | undefined, vm: SnapshotVm): void {
   if (source !== undefined) {
     source.cores = Math.max(0, source.cores - vm.cpuUsedCores);
+    source.vmCores = Math.max(0, source.vmCores - vm.cpuUsedCores);
     source.waitingCores = Math.max(0, source.waitingCores - waitedBy(vm));
     source.usedBytes -= vm.memoryBytes * source.residentShare;
     source.promisedBytes -= vm.memoryBytes;
   }
   if (target === undefined) return;
   target.cores += vm.cpuUsedCores;
+  target.vmCores += vm.cpuUsedCores;
   target.waitingCores += waitedBy(vm);
   target.usedBytes += vm.memoryBytes;
   target.promisedBytes += vm.memoryBytes;

@@ -19,11 +19,11 @@ const hot = {
     { id: 'c', cores: 4, gib: 4, delayCores: 1.7 },
   ],
 } satisfies ExampleHost;
-const busy = (id: string, cores: number, delayCores = 0): ExampleHost => ({
+const busy = (id: string, used: number, delayCores = 0): ExampleHost => ({
   id,
   cores: 8,
   gib: 64,
-  vms: [{ id: `${id}-vm`, cores, gib: 4, delayCores }],
+  vms: [{ id: `${id}-vm`, cores: used, gib: 4, delayCores }],
 });
 
 function planned(hosts: readonly ExampleHost[], policy: Partial<Policy> = {}) {
