@@ -166,7 +166,7 @@ export class Executor {
   }
 
   /** VMs on their way to a host, without that of one migration. */
-  vmsOnTheirWayTo(hostId: HostId, withoutMigrationId: string): readonly VmId[] {
+  vmsOnTheirWayTo(hostId: HostId, withoutMigrationId: string | null): readonly VmId[] {
     const requests = [...this.#running.values()].map(({ migration }) => migration.request);
     return requests.filter((one) => one.toHostId === hostId && one.migrationId !== withoutMigrationId).map(({ vmId }) => vmId);
   }

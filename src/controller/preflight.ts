@@ -52,8 +52,8 @@ export interface PreflightRooms {
 
 export interface Flights {
   migrationOf(vmId: string): string | null;
-  /** Memory of VMs on their way to a host, without that of one migration. */
-  incomingBytes(hostId: HostId, withoutMigrationId: string): Bytes;
+  /** Memory of VMs on their way to a host, without that of one migration, if any. */
+  incomingBytes(hostId: HostId, withoutMigrationId: string | null): Bytes;
 }
 
 /** Everything that was found out about one VM and one host. */

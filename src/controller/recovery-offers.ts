@@ -7,6 +7,7 @@ import { bytes } from '#core/model/units.ts';
 import type { AgentLines } from './agent-lines.ts';
 import { inParallel } from './in-parallel.ts';
 import type { ControllerParts } from './parts.ts';
+import type { Flights } from './preflight.ts';
 import type { RulesAgainst } from './surveys.ts';
 
 const quickMs = 5000;
@@ -21,17 +22,20 @@ interface Offer {
   readonly freeBytes: number;
 }
 
+export interface OfferRooms {
+  readonly parts: ControllerParts;
+  readonly lines: AgentLines;
+  readonly rulesAgainst: RulesAgainst;
+  readonly flights: Pick<Flights, 'incomingBytes'>;
+}
+
 export class RecoveryOffers {
-  readonly #parts: ControllerParts;
-  readonly #lines: AgentLines;
-  readonly #rulesAgainst: RulesAgainst;
+  readonly #rooms: OfferRooms;
   readonly #signal: AbortSignal;
   #placed: readonly { readonly hostId: HostId; readonly memoryBytes: number; readonly atMs: number }[] = [];
 
-  constructor(parts: ControllerParts, lines: AgentLines, rulesAgainst: RulesAgainst, signal: AbortSignal) {
-    this.#parts = parts;
-    this.#lines = lines;
-    this.#rulesAgainst = rulesAgainst;
+  constructor(rooms: OfferRooms, signal: AbortSignal) {
+    this.#rooms = rooms;
     this.#signal = signal;
   }
 
@@ -52,7 +56,7 @@ export class RecoveryOffers {
   /** It is started there now. */
   place({ definition }: Recovery, hostId: HostId): void {
     if (definition === null) return;
-    const atMs = this.#parts.clock.monotonicMs();
+    const atMs = this.#rooms.parts.clock.monotonicMs();
     this.#placed = [...this.#placed, { hostId, memoryBytes: definition.memoryBytes, atMs }].filter((one) => atMs - one.atMs < placedMs);
   }
 
@@ -60,7 +64,7 @@ export class RecoveryOffers {
     const incomingBytes = bytes(this.#incomingBytes(hostId));
     try {
       if (definition === null || text === null) throw new PlimsollError('vm-unknown', 'its definition is not known');
-      const { offer } = await this.#lines.command(hostId, 'vm.offer', { definition, text }, quickMs, this.#signal);
+      const { offer } = await this.#rooms.lines.command(hostId, 'vm.offer', { definition, text }, quickMs, this.#signal);
       const { vcpus, memoryBytes } = definition;
       const row = judgePreflight({
         // As if it were to come there: what speaks against that speaks against its start, too.
@@ -81,7 +85,7 @@ export class RecoveryOffers {
         methodFault: 'not-looked-at',
         incomingBytes,
         // Its companions may have died with its host: that they are not together yet keeps nothing from being started.
-        rules: this.#rulesAgainst({ vmId, vmName, toHostId: hostId, cause: 'restore', planId: null }),
+        rules: this.#rooms.rulesAgainst({ vmId, vmName, toHostId: hostId, cause: 'restore', planId: null }),
         coolDownLeftMs: 0,
         askedBy: 'operator',
         downtime: 'not-looked-at',
@@ -90,14 +94,15 @@ export class RecoveryOffers {
     } catch (error) {
       this.#signal.throwIfAborted();
       const refusal = refusalOf(error);
-      this.#parts.log.warn('a host does not say whether it can run a VM', { vmId, hostId, ...refusal });
+      this.#rooms.parts.log.warn('a host does not say whether it can run a VM', { vmId, hostId, ...refusal });
       return { hostId, refusal: refusal.message, freeBytes: 0 };
     }
   }
 
+  /** Of what was started there just now, and of VMs on their way there. */
   #incomingBytes(hostId: HostId): number {
-    const sinceMs = this.#parts.clock.monotonicMs() - placedMs;
+    const sinceMs = this.#rooms.parts.clock.monotonicMs() - placedMs;
     const here = this.#placed.filter((placed) => placed.hostId === hostId && placed.atMs > sinceMs);
-    return here.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0);
+    return here.reduce<number>((sum, { memoryBytes }) => sum + memoryBytes, this.#rooms.flights.incomingBytes(hostId, null));
   }
 }

@@ -19,6 +19,7 @@ import type { HostLeases, LeaseWord } from './host-leases.ts';
 import type { Membership } from './membership.ts';
 import { inParallel } from './in-parallel.ts';
 import type { ControllerParts } from './parts.ts';
+import type { Flights } from './preflight.ts';
 import { RecoveryOffers } from './recovery-offers.ts';
 import { RecoveryRecords } from './recovery-records.ts';
 import type { RulesAgainst } from './surveys.ts';
@@ -45,6 +46,7 @@ export interface RecoveryRooms {
   readonly rulesAgainst: RulesAgainst;
   /** The migration that a VM is in, and between which hosts. */
   readonly flightOf: (vmId: VmId) => { readonly fromHostId: HostId; readonly toHostId: HostId } | null;
+  readonly flights: Pick<Flights, 'incomingBytes'>;
 }
 
 type Because = Extract<RecoveryEffect, { kind: 'choose' }>;
@@ -71,7 +73,7 @@ export class Recoveries {
   private constructor(rooms: RecoveryRooms, records: RecoveryRecords, signal: AbortSignal) {
     this.#rooms = rooms;
     this.#records = records;
-    this.#offers = new RecoveryOffers(rooms.parts, rooms.lines, rooms.rulesAgainst, signal);
+    this.#offers = new RecoveryOffers(rooms, signal);
     this.#signal = signal;
   }
 

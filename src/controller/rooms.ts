@@ -126,7 +126,7 @@ export async function openRooms(
   const outcomes = new Outcomes({ parts, lines, outside, skewOf: (hostId) => skews.of(hostId) }, signal);
   const leases = new HostLeases(parts, lines, signal);
   const flightOf = (vmId: VmId) => executor.inFlight().find((flight) => flight.vmId === vmId) ?? null;
-  const recoveryRooms = { parts, lines, leases, view, membership, settings: vmSettings, audit, rulesAgainst, flightOf };
+  const recoveryRooms = { parts, lines, leases, view, membership, settings: vmSettings, audit, rulesAgainst, flights, flightOf };
   const recoveries = await Recoveries.load(recoveryRooms, signal);
   const busyPairs = new BusyPairs();
   const kept = await KeptChannels.load(store);

@@ -29,6 +29,7 @@ const found: typeof foundWithoutPlacement = [
   [2409, 'a host was called drained on which VMs had just been started again, before its next sample'],
   [3248, 'of a plan that makes room first, the second move was judged as if the first were not made'],
   [3314, 'a cordon was taken to stand on a host that a restore had opened'],
+  [20_147, 'a VM was started again on a host whose room was for one on its way there'],
 ];
 
 describe('generated schedules', { timeout: wallMsMax }, () => {

@@ -82,7 +82,7 @@ export function pack(input: PackInput): Packing {
   );
   const taking = new Set<HostId>();
   const gone = new Set(recentGivers(input.snapshot));
-  for (const source of cheapestFirst(input, state)) {
+  for (const source of cheapestFirst(input, state, new Set(gone))) {
     const left = input.movesMax - moves.length;
     if (left <= 0 || (moves.length > 0 && source.vms.length > left)) break;
     if (taking.has(source.hostId)) continue;
@@ -120,11 +120,18 @@ function recentGivers({ ledger, policy, takenAtMs }: Snapshot): readonly HostId[
     .map(({ fromHostId }) => fromHostId);
 }
 
-/** Hosts in use that may give, by the memory that has to be copied to empty them. */
-function cheapestFirst({ sourceIds }: PackInput, { cluster }: Progress): readonly ClusterHost[] {
+/** Hosts in use that may give, by the memory that has to be copied to empty them; first those that may have been begun: none is left half done. */
+function cheapestFirst({ sourceIds }: PackInput, { cluster }: Progress, begun: ReadonlySet<HostId>): readonly ClusterHost[] {
+  const isLater = ({ hostId }: ClusterHost) => Number(!begun.has(hostId));
   return cluster.hosts
     .filter((host) => isInUse(host) && sourceIds.has(host.hostId))
-    .toSorted((a, b) => a.memoryPromisedBytes - b.memoryPromisedBytes || a.vms.length - b.vms.length || compareText(a.hostId, b.hostId));
+    .toSorted(
+      (a, b) =>
+        isLater(a) - isLater(b) ||
+        a.memoryPromisedBytes - b.memoryPromisedBytes ||
+        a.vms.length - b.vms.length ||
+        compareText(a.hostId, b.hostId),
+    );
 }
 
 interface PackStep {
