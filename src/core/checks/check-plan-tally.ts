@@ -91,8 +91,8 @@ export function percentages({ host, cores, usedBytes }: Tally): { readonly cpu: 
 }
 
 /**
- * Moves that fill their target further than its line allows, and are allowed all the same: the VMs of the source want more CPU than it has when its turn comes, and
- * those of the target no more than it has, also afterwards. Not by the threshold rule, which knows one line only.
+ * Moves that fill their target further than its line allows, and are allowed all the same: the VMs of the source want more CPU than it has
+ * when its turn comes, and those of the target no more than it has, also afterwards. Not by the threshold rule, which knows one line only.
  */
 export function overflowingMoves(snapshot: Snapshot, moves: readonly Move[]): ReadonlySet<Move> {
   const { tallies, vms } = talliesOf(snapshot);

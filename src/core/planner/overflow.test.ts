@@ -1,3 +1,4 @@
+import { array, assert, integer, property, record } from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { checkPlan } from '#core/checks/check-plan.ts';
 import type { Policy } from '#core/model/policy.ts';
@@ -97,3 +98,47 @@ describe('a host whose VMs want more than it has, where no host is below its lin
     expect(codesWhere((vmId) => (vmId === 'a' || vmId === 'fuller-vm' ? 0 : 3))).toEqual([]);
   });
 });
+
+/** Hosts of 8 cores, most of them over their line, many with VMs that wait. */
+const fullClusters = array(
+  array(
+    record({
+      cores: integer({ min: 50, max: 350 }).map((hundredths) => hundredths / 100),
+      delayCores: integer({ min: 0, max: 80 }).map((hundredths) => hundredths / 100),
+      gib: integer({ min: 1, max: 12 }),
+    }),
+    { minLength: 2, maxLength: 6 },
+  ),
+  { minLength: 3, maxLength: 8 },
+).map((hosts): readonly ExampleHost[] =>
+  hosts.map((vms, at) => ({
+    id: `host-${at}`,
+    cores: 8,
+    gib: 64,
+    roundsOverLine: 3,
+    vms: vms.map((vm, index) => ({ id: `vm-${at}-${index}`, ...vm })),
+  })),
+);
+
+it.each(['balance', 'lines', 'pack'] as const)(
+  'plans of full clusters by %s are sound, also with many moves, and come to an end',
+  (strategy) => {
+    let overflowing = 0;
+    assert(
+      property(fullClusters, (hosts) => {
+        let snapshot = exampleSnapshot(hosts, { policy: { strategy, movesPerPlanMax: 20, migrationsPerHostMax: 4 } });
+        let plans = 0;
+        for (; plans < 40; plans += 1) {
+          const plan = makePlan(snapshot);
+          expect(checkPlan(snapshot, plan)).toEqual([]);
+          if (plan.moves.length === 0) break;
+          overflowing += plan.moves.filter(({ reason }) => reason.includes('still has what all of its VMs want')).length;
+          snapshot = applied(snapshot, plan, 60_000);
+        }
+        expect(plans).toBeLessThan(40);
+      }),
+      { numRuns: 300 },
+    );
+    expect(overflowing).toBeGreaterThan(100);
+  },
+);

@@ -15,9 +15,12 @@ import { Targets } from './targets.ts';
 /** Of a large cluster, so many of the hosts with most CPU to spare are judged. */
 const likelyTargets = 48;
 
+/** Less is rounding. */
+const leastCores = 1e-6;
+
 /** Its VMs want more than it has. */
 export function isShort({ capacityCores, wantedCores }: Outlook): boolean {
-  return wantedCores > capacityCores;
+  return wantedCores > capacityCores + leastCores;
 }
 
 /** CPU up to the capacity, but for rounding; memory as anywhere else. */
@@ -35,8 +38,8 @@ export class Overflow {
     this.#hosts = hosts;
   }
 
-  /** After a move. */
-  fill(host: ClusterHost): void {
+  /** After a move: each of its hosts, as it is now. */
+  note(host: ClusterHost): void {
     this.#targets?.fill(host);
   }
 

@@ -97,13 +97,19 @@ export function relieve(input: ReliefInput): Relief {
   const overflow = new Overflow(() => state.cluster.hosts.filter(({ hostId }) => input.overflowIds.has(hostId)));
   const fill = (hostId: HostId) => {
     const host = findHost(state.cluster, hostId);
-    if (host === undefined) return;
-    ends.targets.fill(host);
-    overflow.fill(host);
+    if (host !== undefined) ends.targets.fill(host);
   };
   let chainsSearched = 0;
   const moves: Move[] = [];
   const skipped: Skip[] = [];
+  const take = (step: { readonly moves: readonly Move[]; readonly state: Progress }) => {
+    moves.push(...step.moves);
+    state = step.state;
+    for (const hostId of step.moves.flatMap(({ fromHostId, toHostId }) => [fromHostId, toHostId])) {
+      const host = findHost(state.cluster, hostId);
+      if (host !== undefined) overflow.note(host);
+    }
+  };
   let open = input.sources.flatMap((source) => openOf(state.cluster, source));
   while (open.length > 0) {
     if (moves.length >= policy.movesPerPlanMax) {
@@ -117,16 +123,13 @@ export function relieve(input: ReliefInput): Relief {
     if (candidate === null && suffers(search)) chainsSearched += 1;
     const group = candidate === null && chain === null ? groupFor(input, state, search, moves.length) : null;
     if (group !== null) {
-      const step = takeGroup(input, state, next.host.hostId, group);
-      moves.push(...step.moves);
-      state = step.state;
+      take(takeGroup(input, state, next.host.hostId, group));
       fill(group.target.hostId);
       open = open.flatMap((other) => (other === next ? openOf(state.cluster, other.source) : [other]));
       continue;
     }
     if (chain !== null) {
-      moves.push(...chain.moves);
-      state = chain.state;
+      take(chain);
       ends = { ...ends, targets: targetsAfter(ends.targets, state.cluster, chain.moves) };
       const isSwap = chain.moves.some(({ toHostId }) => toHostId === next.host.hostId);
       open = open.flatMap((other) => (other !== next ? [other] : isSwap ? [] : openOf(state.cluster, other.source)));
@@ -145,8 +148,7 @@ export function relieve(input: ReliefInput): Relief {
     const step = takeMove(state, search.source, single, (facts) =>
       single === candidate ? describeMove(policy, vm, taken, facts, closed) : describeOverflow(policy, vm, taken, facts),
     );
-    moves.push({ ...step.move, cost: taken.cost, ...alternatives });
-    state = step.state;
+    take({ moves: [{ ...step.move, cost: taken.cost, ...alternatives }], state: step.state });
     fill(target.hostId);
     // What takes from a host that is worse off has had its part.
     open = open.flatMap((other) =>
