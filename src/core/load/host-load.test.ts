@@ -24,6 +24,15 @@ function fed(
   return load;
 }
 
+const facts = {
+  status: 'up',
+  roundsOverLine: 0,
+  relieving: { cpu: false, memory: false },
+  quarantine: null,
+  cordoned: false,
+  unfit: null,
+} as const;
+
 describe('smoothing', () => {
   it('forgets half of the past in one half-life, in one step or in many', () => {
     const start = smooth(null, 0, 0, halfLifeMs);
@@ -73,16 +82,7 @@ describe('load of a host', () => {
   it('is not known before the first rate, which is not the same as idle', () => {
     const load = fed([{ cpu: null }]);
     expect(cpuUsedCores(load)).toBeNull();
-    expect(
-      snapshotHostOf(load, {
-        status: 'up',
-        roundsOverLine: 0,
-        relieving: { cpu: false, memory: false },
-        quarantine: null,
-        cordoned: false,
-        unfit: null,
-      }),
-    ).toBeNull();
+    expect(snapshotHostOf(load, facts)).toBeNull();
   });
 
   it('is kept when the agent restarts and has no rates in its first sample', () => {
@@ -213,14 +213,6 @@ describe('traffic of a host', () => {
       diskReadBytesPerSecond: 5,
       diskWrittenBytesPerSecond: 10,
     });
-  const facts = {
-    status: 'up',
-    roundsOverLine: 0,
-    relieving: { cpu: false, memory: false },
-    quarantine: null,
-    cordoned: false,
-    unfit: null,
-  } as const;
   const next = (
     load: HostLoad | null,
     own: HostRates | undefined,
