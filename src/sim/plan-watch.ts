@@ -1,3 +1,4 @@
+import { fillPercentOf } from '#core/checks/check-plan-tally.ts';
 import type { HostId } from '#core/model/host.ts';
 import type { Plan } from '#core/model/plan.ts';
 import type { Policy } from '#core/model/policy.ts';
@@ -44,11 +45,10 @@ function isHelp({ moves }: Plan, move: Plan['moves'][number]): boolean {
 }
 
 /** The score counts what is used: relieving VMs that wait may cost it something, where no target below its line was left. */
-function overflows({ strategy, cpuLine }: Policy, { destination, cost }: Plan['moves'][number]): boolean {
-  const fillPercent = cpuLine.startPercent - (cpuLine.startPercent - cpuLine.stopPercent) / 4;
-  const isOver = destination.cpuAfterPercent > fillPercent - 1e-6 && destination.cpuAfterPercent <= 100;
+function overflows(policy: Policy, { destination, cost }: Plan['moves'][number]): boolean {
+  const isOver = destination.cpuAfterPercent > fillPercentOf(policy) - 1e-6 && destination.cpuAfterPercent <= 100;
   const isWorth = (cost?.savedCoreSeconds ?? -Infinity) > (cost?.priceCoreSeconds ?? 0);
-  return strategy !== 'threshold' && isOver && isWorth;
+  return policy.strategy !== 'threshold' && isOver && isWorth;
 }
 
 function moveFaults(facts: PlanFacts, plan: Plan, move: Plan['moves'][number]): readonly string[] {

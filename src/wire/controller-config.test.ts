@@ -24,6 +24,22 @@ describe('the forecast section of controller.yaml', () => {
   });
 });
 
+describe('what a copy takes, in controller.yaml', () => {
+  const balance = { shortageMs: 200_000, coreSecondsPerGib: 10 };
+
+  it('is not reckoned unless it is given', () => {
+    expect(controllerConfigOf(least).policy.balance.copyCores).toBeUndefined();
+    for (const given of [balance, { ...balance, copyCores: 1 }]) {
+      expect(violations(ControllerConfigSchema, { ...least, policy: { balance: given } })).toEqual([]);
+      expect(controllerConfigOf({ ...least, policy: { balance: given } }).policy.balance).toEqual(given);
+    }
+  });
+
+  it.each([-1, 1001, '1', null])('is refused as %j', (copyCores) => {
+    expect(violations(ControllerConfigSchema, { ...least, policy: { balance: { ...balance, copyCores } } })).not.toEqual([]);
+  });
+});
+
 describe('strategy and direction in controller.yaml', () => {
   const policyOf = (policy: NonNullable<ControllerConfigFile['policy']>) => controllerConfigOf({ ...least, policy }).policy;
 

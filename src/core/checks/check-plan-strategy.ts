@@ -2,7 +2,7 @@
 import type { Move } from '#core/model/plan.ts';
 import type { Snapshot, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
 import { shortBytes } from './check-plan-rules.ts';
-import { isHeld, percentages, shift, talliesOf, type Tally, wantedBy } from './check-plan-tally.ts';
+import { fillPercentOf, isHeld, percentages, shift, talliesOf, type Tally, wantedBy } from './check-plan-tally.ts';
 import { placesOf } from './rule-breaches.ts';
 import type { Violation } from './violation.ts';
 
@@ -142,7 +142,7 @@ function packed({ snapshot: { policy }, move, target, vm, there }: Step): readon
   const other = Math.max(0, target.cores - there.reduce((total, one) => total + one.cpuUsedCores, 0));
   const wanted = (100 * (other + vms.reduce((total, one) => total + wantedBy(one), 0))) / capacity;
   const high = (100 * (other + highCores(vms))) / capacity;
-  const fill = cpuLine.startPercent - (cpuLine.startPercent - cpuLine.stopPercent) / 4;
+  const fill = fillPercentOf(policy);
   const isBelow = Math.max(after.cpu, wanted) <= cpuLine.stopPercent + tolerance && after.memory <= memoryLine.stopPercent + tolerance;
   if (!(isBelow && high <= fill + 1e-3)) {
     const said = `${move.toHostId} would want ${wanted} % CPU, up to ${high} %, and have ${after.memory} % of its memory in use`;

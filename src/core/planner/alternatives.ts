@@ -5,7 +5,8 @@ import { type Candidate, fits, loadWith, relieves, scoreAfterMove, type Search }
 import { wouldLack } from './balance.ts';
 import type { ClusterHost, ClusterVm } from './cluster.ts';
 import { compareText } from './cool-down.ts';
-import { fillLimit } from './line.ts';
+import { fillLimit, type Limit } from './line.ts';
+import { overflowLimit } from './overflow.ts';
 import type { PlacementTally } from './placement-tally.ts';
 import { outlookOf } from './shortage.ts';
 import { memorySize, percent } from './words.ts';
@@ -74,10 +75,15 @@ function whyNot({ policy }: Search, { saving }: Candidate): string {
   return policy.strategy === 'threshold' ? 'the rule takes the busiest VM and the least loaded host' : 'gains less, or copies more';
 }
 
+/** By which the chosen move was judged: no other one is told of a line that it was not held to. */
+function limitOf({ policy, limit }: Search, { vm, target, saving }: Candidate): Limit {
+  if (saving === null && fits(target, vm, limit)) return limit;
+  const ordinary = fillLimit(policy);
+  return fits(target, vm, ordinary) ? ordinary : overflowLimit(policy);
+}
+
 function lackOf(search: Search, chosen: Candidate, vm: ClusterVm, target: ClusterHost): Pick<Alternative, 'code' | 'reason'> | null {
-  const { policy } = search;
-  const isWithin = chosen.saving === null && fits(chosen.target, chosen.vm, search.limit);
-  const limit = isWithin ? search.limit : fillLimit(policy);
+  const limit = limitOf(search, chosen);
   if (fits(target, vm, limit)) {
     if (chosen.saving === null || !wouldLack(outlookOf(target), vm)) return null;
     return { code: 'no-target-cpu', reason: 'with what they wait for, its VMs would want more than it has' };

@@ -44,6 +44,13 @@ describe('a host whose VMs want more than it has, where no host is below its lin
     expect(moves[0]?.destination.cpuAfterPercent).toBeGreaterThan(80);
   });
 
+  it('says what it was preferred to by the measure it was held to itself', () => {
+    const [move] = planned([hot, busy('full', 7.9), busy('fuller', 6.6)]).moves;
+    expect(move?.alternatives).toMatchObject([
+      { vmId: 'b', toHostId: 'fuller', code: 'no-target-cpu', reason: 'it would be at 120 % CPU, 100 % is the most' },
+    ]);
+  });
+
   it('not by the rule of the literature, which knows one line', () => {
     expect(planned([hot, busy('fuller', 6.6)], { strategy: 'threshold' }).moves).toEqual([]);
   });

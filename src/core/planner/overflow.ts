@@ -24,7 +24,7 @@ export function isShort({ capacityCores, wantedCores }: Outlook): boolean {
 }
 
 /** CPU up to the capacity, but for rounding; memory as anywhere else. */
-function overflowLimit(policy: Policy): Limit {
+export function overflowLimit(policy: Policy): Limit {
   return { cpuPercent: 100 - 1e-9, memoryPercent: fillLimit(policy).memoryPercent };
 }
 
@@ -49,12 +49,12 @@ export class Overflow {
     if (policy.strategy === 'threshold' || !isShort(outlookOf(source))) return null;
     this.#targets ??= new Targets(this.#hosts());
     const targets = this.#targets.emptiest(likelyTargets).filter(({ hostId }) => hostId !== source.hostId && !givers.has(hostId));
-    const limit = overflowLimit(policy);
+    const [limit, ordinary] = [overflowLimit(policy), fillLimit(policy)];
     let best: { readonly vm: ClusterVm; readonly target: ClusterHost; readonly saved: number; readonly toll: Toll } | null = null;
     for (const vm of search.vms) {
       for (const target of targets) {
         // What stays below its line has been judged by that.
-        if (!fits(target, vm, limit) || fits(target, vm, fillLimit(policy)) || wouldLack(outlookOf(target), vm)) continue;
+        if (!fits(target, vm, limit) || fits(target, vm, ordinary) || wouldLack(outlookOf(target), vm)) continue;
         const toll = costs.between(vm, source.hostId, target.hostId);
         const saved = savedBy(policy, source, target, vm, toll);
         if (saved <= toll.priceCoreSeconds || (best !== null && worth(saved, toll) <= worth(best.saved, best.toll))) continue;
