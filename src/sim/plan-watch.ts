@@ -1,4 +1,4 @@
-import { fillPercentOf } from '#core/checks/check-plan-tally.ts';
+import { fillPercentOf } from '#core/checks/check-plan-overflow.ts';
 import type { HostId } from '#core/model/host.ts';
 import type { Plan } from '#core/model/plan.ts';
 import type { Policy } from '#core/model/policy.ts';

@@ -2,7 +2,8 @@
 import type { Move } from '#core/model/plan.ts';
 import type { Snapshot, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
 import { shortBytes } from './check-plan-rules.ts';
-import { fillPercentOf, isHeld, percentages, shift, talliesOf, type Tally, wantedBy } from './check-plan-tally.ts';
+import { fillPercentOf } from './check-plan-overflow.ts';
+import { isHeld, percentages, shift, talliesOf, type Tally, wantedBy } from './check-plan-tally.ts';
 import { placesOf } from './rule-breaches.ts';
 import type { Violation } from './violation.ts';
 

@@ -1,9 +1,5 @@
 /** For the linter: amounts on the hosts while the moves of a plan are replayed. */
-import type { Move } from '#core/model/plan.ts';
-import type { Policy } from '#core/model/policy.ts';
 import type { Snapshot, SnapshotHost, SnapshotVm } from '#core/model/snapshot.ts';
-
-const tolerance = 1e-6;
 
 /** Amounts on one host while the moves are replayed: used, and promised to VMs. */
 export interface Tally {
@@ -89,29 +85,4 @@ export function shift(source: Tally | undefined, target: Tally | undefined, vm: 
 
 export function percentages({ host, cores, usedBytes }: Tally): { readonly cpu: number; readonly memory: number } {
   return { cpu: (100 * cores) / host.capacity.cpuCores, memory: (100 * Math.max(0, usedBytes)) / host.capacity.memoryBytes };
-}
-
-/** How much of its CPU a target may have in use where somebody suffers: a quarter of the hysteresis below its start line. */
-export function fillPercentOf({ cpuLine: { startPercent, stopPercent } }: Pick<Policy, 'cpuLine'>): number {
-  return startPercent - (startPercent - stopPercent) / 4;
-}
-
-/**
- * Moves that fill their target further than its line allows, and are allowed all the same: the VMs of the source want more CPU than it has
- * when its turn comes, and those of the target no more than it has, also afterwards. Not by the threshold rule, which knows one line only.
- */
-export function overflowingMoves(snapshot: Snapshot, moves: readonly Move[]): ReadonlySet<Move> {
-  const { tallies, vms } = talliesOf(snapshot);
-  const { strategy } = snapshot.policy;
-  const fillPercent = fillPercentOf(snapshot.policy);
-  const found = new Set<Move>();
-  for (const move of moves) {
-    const [source, target, vm] = [tallies.get(move.fromHostId), tallies.get(move.toHostId), vms.get(move.vmId)];
-    if (source === undefined || target === undefined || vm === undefined || source === target) continue;
-    const isShort = wantedPercent(source) > 100;
-    shift(source, target, vm);
-    const isOver = percentages(target).cpu > fillPercent - tolerance;
-    if (strategy !== 'threshold' && isShort && isOver && wantedPercent(target) <= 100 + tolerance) found.add(move);
-  }
-  return found;
 }

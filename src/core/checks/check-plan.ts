@@ -11,7 +11,8 @@ import { checkRules } from './check-plan-rules.ts';
 import type { RuleViolationCode } from './check-plan-rules.ts';
 import { checkStrategy } from './check-plan-strategy.ts';
 import type { StrategyViolationCode } from './check-plan-strategy.ts';
-import { overflowingMoves, percentages, shift, talliesOf } from './check-plan-tally.ts';
+import { overflowingMoves } from './check-plan-overflow.ts';
+import { percentages, shift, talliesOf } from './check-plan-tally.ts';
 import type { Tally } from './check-plan-tally.ts';
 import type { Violation } from './violation.ts';
 
