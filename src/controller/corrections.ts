@@ -10,7 +10,11 @@ export type CopyCorrection = Exclude<Correction, 'recover-post-copy'>;
 export const corrections: Readonly<
   Record<CopyCorrection, { readonly on: 'source' | 'destination'; readonly name: CorrectionName; readonly why: string }>
 > = {
-  'resume-source': { on: 'source', name: 'vm.resume', why: 'both hosts agree that the VM is halted on its source: it is resumed' },
+  'resume-source': {
+    on: 'source',
+    name: 'vm.resume',
+    why: 'the VM is halted on its source, and its destination has no copy of it: it is resumed',
+  },
   'destroy-source-copy': {
     on: 'source',
     name: 'vm.destroy-copy',

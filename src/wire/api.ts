@@ -267,6 +267,7 @@ export const MigrationSchema = Type.Object(
           haltedSinceMs: orNull(TimeSchema),
           relocked: Type.Boolean(),
           relockTries: CountSchema,
+          destinationEmptyTimes: Type.Optional(CountSchema),
           cause: orNull(RefusalSchema),
         },
         strict,

@@ -27,6 +27,7 @@ const found: typeof foundWithoutPlacement = [
   [32, 'a controller that had just begun called a host drained, of which it had not heard yet'],
   [60, 'two hosts were emptied, and one was called drained with a VM of the other on its way there'],
   [2409, 'a host was called drained on which VMs had just been started again, before its next sample'],
+  [2713, 'a halted VM was left to a person, although its destination had said that its copy was gone before it lost its power'],
   [3248, 'of a plan that makes room first, the second move was judged as if the first were not made'],
   [3314, 'a cordon was taken to stand on a host that a restore had opened'],
   [20_147, 'a VM was started again on a host whose room was for one on its way there'],

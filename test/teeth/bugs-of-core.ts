@@ -35,6 +35,15 @@ export const bugsOfCore: readonly PlantedBug[] = [
     schedule: 'destination-is-not-heard',
   },
   {
+    name: 'given-up-copy-forgotten',
+    what: 'a destination that said that its copy is gone may have run it all the same, once it is silent',
+    file: 'src/core/migration/resolution.ts',
+    find: `  return destination.kind === 'unreachable' || destination.kind === 'fenced' || isEnded(destination);`,
+    replace: `  return false;`,
+    caughtBy: ['no-copy'],
+    schedule: 'scenario:destination-gives-up-and-loses-power',
+  },
+  {
     name: 'half-is-removed',
     what: 'after the point of no return of a post-copy the source gives its half up, as after an abort',
     file: 'src/core/migration/truth.ts',

@@ -64,8 +64,10 @@ function lockNote({ resolution }: Migration): string | null {
 
 export function weighTruth(migration: Migration, truth: Truth, nowMs: number, limits: StepLimits): Step {
   if (isSendingImage(migration, truth.source)) return watchAgain(migration, truth, nowMs, limits);
-  const verdict = judgeTruth(truth.source, truth.destination, truth.isRestartable);
-  const counted = countVerdict(withWork(migration, truth, nowMs), verdict, nowMs);
+  const known = withEmptyDestination(withWork(migration, truth, nowMs), truth);
+  const destination = isKnownEmpty(known, truth) ? ({ kind: 'absent' } as const) : truth.destination;
+  const verdict = judgeTruth(truth.source, destination, truth.isRestartable);
+  const counted = countVerdict(known, verdict, nowMs);
   const confirmations = counted.resolution?.confirmations ?? 0;
   switch (verdict.kind) {
     case 'on-destination':
@@ -151,6 +153,45 @@ function withWork(migration: Migration, { source }: Truth, nowMs: number): Migra
   const workingSinceMs = works ? (resolution.workingSinceMs ?? nowMs) : null;
   const haltedSinceMs = isHalted ? (resolution.haltedSinceMs ?? nowMs) : null;
   return { ...migration, resolution: { ...resolution, workingSinceMs, haltedSinceMs } };
+}
+
+/**
+ * Notes how often in a row the destination has said that it has no copy any more. Before the first byte was sent it may be about to get
+ * one; in post-copy the VM has run there.
+ */
+function withEmptyDestination(migration: Migration, { destination }: Truth): Migration {
+  const { resolution, lastMoved, progress } = migration;
+  if (resolution === null || (lastMoved?.sentBytes ?? 0) === 0 || (progress?.stage ?? 'copying').startsWith('post-copy')) return migration;
+  const before = resolution.destinationEmptyTimes ?? 0;
+  switch (destination.kind) {
+    case 'absent':
+      return { ...migration, resolution: { ...resolution, destinationEmptyTimes: before + 1 } };
+    case 'unreachable':
+    case 'fenced':
+    case 'excluded':
+      return migration;
+    case 'present':
+    case 'image':
+      if (before >= confirmationsNeeded && isEnded(destination)) return migration;
+      return { ...migration, resolution: { ...resolution, destinationEmptyTimes: 0 } };
+    default:
+      return destination satisfies never;
+  }
+}
+
+/**
+ * A destination that is silent, or was restarted, may have run the VM until then, and a halted copy on the source would be older: not so
+ * where the destination's copy was gone before, because nobody but this migration brings it another one.
+ */
+function isKnownEmpty({ resolution }: Migration, { source, destination }: Truth): boolean {
+  if ((resolution?.destinationEmptyTimes ?? 0) < confirmationsNeeded) return false;
+  if (source.kind !== 'present' || source.jobActive || source.postCopy !== null) return false;
+  if (source.state !== 'paused' && source.state !== 'running') return false;
+  return destination.kind === 'unreachable' || destination.kind === 'fenced' || isEnded(destination);
+}
+
+function isEnded(truth: VmTruth): boolean {
+  return truth.kind === 'present' && truth.state === 'crashed' && !truth.jobActive && truth.postCopy === null;
 }
 
 /** The hypervisor calls a post-copy that failed a job at work too, but that one only waits. */

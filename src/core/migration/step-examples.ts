@@ -4,7 +4,8 @@ import type { ImageStanding, JobOutcome, MigrationRequest, Progress, VmTruth } f
 import type { RefusalCode } from '#core/model/result.ts';
 import type { PostCopyState, VmState } from '#core/model/vm.ts';
 import { examplePlan } from './autopilot-examples.ts';
-import type { EventOf, MigrationEvent, StepLimits } from './step-events.ts';
+import type { EventOf, MigrationEvent, Step, StepLimits } from './step-events.ts';
+import { askAbort, begin, step } from './step.ts';
 
 export const exampleLimits: StepLimits = {
   noProgressMsMax: 10_000,
@@ -96,4 +97,27 @@ export function refused(code: RefusalCode = 'no-memory', message = 'no'): EventO
 
 export function truth(source: VmTruth, destination: VmTruth, isRestartable = false): EventOf<'truth'> {
   return { kind: 'truth', source, destination, isRestartable };
+}
+
+/** What happens until the copy is under way. */
+export const copying: readonly MigrationEvent[] = [events.checked, events.secured, events.chosen, events.started];
+
+/** One event each second. */
+export function play(story: readonly MigrationEvent[], start: Step = begin(exampleRequest())): Step {
+  let now = 0;
+  let current = start;
+  for (const event of story) {
+    now += 1000;
+    current = step(current.migration, event, now, exampleLimits);
+  }
+  return current;
+}
+
+/** Asked for now; what comes next is as if it had come after that. */
+export function aborting({ migration, effect }: Step): Step {
+  return { migration: askAbort(migration), effect };
+}
+
+export function times(count: number, ...story: readonly MigrationEvent[]): readonly MigrationEvent[] {
+  return Array.from({ length: count }, () => story).flat();
 }

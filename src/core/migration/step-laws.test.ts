@@ -156,6 +156,10 @@ describe('a machine without one of its rules breaks a law', () => {
       machine: { step: withTruth((one, isSource) => (!isSource && one.kind === 'unreachable' ? absent : one)) },
       breach: /resume-source|take-image-back|twice/,
     },
+    'a destination that was restarted counts as empty': {
+      machine: { step: withTruth((one, isSource) => (!isSource && one.kind === 'present' && one.state === 'crashed' ? absent : one)) },
+      breach: /older than what has run/,
+    },
     'one answer is enough': {
       machine: {
         step: (migration, event, nowMs, given) => {
@@ -212,6 +216,27 @@ describe('a machine without one of its rules breaks a law', () => {
     );
     expect(result.failed).toBe(true);
     expect(String(result.errorInstance)).toMatch(breach);
+  });
+});
+
+describe('a copy that begins late, after its destination has said twice that it has none', () => {
+  // Both hosts are silent as it begins, and its destination loses power as soon as it runs there.
+  const story: readonly Fault[] = ['none', 'none', 'none', 'lose-answer', 'source-daemon', 'source-daemon', 'silence-destination']
+    .concat(['none', 'none', 'source-daemon', 'power-off-destination'])
+    .concat(Array<Fault>(6).fill('none')) as Fault[];
+  const patient: Machine = { ...machine, limits: { ...limits, truthWaitMsMax: 100_000 } };
+
+  it('is not forgotten: its older copy on the source is left to a person', () => {
+    const { outcome, migration } = run(tapeOf([0, 0, 15], story), patient);
+    expect([outcome, migration.failure?.code]).toEqual(['unclear', 'zero-copies']);
+  });
+
+  it('would be, if what was said before the first byte counted', () => {
+    const hasty: Machine['step'] = (migration, ...rest) => {
+      const isResolving = migration.phase === 'resolving';
+      return step(isResolving ? { ...migration, lastMoved: { sentBytes: 1, atMs: 0 } } : migration, ...rest);
+    };
+    expect(() => run(tapeOf([0, 0, 15], story), { ...patient, step: hasty })).toThrow('older than what has run');
   });
 });
 
@@ -281,7 +306,12 @@ function mustBeSound(before: Migration, event: MigrationEvent | null, { migratio
   must(!before.abortAsked || effect.kind !== 'start-transfer', 'nothing is begun that is to be aborted');
   if (!corrections.includes(effect.kind)) return;
   must((migration.resolution?.confirmations ?? 0) >= 2, 'corrected only after two answers');
-  must(event?.kind === 'truth' && isWhole(event.source) && isWhole(event.destination), 'corrected only when both hosts have answered');
+  if (event?.kind !== 'truth') throw new Breach(`${effect.kind}: corrected without an answer`);
+  must(isWhole(event.source), 'corrected only when the source has answered');
+  must(
+    isWhole(event.destination) || (before.resolution?.destinationEmptyTimes ?? 0) >= 2,
+    'corrected only when the destination has answered',
+  );
 }
 
 function isWhole({ kind }: VmTruth): boolean {

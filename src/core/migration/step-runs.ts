@@ -231,9 +231,10 @@ class Play {
         }
         return;
       case 'kill-destination':
-      case 'power-off-destination':
         world.killDestination(source.silent === 0);
-        if (fault === 'power-off-destination') destination.silent = 20;
+        return;
+      case 'power-off-destination':
+        world.powerOffDestination(source.silent === 0);
         return;
       case 'source-daemon':
         world.sourceDaemonDies();
@@ -359,6 +360,7 @@ class Play {
       case 'resume-source':
         must(destination.copy?.state !== 'running', 'the VM runs on the destination');
         must(source.copy === null || source.copy.post === null, 'half a VM is started');
+        must(!this.world.isOlderOnSource, 'its copy is older than what has run on the destination');
         if (isCarriedOut && source.silent === 0 && source.copy !== null) [source.copy.state, this.world.holdsLock] = ['running', true];
         return;
       case 'destroy-source-copy':

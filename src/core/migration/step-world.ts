@@ -21,6 +21,8 @@ export interface Place {
   image: ImageStanding | null;
   /** Ticks for which this host does not answer. */
   silent: number;
+  /** Since the VM was to come there: a copy that is not there may have been there. */
+  restarted: boolean;
 }
 
 export interface Setup {
@@ -47,8 +49,8 @@ interface Job {
 const keepAliveTicks = 3;
 
 export class StepWorld {
-  readonly source: Place = { copy: { state: 'running', job: false, post: null }, image: null, silent: 0 };
-  readonly destination: Place = { copy: null, image: null, silent: 0 };
+  readonly source: Place = { copy: { state: 'running', job: false, post: null }, image: null, silent: 0, restarted: false };
+  readonly destination: Place = { copy: null, image: null, silent: 0, restarted: false };
   readonly setup: Setup;
   status: 'none' | 'running' | 'completed' | 'failed' | 'unknown' = 'none';
   job: Job | null = null;
@@ -58,6 +60,8 @@ export class StepWorld {
   beginsLate = false;
   /** The copy on the destination has died since the hosts were last asked. */
   diedSinceAnswer = false;
+  /** The VM ran on the destination when that lost its power: what is halted on the source is older. */
+  isOlderOnSource = false;
   /** Ticks until the source's agent starts again what it has kept, and until the destination has read an image. */
   #mendsIn = 0;
   #restoresIn = 0;
@@ -87,7 +91,8 @@ export class StepWorld {
       if (this.#mendsIn === 0) this.takeBack();
     }
     if (this.destination.image === 'restoring') this.#restore();
-    if (this.beginsLate) {
+    // What a host does while nobody hears of it, it may begin at the end of that.
+    if (this.beginsLate && this.source.silent <= 1) {
       this.beginsLate = false;
       this.begin();
     } else if (this.job !== null) this.#work(this.job, isWatched);
@@ -98,7 +103,8 @@ export class StepWorld {
     const { copy, image: standing } = place;
     const isAtWork = standing === 'moving' || standing === 'restoring';
     if (standing !== null && (isAtWork || copy?.state !== 'running')) return image(standing);
-    return copy === null ? absent : present(copy.state, copy.job, copy.post);
+    if (copy === null) return place.restarted ? present('crashed') : absent;
+    return present(copy.state, copy.job, copy.post);
   }
 
   /** False after the hypervisor has brought the VM back from its last round by itself. */
@@ -207,6 +213,12 @@ export class StepWorld {
     const stage = this.job?.stage;
     if (stage === 'copy' || stage === 'switch' || stage === 'confirm') this.failJob(resumesSource ? 'running' : 'paused');
     else if (copy.post !== null) this.breakApart();
+  }
+
+  powerOffDestination(resumesSource: boolean): void {
+    this.isOlderOnSource ||= this.destination.copy?.state === 'running';
+    this.killDestination(resumesSource);
+    [this.destination.silent, this.destination.restarted] = [20, true];
   }
 
   #end(status: 'completed' | 'failed'): void {

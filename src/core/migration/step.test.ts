@@ -5,6 +5,8 @@ import type { Migration } from '#core/model/migration.ts';
 import { examplePlan } from './autopilot-examples.ts';
 import {
   absent,
+  aborting,
+  copying,
   events,
   exampleLimits as limits,
   exampleProgress as progress,
@@ -13,13 +15,15 @@ import {
   failed,
   image,
   lost,
+  play,
   present,
   refused,
   running,
+  times,
   truth,
   unreachable,
 } from './step-examples.ts';
-import { askAbort, begin, type MigrationEvent, outcomeOf, recover, step, type Step } from './step.ts';
+import { begin, type MigrationEvent, outcomeOf, recover, step } from './step.ts';
 
 const request = exampleRequest();
 const proof = exampleProof;
@@ -29,23 +33,6 @@ const onSource = truth(present('running'), absent);
 /** Said twice, then its storage locks are taken again, and both hosts are asked anew. */
 const stayed = [onSource, onSource, events.relocked, onSource];
 const decision = (by: Decision['by'], action: string): Decision => ({ by, atMs: 1, elapsedMs: 0, action, reason: 'an example' });
-
-function play(story: readonly MigrationEvent[], start: Step = begin(request)): Step {
-  let now = 0;
-  let current = start;
-  for (const event of story) {
-    now += 1000;
-    current = step(current.migration, event, now, limits);
-  }
-  return current;
-}
-
-/** Asked for now; what comes next is as if it had come after that. */
-const aborting = ({ migration, effect }: Step): Step => ({ migration: askAbort(migration), effect });
-const times = (count: number, ...story: readonly MigrationEvent[]): readonly MigrationEvent[] =>
-  Array.from({ length: count }, () => story).flat();
-
-const copying: readonly MigrationEvent[] = [events.checked, events.secured, events.chosen, events.started];
 
 describe('a migration', () => {
   it('goes through check, channel, transfer, truth and verification, in this order', () => {
@@ -244,63 +231,6 @@ describe('the wait for the truth', () => {
     expect(again(10).migration.phase).toBe('resolving');
     const { migration } = again(80);
     expect(migration.failure?.code).toBe('truth-unknown');
-    expect(outcomeOf(migration)).toBe('unclear');
-  });
-});
-
-describe('a VM with half of its memory on each host', () => {
-  const [active, broken] = [present('paused', true, 'active'), present('paused', true, 'failed')];
-  const fetching = truth(active, present('running', true, 'active'));
-  const halves = truth(broken, broken);
-  const alone = truth(broken, unreachable);
-  const end = failed('post-copy-broken');
-
-  it.each(['post-copy', 'post-copy-failed'] as const)('is not called back, whoever asks and however long it takes: stage %s', (stage) => {
-    const event = running(progress(500, { stage }));
-    expect(play(times(50, event), aborting(play(copying))).effect.kind).not.toBe('abort-transfer');
-    expect(play([event, running(null)], aborting(play(copying))).effect.kind).toBe('watch-transfer');
-    expect(play([running(progress(500))], aborting(play(copying))).effect.kind).toBe('abort-transfer');
-  });
-
-  it('is not called back either when nobody watches it any more', () => {
-    const asked = aborting(play([...copying, lost()]));
-    expect(play(times(2000, fetching), asked).effect.kind).toBe('ask-truth');
-    const hidden = truth(present('paused', true), present('running', true, 'active'));
-    expect(play(times(2000, hidden), asked).effect.kind).toBe('ask-truth');
-  });
-
-  it('is brought together again when both hosts have said twice that they have lost each other, also after an abort was asked for', () => {
-    expect(play([...copying, end, halves]).effect.kind).toBe('ask-truth');
-    for (const start of [play([...copying, end]), aborting(play([...copying, end]))]) {
-      expect(play([halves, halves], start).effect.kind).toBe('recover-post-copy');
-      const { migration } = play([halves, halves, events.corrected, fetching, onDestination, events.verified], start);
-      expect(outcomeOf(migration)).toBe('moved');
-    }
-  });
-
-  it('waits much longer than another VM for a host out of reach, because nobody could do better, and then calls for a person', () => {
-    expect(play([...copying, end, ...times(590, alone)]).migration.phase).toBe('resolving');
-    const { migration } = play([...copying, end, ...times(610, alone)]);
-    expect(migration.failure).toEqual({ code: 'truth-unknown', message: expect.stringContaining('destroy neither') });
-    expect(outcomeOf(migration)).toBe('unclear');
-  });
-
-  it('is not at work while it waits: an abort has nothing to stop', () => {
-    expect(play([alone], aborting(play([...copying, end]))).effect.kind).toBe('ask-truth');
-  });
-
-  it('that is whole on its destination calls for a person as soon as any other, when its old half is not removed', () => {
-    const leftBehind = truth(present('paused', false, 'failed'), present('running'));
-    const refusing = (count: number) => play([...copying, end, ...times(count, leftBehind, leftBehind, events.corrected)]).migration;
-    expect(refusing(30).phase).toBe('resolving');
-    expect(refusing(60).failure).toEqual({ code: 'truth-unknown', message: expect.stringContaining('destroy-source-copy') });
-    const halvesAgain = play([...copying, end, ...times(60, halves, halves, events.corrected)]).migration;
-    expect(halvesAgain.phase).toBe('resolving');
-  });
-
-  it('is lost when one half is gone, and a person is told', () => {
-    const { migration } = play([...copying, end, ...times(5, truth(broken, absent))]);
-    expect(migration.failure?.code).toBe('memory-lost');
     expect(outcomeOf(migration)).toBe('unclear');
   });
 });

@@ -113,6 +113,9 @@ function placeOf(truth: VmTruth): Place {
  * A host that is silent for longer than its lease has ended the VM ("fenced"). With a VM that runs on the other one, or is on neither, that
  * is the end of it; a halted source waits all the same, because the VM may have run on a destination that was fenced.
  *
+ * What it is asked with is the newest word of each host, with one exception: a destination that had said twice that its copy is gone, and
+ * is silent or was restarted since then, is "absent" here (resolution.ts).
+ *
  * A revoked destination is not asked. With a VM that runs on its source, no job at work, that is the end of it all the same.
  */
 export function judgeTruth(source: VmTruth, destination: VmTruth, isRestartable = false): TruthVerdict {

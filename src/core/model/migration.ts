@@ -96,6 +96,8 @@ export interface Resolution {
   /** A VM that was halted for its last round and came back may run without its storage lock: whether it has been taken again, and how often that was tried. */
   readonly relocked: boolean;
   readonly relockTries: number;
+  /** How often in a row the destination has said that the copy which it had is gone, without having run; not in older records, as 0. */
+  readonly destinationEmptyTimes?: number;
   /** What to report if the VM turns out to have stayed on its source. */
   readonly cause: Refusal | null;
 }

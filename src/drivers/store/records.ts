@@ -125,6 +125,7 @@ const resolution = Type.Object({
   haltedSinceMs: orNull(atMs),
   relocked: Type.Boolean(),
   relockTries: count,
+  destinationEmptyTimes: Type.Optional(count),
   cause: orNull(refusal),
 });
 

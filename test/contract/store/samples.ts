@@ -109,6 +109,7 @@ export function fullMigrationOf(migrationId: string, askedAtMs: number): Migrati
       haltedSinceMs: askedAtMs + 2,
       relocked: true,
       relockTries: 1,
+      destinationEmptyTimes: 2,
       cause: { code: 'link-lost', message: 'gone' },
     },
     abortAsked: true,
