@@ -66,7 +66,12 @@ function optionsOf(flags: UpFlags): Partial<LabOptions> {
 
 async function up(flags: UpFlags): Promise<void> {
   const startedMs = performance.now();
-  const lab = await labUp(optionsOf(flags), { signal: cancelOnSignal(), log: progress, keepFailed: flags.keepFailed === true });
+  const lab = await labUp(optionsOf(flags), {
+    signal: cancelOnSignal(),
+    log: progress,
+    keepFailed: flags.keepFailed === true,
+    stays: true,
+  });
   progress(`'${lab.name}' is up after ${((performance.now() - startedMs) / 1000).toFixed(1)} s`);
   const named = lab.name === LAB_DEFAULTS.name ? '' : ` --name ${lab.name}`;
   console.log(`Look around:  plimsoll lab status${named}  |  plimsoll lab shell${named} host1`);

@@ -42,15 +42,16 @@ test('a placement is read from pairs', () => {
   expect(() => parsePlacement('vm1')).toThrow('vm1=host1');
 });
 
+const holder = { owner: { pid: 1, startTicks: '1' }, stays: true };
+
 test('guests go round robin unless they are placed', () => {
   const options = checkOptions({ hosts: 2, guests: 3, placement: { vm1: 'host2' } });
-  const record = newRecord(options, 0, { pid: 1, startTicks: '1' });
+  const record = newRecord(options, 0, holder);
   expect(record.guests.map((g) => g.firstHost)).toEqual(['host2', 'host2', 'host1']);
 });
 
 test('ids follow from names, addresses from the index, markers from nothing', () => {
-  const owner = { pid: 1, startTicks: '1' };
-  const [a, b] = [newRecord(LAB_DEFAULTS, 0, owner), newRecord(LAB_DEFAULTS, 1, owner)];
+  const [a, b] = [newRecord(LAB_DEFAULTS, 0, holder), newRecord(LAB_DEFAULTS, 1, holder)];
   expect(a.guests.map((g) => g.uuid)).toEqual(b.guests.map((g) => g.uuid));
   expect(a.hosts[0]).toMatchObject({ underlay: '10.64.0.1', protected: '10.192.0.1' });
   expect(b.hosts[0]).toMatchObject({ underlay: '10.65.0.1', protected: '10.193.0.1' });

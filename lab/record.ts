@@ -24,14 +24,20 @@ export interface GuestRecord {
   readonly firstHost: string;
 }
 
+/** Who a lab belongs to. */
+interface Holder {
+  /** Who builds it. While that lives the name is taken; when it died before 'ready', what it left is garbage. */
+  readonly owner: ProcessIdentity;
+  /** Whether it outlives its owner once it is ready; otherwise what a dead owner left is garbage then too. */
+  readonly stays: boolean;
+}
+
 /** lab.json: what a later process needs to find and use the lab. */
-export interface LabRecord {
+export interface LabRecord extends Holder {
   readonly version: 1;
   readonly name: string;
   readonly index: number;
   readonly state: 'starting' | 'ready';
-  /** The `up` that builds it. While that lives the name is taken; when it died before 'ready', what it left is garbage. */
-  readonly owner: ProcessIdentity;
   readonly options: LabOptions;
   readonly hosts: readonly HostRecord[];
   readonly guests: readonly GuestRecord[];
@@ -45,7 +51,7 @@ function uuidOf(text: string): string {
 
 export const hostUuid = (lab: Layout, host: string): string => uuidOf(`host/${lab.name}/${host}`);
 
-export function newRecord(options: LabOptions, index: number, owner: ProcessIdentity): LabRecord {
+export function newRecord(options: LabOptions, index: number, { owner, stays }: Holder): LabRecord {
   const lab = layoutOf(options.name, index);
   const hosts = hostNames(options.hosts).map((name, i) => ({
     name,
@@ -59,7 +65,7 @@ export function newRecord(options: LabOptions, index: number, owner: ProcessIden
     marker: `marker-${name}-${randomBytes(20).toString('hex')}`,
     firstHost: options.placement[name] ?? hosts[i % hosts.length]?.name ?? '',
   }));
-  return { version: 1, name: options.name, index, state: 'starting', owner, options, hosts, guests };
+  return { version: 1, name: options.name, index, state: 'starting', owner, stays, options, hosts, guests };
 }
 
 export async function readRecord(name: string): Promise<LabRecord | undefined> {
@@ -108,11 +114,11 @@ async function dropStaleIndex(index: number): Promise<void> {
   if (!inUse && !(await isAlive({ pid: Number(pid), startTicks }))) await rm(indexLink(index), { force: true });
 }
 
-/** Who has a name: nobody, a lab that is up, an `up` that lives, or one that died. */
+/** Who has a name: nobody, a lab that is up, an `up` that lives, or one that died; so did one whose lab was not to outlive it. */
 export async function holderOf(name: string): Promise<'nobody' | 'ready' | 'starting' | 'crashed'> {
   const record = await readRecord(name).catch(() => undefined);
-  if (record?.state === 'ready') return 'ready';
-  if (record !== undefined) return (await isAlive(record.owner)) ? 'starting' : 'crashed';
+  if (record?.state === 'ready' && record.stays) return 'ready';
+  if (record !== undefined) return (await isAlive(record.owner)) ? record.state : 'crashed';
   if (!(await labNames()).includes(name)) return 'nobody';
   // The folder without its record: its maker is between the two, or died there.
   for (let index = 0; index < LABS_MAX; index++) {
@@ -133,9 +139,9 @@ export async function releaseIndex(name: string): Promise<void> {
  * Takes name and index for this process.
  * @throws LabError `lab-name-in-use` when another process took the name in between.
  */
-export async function claim(options: LabOptions): Promise<LabRecord> {
+export async function claim(options: LabOptions, stays: boolean): Promise<LabRecord> {
   const owner = await ownIdentity();
-  const record = newRecord(options, await claimIndex(options.name, owner), owner);
+  const record = newRecord(options, await claimIndex(options.name, owner), { owner, stays });
   const lab = layoutOf(record.name, record.index);
   try {
     await mkdir(lab.runDirectory);

@@ -32,6 +32,8 @@ export interface UpControl {
   readonly log?: (line: string) => void;
   /** Leave a lab whose start failed as it is, to look at its logs; the next start of that name removes it. */
   readonly keepFailed?: boolean;
+  /** The lab outlives this process. Otherwise the next start of that name removes what this process leaves when it is killed. */
+  readonly stays?: boolean;
 }
 
 /** What the steps of one `up` share. */
@@ -44,7 +46,7 @@ interface Building {
 }
 
 /** Takes the name, or says who has it. What a crashed `up` of that name left is removed first. */
-export async function takeName(options: LabOptions, log: (line: string) => void): Promise<LabRecord> {
+export async function takeName(options: LabOptions, stays: boolean, log: (line: string) => void): Promise<LabRecord> {
   const { name } = options;
   const holder = await holderOf(name);
   if (holder === 'ready') {
@@ -54,10 +56,10 @@ export async function takeName(options: LabOptions, log: (line: string) => void)
     throw new LabError('lab-name-in-use', `lab '${name}' is being started by another process: wait for it or choose another --name`);
   }
   if (holder === 'crashed') {
-    log(`removing what a crashed start of lab '${name}' left`);
+    log(`removing what a process that was killed left of lab '${name}'`);
     await removeLab(name);
   }
-  return claim(options);
+  return claim(options, stays);
 }
 
 async function bootMachines(b: Building): Promise<void> {
@@ -119,7 +121,7 @@ export async function allOf(steps: readonly Promise<unknown>[]): Promise<void> {
 }
 
 /**
- * Builds a lab; it stays after this process ends. When a step fails or `signal` aborts, nothing is left.
+ * Builds a lab; it stands until it is taken down. When a step fails or `signal` aborts, nothing is left.
  * @throws LabError with a stable code and what to do.
  */
 export async function labUp(given: Partial<LabOptions>, control: UpControl = {}): Promise<Lab> {
@@ -129,7 +131,7 @@ export async function labUp(given: Partial<LabOptions>, control: UpControl = {})
   await checkPrerequisites();
   await ensureNative({ log, signal });
   await ensureGuestImage({ log, signal });
-  const record = await takeName(options, log);
+  const record = await takeName(options, control.stays === true, log);
   const b: Building = { roots: await findCgroupRoots(), lab: layoutOf(record.name, record.index), record, log, signal };
   try {
     await sweepLab(record.name);

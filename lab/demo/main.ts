@@ -125,8 +125,8 @@ async function main(args: readonly string[]): Promise<number> {
   const { labName: name, placement, planIntervalMs, sampleIntervalMs, smoothingHalfLifeMs } = story;
   const controllerConfig = { planIntervalMs, policy: { smoothingHalfLifeMs } };
   const options: Partial<LabOptions> = { name, placement, mode: 'observe', controllerConfig, agentConfig: { sampleIntervalMs } };
-  const lab = await labUp(options, { signal: stop.signal, log: (line) => screen.line(`   ${line}`) });
   const keep = args.includes('--keep');
+  const lab = await labUp(options, { signal: stop.signal, stays: keep, log: (line) => screen.line(`   ${line}`) });
   try {
     const good = await tell(lab, screen, stop.signal);
     screen.line(`\n${good ? 'All of it holds.' : 'NOT all of it holds: see FAILED above.'} The demo took ${screen.elapsedSeconds()} s.`);

@@ -15,7 +15,7 @@ export async function runStory(story: Story, log: StoryLog, { signal, keep }: St
   log.begin(story.title);
   log.say('lab', labText(story));
   log.say('policy', policyText);
-  const lab = await labUp({ ...story.lab, mode: 'observe' }, { signal, log: (text) => log.say('', text) });
+  const lab = await labUp({ ...story.lab, mode: 'observe' }, { signal, stays: keep, log: (text) => log.say('', text) });
   try {
     const stage = await Stage.open(lab, log, signal);
     try {

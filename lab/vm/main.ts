@@ -35,7 +35,7 @@ try {
     ipVersion: flags.ip === 6 ? (6 as const) : (4 as const),
   };
   const log = (line: string): void => console.log(line);
-  const lab = await vmLabUp(options, { log, signal: stop.signal, keepFailed: flags.keepFailed === true });
+  const lab = await vmLabUp(options, { log, signal: stop.signal, keepFailed: flags.keepFailed === true, stays: true });
   console.log(`controller unix:${lab.controllerSocket}; take it away with: plimsoll lab down --name ${lab.name}`);
 } catch (error) {
   if (!(error instanceof LabError)) throw error;

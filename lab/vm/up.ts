@@ -120,7 +120,7 @@ async function ensureImages(log: (line: string) => void, signal: AbortSignal | u
 }
 
 /**
- * Builds a lab of virtual machines; it stays after this process ends. When a step fails or `signal` aborts, nothing is left.
+ * Builds a lab of virtual machines; it stands until it is taken down. When a step fails or `signal` aborts, nothing is left.
  * @throws LabError with a stable code and what to do.
  */
 export async function vmLabUp(given: Partial<VmLabOptions>, control: UpControl = {}): Promise<VmLab> {
@@ -132,7 +132,7 @@ export async function vmLabUp(given: Partial<VmLabOptions>, control: UpControl =
     ['mke2fs', 'e2fsprogs'],
   ]);
   await ensureImages(log, signal);
-  const claimed = await takeName(options, log);
+  const claimed = await takeName(options, control.stays === true, log);
   const layout = layoutOf(claimed.name, claimed.index);
   const record: LabRecord = options.ipVersion === 6 ? { ...claimed, hosts: withVersion6(layout, claimed.hosts) } : claimed;
   try {

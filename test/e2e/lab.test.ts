@@ -33,6 +33,14 @@ async function upUntil(name: string, line: RegExp): Promise<ReturnType<typeof sp
   throw new Error(`lab up ended without a line like ${line}: ${said.join('; ')}`);
 }
 
+/** A process that has a lab and is killed when that is up. */
+async function killedAfterUp(options: Partial<LabOptions>, stays: boolean): Promise<void> {
+  const script = `const { labUp } = await import(${JSON.stringify(join(CHECKOUT, 'lab', 'api.ts'))});
+    await labUp(${JSON.stringify(options)}, { stays: ${stays} });
+    process.kill(process.pid, 'SIGKILL');`;
+  await run([NODE, '--input-type=module', '--eval', script], { timeoutMs: 120_000 });
+}
+
 const exitOf = async (child: ReturnType<typeof spawn>): Promise<number | null> =>
   (child.exitCode ?? child.signalCode === null) ? ((await once(child, 'exit')) as [number | null])[0] : child.exitCode;
 
@@ -75,6 +83,19 @@ describe('labs leave nothing behind', () => {
     expect(await lab.hosts[0]?.runningGuests()).toEqual([]);
     await lab.down();
     expect(await footprintOf(names)).toEqual(before);
+  });
+
+  test('so does a lab that was not to outlive its process; one that was stays', async () => {
+    const before = await footprintOf(names);
+    await killedAfterUp({ ...BARE, name: 'e2e-crash', guests: 0 }, false);
+    expect((await cli(['status', '--name', 'e2e-crash'])).stdout).toContain('crashed');
+    const lab = await labUp({ ...BARE, name: 'e2e-crash', guests: 0 });
+    await lab.down();
+    expect(await footprintOf(names)).toEqual(before);
+
+    await killedAfterUp({ ...BARE, name: 'e2e-stop', guests: 0 }, true);
+    await expect(labUp({ ...BARE, name: 'e2e-stop' })).rejects.toMatchObject({ code: 'lab-name-in-use' });
+    await removeLab('e2e-stop');
   });
 
   test('Ctrl-C during the start takes everything away', async () => {

@@ -14,8 +14,8 @@ export const driverMonitor = (guest: string): string => `/run/${guest}.driver.qm
 
 /** The lab, with guests that the lab itself did not start: their names, addresses and beats. */
 export async function withGuests(lab: Lab, count: number): Promise<Lab> {
-  const { options, index, owner } = lab.record;
-  return new Lab(await findCgroupRoots(), { ...newRecord({ ...options, guests: count }, index, owner), state: 'ready' });
+  const { options, index } = lab.record;
+  return new Lab(await findCgroupRoots(), { ...newRecord({ ...options, guests: count }, index, lab.record), state: 'ready' });
 }
 
 /** Of the transfer to this guest's destination: its own, so that a fault can strike one transfer and leave the others alone. */
