@@ -6,6 +6,7 @@ import { none } from './balancers/none.ts';
 import { Plimsoll } from './balancers/plimsoll.ts';
 import { proxLb } from './balancers/proxlb.ts';
 import { proxmox } from './balancers/proxmox.ts';
+import { Reference } from './balancers/reference.ts';
 import { thresholdRule } from './balancers/threshold-rule.ts';
 import { stabilization } from './balancers/watcher-stabilization.ts';
 import { workloadBalance } from './balancers/watcher-workload-balance.ts';
@@ -14,6 +15,7 @@ import { peerOf } from './grid.ts';
 
 export const noneName = 'none';
 export const plimsollName = 'plimsoll';
+export const referenceName = 'reference';
 
 export const peers = [
   peerOf(xenOrchestra),
@@ -41,8 +43,9 @@ const balancePolicy: Policy = {
   balance: { ...defaultPolicy.balance, copyCores: 1 },
 };
 
-/** Only where they are asked for by --only: they are for other aims than the table compares. */
+/** Only where they are asked for by --only: they are for other aims than the table compares, or nobody's. */
 const onDemand: readonly Entrant[] = [
+  { name: referenceName, create: () => new Reference() },
   ...(['threshold', 'pack'] as const).map((strategy) => ({
     name: `${plimsollName} ${strategy}`,
     create: () => new Plimsoll({ ...balancePolicy, strategy }),

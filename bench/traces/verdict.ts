@@ -1,4 +1,4 @@
-import { noneName, plimsollName } from './roster.ts';
+import { noneName, plimsollName, referenceName } from './roster.ts';
 import { medianOf } from './table.ts';
 import type { Row } from './table.ts';
 
@@ -17,7 +17,7 @@ export interface Verdict {
 /** Null without the product or without a peer among the rows. */
 export function verdictOf(rows: readonly Row[]): Verdict | null {
   const own = rows.find(({ name }) => name === plimsollName);
-  const peers = rows.filter(({ name }) => !name.startsWith(plimsollName) && name !== noneName);
+  const peers = rows.filter(({ name }) => !name.startsWith(plimsollName) && name !== noneName && name !== referenceName);
   const without = rows.find(({ name }) => name === noneName);
   const overloadWithout = without === undefined ? Infinity : medianOf(without, 'overloadedHostHours');
   const lowest = (figure: 'overloadedHostHours' | 'migratedGib', among: readonly Row[]) =>

@@ -53,6 +53,7 @@ export class SimKeptImages implements KeptImages {
     for (; written < copy.guest.memoryBytes; written += (diskBytesPerSecond * stretchMs) / 1000) {
       onProgress(progressOf(copy.guest, written));
       await this.#world.time.sleep(stretchMs);
+      mustBeThere(this.#host, copy, 'saved');
       const isFull = this.#world.disk(this.#host.hostId).condition === 'full';
       if (!signal.aborted && this.#host.libvirtd.alive && !isFull) continue;
       back();
@@ -204,9 +205,16 @@ async function start(world: World, host: SimHost, guest: Guest): Promise<void> {
   const copy = new Copy(guest, 'incoming');
   host.add(copy);
   await world.time.sleep((guest.memoryBytes / diskBytesPerSecond) * 1000);
+  mustBeThere(host, copy, 'restored');
   host.change(() => {
     [copy.state, copy.jobActive, copy.residentBytes] = ['running', false, guest.memoryBytes];
   });
+}
+
+/** Its host may have lost its power, or somebody may have ended its process: what libvirt was at work on is not alive again for that. */
+function mustBeThere(host: SimHost, copy: Copy, work: 'saved' | 'restored'): void {
+  if (host.copy(copy.guest.vmId) === copy && copy.state !== 'shut-off') return;
+  throw new PlimsollError('hypervisor-failed', `${copy.guest.name} has ended while it was ${work}`);
 }
 
 function progressOf(guest: Guest, written: number): Progress {

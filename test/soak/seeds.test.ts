@@ -30,6 +30,7 @@ const found: typeof foundWithoutPlacement = [
   [2713, 'a halted VM was left to a person, although its destination had said that its copy was gone before it lost its power'],
   [3248, 'of a plan that makes room first, the second move was judged as if the first were not made'],
   [3314, 'a cordon was taken to stand on a host that a restore had opened'],
+  [5782, 'a VM whose host lost its power while it was saved ran again there at once, in the simulator alone'],
   [20_147, 'a VM was started again on a host whose room was for one on its way there'],
 ];
 

@@ -7,6 +7,7 @@ import { incus } from './incus.ts';
 import { none } from './none.ts';
 import { proxLb } from './proxlb.ts';
 import { imbalanceOf, proxmox } from './proxmox.ts';
+import { Reference } from './reference.ts';
 import { thresholdRule } from './threshold-rule.ts';
 import { stabilization } from './watcher-stabilization.ts';
 import { workloadBalance } from './watcher-workload-balance.ts';
@@ -16,6 +17,19 @@ const calm = ['a: x=5/8 y=3/8', 'b: z=8/16/8', 'c: w=4/8 v=4/8'];
 
 test('none moves nothing, however bad it is', () => {
   expect(firstSteps(none, ['a: x=9 y=7', 'b:', 'c:'])).toBeNull();
+});
+
+test('the reference: of the VMs whose leaving ends a shortage the one that is copied soonest, to the host with most room, and not back within the hour', () => {
+  const lines = ['a: x=8/8 y=6/2 z=4/4', 'b: w=2', 'c: v=4', 'd: u=15'];
+  expect(firstSteps(new Reference(), lines)).toEqual({ atSeconds: 1, steps: ['y: a -> b'] });
+  const balancer = new Reference();
+  const ended = [{ vmId: 'y', fromHostId: 'b', toHostId: 'a', startedAtSeconds: 0, endedAtSeconds: 9, outcome: 'moved' as const }];
+  expect(balancer.plan(exampleView(lines, { atSeconds: 10, ended })).map(({ toHostId }) => toHostId)).toEqual(['c']);
+});
+
+test('the reference: VMs that do not end it alone go by their CPU for each byte, and a host that is not short is left alone', () => {
+  expect(firstSteps(new Reference(), ['a: x=8/8 y=8/4 z=8/16', 'b: w=2', 'c: v=4'])?.steps).toEqual(['y: a -> b']);
+  expect(firstSteps(new Reference(), ['a: x=8 y=8', 'b:', 'c:'])).toBeNull();
 });
 
 test.each(peers.flatMap(({ entrants }) => entrants))('$name leaves an even cluster alone', (entrant) => {
