@@ -2,14 +2,14 @@
 # Sets up everything that is missing on a fresh Debian 12 machine, then runs a script under Node 24:
 #   sh scripts/with-setup.sh SCRIPT.ts [ARGS]
 # Needs Node >= 20, npm and root. Without root, or on another system, it says what is missing and goes on
-# with PLIMSOLL_LAB_MISSING set: unit tests and simulated scenarios run anywhere.
+# with PLIMSOLL_LAB_MISSING set: unit tests and simulated scenarios run anywhere. PLIMSOLL_SETUP=SUITE: with what that suite needs besides.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd -P)
 cd "$root"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
-wanted=$(sed -e 's/#.*//' -e '/^[[:space:]]*download:/d' packaging/debian-packages.txt | tr -s '[:space:]' ' ')
+wanted=$(sed -e 's/#.*//' -e "s/^${PLIMSOLL_SETUP:-no-suite}: *//" -e '/:/d' packaging/debian-packages.txt | tr -s '[:space:]' ' ')
 
 missing_packages() {
   installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' 2>/dev/null | sed -n 's/^installed //p')
@@ -34,6 +34,8 @@ install_packages() {
     own_policy=$policy
   fi
   trap '[ -z "$own_policy" ] || rm -f "$own_policy"' EXIT INT TERM
+  # Debian's own switch: an sshd that only the lab wants does not run after the next boot either.
+  case " $* " in *' openssh-server '*) mkdir -p /etc/ssh && : > /etc/ssh/sshd_not_to_be_run ;; esac
   say "installing Debian packages: $*"
   log=$(mktemp)
   if ! { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; } > "$log" 2>&1; then
