@@ -81,6 +81,13 @@ describe('where the controller believes a VM to be', () => {
     expect(view.vms()).toMatchObject([{ vmId, hostId: 'a', state: 'running' }]);
   });
 
+  it('is where it is halted for its last round, not where it waits for memory, whichever sample came last', () => {
+    const view = newView('a', 'b');
+    view.ingest(sampleOf('a', 1, [vmSample({ state: 'paused' })]), Date.now());
+    view.ingest(sampleOf('b', 1, [vmSample({ state: 'incoming' })], Date.now() + 1), Date.now() + 1);
+    expect(view.vms()).toMatchObject([{ vmId, hostId: 'a', state: 'paused' }]);
+  });
+
   it('is the newest word when two hosts claim to run it, also when the older one is never heard again', () => {
     const view = newView('a', 'b');
     view.ingest(sampleOf('a', 1, [vmSample()]), Date.now());

@@ -181,7 +181,7 @@ export class ClusterView {
     return this.#snapshotHost(host, nowMs);
   }
 
-  /** Each VM once: a running copy before one that waits for memory, and among equals the newest word. */
+  /** Each VM once: a running copy before a halted one, that before one that waits for memory, and among equals the newest word. */
   vms(): readonly SnapshotVm[] {
     const best = new Map<VmId, { readonly vm: SnapshotVm; readonly sampledAtMs: number }>();
     for (const { load } of this.#hosts.values()) {
@@ -274,6 +274,12 @@ export class ClusterView {
 }
 
 function isBetterWord(vm: SnapshotVm, atMs: number, other: SnapshotVm, otherAtMs: number): boolean {
-  const running = vm.state === 'running';
-  return running === (other.state === 'running') ? atMs > otherAtMs : running;
+  const [rank, otherRank] = [wordRank(vm), wordRank(other)];
+  return rank === otherRank ? atMs > otherAtMs : rank > otherRank;
+}
+
+/** One that is halted for its last round is still there, and not yet where it waits for memory. */
+function wordRank({ state }: SnapshotVm): number {
+  if (state === 'running') return 2;
+  return state === 'paused' || state === 'unknown' ? 1 : 0;
 }

@@ -207,9 +207,11 @@ interface Noting {
 }
 
 function noteChange(parts: ControllerParts, { view, refusals, knowledge }: Noting, migration: MigrationResource): void {
-  const { request, phase, failure } = migration;
+  const { request, phase, failure, resolution } = migration;
   parts.log.info('migration', { migrationId: request.migrationId, vm: request.vmName, phase, failure: failure?.code });
   if (phase === 'failed' && failure !== null) refusals.note(request.vmId, request.toHostId, failure, parts.clock.nowMs());
+  // The newest sample may still tell of its last round.
+  if (phase === 'failed' && resolution?.verdict === 'on-source') view.place(request.vmId, request.fromHostId, parts.clock.nowMs());
   if (phase !== 'done') return;
   view.place(request.vmId, request.toHostId, parts.clock.nowMs());
   refusals.forget(request.vmId, request.toHostId);

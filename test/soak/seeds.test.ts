@@ -31,6 +31,8 @@ const found: typeof foundWithoutPlacement = [
   [3248, 'of a plan that makes room first, the second move was judged as if the first were not made'],
   [3314, 'a cordon was taken to stand on a host that a restore had opened'],
   [5782, 'a VM whose host lost its power while it was saved ran again there at once, in the simulator alone'],
+  [9656, 'a VM whose last round was cancelled was taken to be where it had waited for memory, and its host for drained'],
+  [9812, 'the same, on a cluster that balances meanwhile'],
   [20_147, 'a VM was started again on a host whose room was for one on its way there'],
 ];
 
