@@ -101,6 +101,22 @@ describe('what is asked of the controller', () => {
   });
 });
 
+describe('a VM that a migration has left on its source', () => {
+  it('runs there at once, though the newest sample tells of its last round', async () => {
+    const { request } = await controller.migrate({ vm: 'web1', toHostId: 'b' }, 'anna');
+    await vi.advanceTimersByTimeAsync(1000);
+    agents.a.line.deliver({ type: 'sample', sample: sampleOf('a', 2, [vmSample({ state: 'paused' })]) });
+    agents.b.line.deliver({ type: 'sample', sample: sampleOf('b', 2, [vmSample({ state: 'incoming' })]) });
+    expect(await controller.vm('web1')).toMatchObject({ hostId: 'a', state: 'paused' });
+    const stalled = { code: 'switch-over-stalled', message: 'brought back' };
+    agents.a.answers['transfer.status'] = () => ({
+      status: { kind: 'failed', refusal: stalled, channel: null, decisions: [], attempts: 1 },
+    });
+    while ((await controller.migration(request.migrationId)).endedAtMs === null) await vi.advanceTimersByTimeAsync(1000);
+    expect(await controller.vm('web1')).toMatchObject({ hostId: 'a', state: 'running' });
+  });
+});
+
 describe('a dry run', () => {
   /** In MiB per second. */
   function writes(dirty: number): void {
