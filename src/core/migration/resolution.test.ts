@@ -43,8 +43,15 @@ describe('a destination that had said twice that its copy is gone', () => {
     expect(play(times(2, truth(halted, unreachable)), recover(migration, 900_000)).effect.kind).toBe('resume-source');
   });
 
+  it('is not, when it had said so once before that and once after it', () => {
+    const { migration } = play([...begun, silentSource]);
+    const anew = play([silentSource, ...times(9, truth(halted, unreachable))], recover(migration, 900_000));
+    expect(anew.effect.kind).toBe('ask-truth');
+  });
+
   it.each([
     ['once only', [...begun, silentSource]],
+    ['once before a silence and once after it', [...begun, silentSource, truth(unreachable, unreachable), silentSource]],
     ['before a byte was sent', [...copying, lost(), silentSource, silentSource]],
     ['and then that it has one', [...heard, truth(unreachable, present('incoming'))]],
     [

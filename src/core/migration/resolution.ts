@@ -34,7 +34,8 @@ export function resolve(migration: Migration, cause: Refusal | null, nowMs: numb
 /** As `resolve` after a restart: what was heard before counts for nothing, and neither does the time in which nobody asked. */
 export function askAnew(migration: Migration, nowMs: number): Step {
   const before = migration.resolution ?? unresolved(nowMs, null);
-  return resolve({ ...migration, resolution: { ...before, sinceMs: nowMs, workingSinceMs: null, haltedSinceMs: null } }, null, nowMs);
+  const told = { ...before, destinationEmptyTimes: keptEmptyTimes(before) };
+  return resolve({ ...migration, resolution: { ...told, sinceMs: nowMs, workingSinceMs: null, haltedSinceMs: null } }, null, nowMs);
 }
 
 export function askAgain(migration: Migration): Step {
@@ -162,21 +163,28 @@ function withWork(migration: Migration, { source }: Truth, nowMs: number): Migra
 function withEmptyDestination(migration: Migration, { destination }: Truth): Migration {
   const { resolution, lastMoved, progress } = migration;
   if (resolution === null || (lastMoved?.sentBytes ?? 0) === 0 || (progress?.stage ?? 'copying').startsWith('post-copy')) return migration;
-  const before = resolution.destinationEmptyTimes ?? 0;
+  return { ...migration, resolution: { ...resolution, destinationEmptyTimes: emptyTimesAfter(resolution, destination) } };
+}
+
+function emptyTimesAfter(resolution: Resolution, destination: VmTruth): number {
   switch (destination.kind) {
     case 'absent':
-      return { ...migration, resolution: { ...resolution, destinationEmptyTimes: before + 1 } };
+      return (resolution.destinationEmptyTimes ?? 0) + 1;
     case 'unreachable':
     case 'fenced':
     case 'excluded':
-      return migration;
+      return keptEmptyTimes(resolution);
     case 'present':
     case 'image':
-      if (before >= confirmationsNeeded && isEnded(destination)) return migration;
-      return { ...migration, resolution: { ...resolution, destinationEmptyTimes: 0 } };
+      return isEnded(destination) ? keptEmptyTimes(resolution) : 0;
     default:
       return destination satisfies never;
   }
+}
+
+/** What has not been said often enough yet begins anew after a silence: two words far from each other are not in a row. */
+function keptEmptyTimes({ destinationEmptyTimes = 0 }: Resolution): number {
+  return destinationEmptyTimes >= confirmationsNeeded ? destinationEmptyTimes : 0;
 }
 
 /**
