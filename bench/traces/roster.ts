@@ -12,6 +12,7 @@ import { stabilization } from './balancers/watcher-stabilization.ts';
 import { workloadBalance } from './balancers/watcher-workload-balance.ts';
 import { xenOrchestra } from './balancers/xen-orchestra.ts';
 import { peerOf } from './grid.ts';
+import { defaultPhysics } from './physics.ts';
 
 export const noneName = 'none';
 export const plimsollName = 'plimsoll';
@@ -41,6 +42,8 @@ const balancePolicy: Policy = {
   smoothingHalfLifeMs: 1000,
   forecast: { horizonMs: 5 * 60_000 },
   balance: { ...defaultPolicy.balance, copyCores: 1 },
+  // Measured by the product after the first migration of a pair.
+  assumedBandwidthBytesPerSecond: defaultPhysics.bandwidthBytesPerSecond,
 };
 
 /** Only where they are asked for by --only: they are for other aims than the table compares, or nobody's. */

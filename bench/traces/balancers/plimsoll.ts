@@ -1,17 +1,14 @@
-/** The product: its own smoothing, counters, ledger and planner, called as its controller calls them in mode automatic. */
+/** The product: its controller's own view of the cluster, ledger and planner, called as the controller calls them in mode automatic. */
 import type { Balancer, EndedStep, HostView, MigrationLimits, Step, StepUnderWay, View, VmView } from '#bench/traces/balancer.ts';
-import { nextHostLoad, snapshotHostOf, snapshotVmsOf } from '#core/load/host-load.ts';
-import type { HostLoad } from '#core/load/host-load.ts';
+import type { AgentFacts } from '#controller/agent-lines.ts';
+import { ClusterView } from '#controller/cluster-view.ts';
 import type { LedgerEntry } from '#core/model/ledger.ts';
 import { defaultPolicy } from '#core/model/policy.ts';
 import type { Policy } from '#core/model/policy.ts';
 import type { Sample } from '#core/model/sample.ts';
-import type { Relief, Snapshot, SnapshotHost } from '#core/model/snapshot.ts';
+import type { Snapshot } from '#core/model/snapshot.ts';
 import { bytes, cores } from '#core/model/units.ts';
-import type { VmSample } from '#core/model/vm.ts';
-import { nextRelief, nextRoundsOverLine, noRelief } from '#core/planner/line.ts';
-import { wantsMoreThanLine } from '#core/planner/shortage.ts';
-import { VmForecasts } from '#controller/vm-forecasts.ts';
+import type { VmId, VmSample } from '#core/model/vm.ts';
 import { makePlan } from '#core/planner/make-plan.ts';
 import { startableMoves } from '#core/planner/migration-limits.ts';
 
@@ -20,42 +17,61 @@ const sampleSeconds = 5;
 const planSeconds = 60;
 /** As the controller reads its ledger. */
 const ledgerLookBack = 4;
-
-interface HostMemory {
-  readonly load: HostLoad;
-  readonly roundsOverLine: number;
-  readonly relieving: Relief;
-}
+/** What an agent says of itself is not what is compared. */
+const facts: AgentFacts = {
+  addresses: { underlay: '', protected: '', interface: '' },
+  hypervisor: null,
+  ipsec: null,
+  certificate: { sha256: '', notAfterMs: Number.POSITIVE_INFINITY },
+};
 
 export class Plimsoll implements Balancer {
   readonly name = 'plimsoll';
   readonly periodSeconds = sampleSeconds;
   readonly limits: MigrationLimits;
   readonly #policy: Policy;
-  readonly #hosts = new Map<string, HostMemory>();
-  readonly #forecasts: VmForecasts;
+  readonly #cluster: ClusterView;
+  #underWay: readonly StepUnderWay[] = [];
   #ledger: readonly LedgerEntry[] = [];
   #sequence = 0;
 
   constructor(policy: Policy = defaultPolicy) {
     this.#policy = policy;
-    this.#forecasts = new VmForecasts(policy.forecast.horizonMs);
+    const takesPart = (hostId: string) => (step: StepUnderWay) => step.fromHostId === hostId || step.toHostId === hostId;
+    const copiedAt = (hostId: string) => this.#underWay.filter(takesPart(hostId)).map(({ vmId }) => vmId);
+    const isMoving = (vmId: VmId) => this.#underWay.some((step) => step.vmId === vmId);
+    this.#cluster = new ClusterView(policy, isMoving, undefined, copiedAt);
     this.limits = { perHostMax: policy.migrationsPerHostMax, perClusterMax: policy.migrationsPerClusterMax };
   }
 
   plan(view: View): readonly Step[] {
     const nowMs = view.atSeconds * 1000;
+    this.#underWay = view.underWay;
     this.#remember(view.ended, nowMs);
-    const incoming = incomingVms(view);
-    for (const host of view.hosts) this.#take(host, incoming.get(host.hostId) ?? [], nowMs);
+    for (const sample of this.#samplesOf(view, nowMs)) this.#ingest(sample, nowMs);
     const isRound = view.atSeconds % planSeconds === 0;
-    if (isRound) this.#forecasts.nextRound(nowMs);
-    const inFlight = view.underWay;
-    const snapshot = this.#snapshot(inFlight, nowMs, isRound);
-    if (!isRound && !this.#isUrgent(snapshot)) return [];
+    const { hosts, vms } = isRound ? this.#cluster.nextRound(nowMs) : this.#cluster.snapshot(nowMs);
+    if (!isRound && !(this.#policy.strategy === 'balance' && this.#cluster.isAnyShort(nowMs))) return [];
+    const snapshot: Snapshot = {
+      takenAtMs: nowMs,
+      policy: this.#policy,
+      hosts,
+      vms,
+      inFlight: view.underWay,
+      ledger: this.#ledger,
+      rules: [],
+      refusals: [],
+      vmFacts: [],
+      bandwidths: [],
+      automatic: true,
+    };
     const plan = makePlan(snapshot);
     // What cannot start now is not waited for: the next round sees the cluster as it is then.
-    return startableMoves(plan.moves, inFlight, this.#policy).map(({ vmId, fromHostId, toHostId }) => ({ vmId, fromHostId, toHostId }));
+    return startableMoves(plan.moves, view.underWay, this.#policy).map(({ vmId, fromHostId, toHostId }) => ({
+      vmId,
+      fromHostId,
+      toHostId,
+    }));
   }
 
   #remember(ended: readonly EndedStep[], nowMs: number): void {
@@ -64,58 +80,26 @@ export class Plimsoll implements Balancer {
     if (entries.length > 0) this.#ledger = [...this.#ledger.filter(({ endedAtMs }) => endedAtMs >= sinceMs), ...entries];
   }
 
-  #take(host: HostView, incoming: readonly VmView[], takenAtMs: number): void {
-    const known = this.#hosts.get(host.hostId);
+  #samplesOf(view: View, takenAtMs: number): readonly Sample[] {
     this.#sequence += 1;
-    const sample = sampleOf(host, incoming, takenAtMs, this.#sequence);
-    const load = nextHostLoad(known?.load ?? null, sample, this.#policy.smoothingHalfLifeMs);
-    this.#hosts.set(host.hostId, { roundsOverLine: 0, relieving: noRelief, ...known, load });
-    this.#forecasts.note(sample, takenAtMs);
+    const incoming = incomingVms(view);
+    const arrived = new Set(view.ended.filter(({ outcome }) => outcome === 'moved').map(({ vmId }) => vmId));
+    return view.hosts.map((host) => {
+      const running = host.vms.map((vm) => vmSampleOf(vm, 'running', !arrived.has(vm.vmId)));
+      const arriving = (incoming.get(host.hostId) ?? []).map((vm) => vmSampleOf(vm, 'incoming', false));
+      return { ...sampleOf(host, [...running, ...arriving]), sequence: this.#sequence, takenAtMs };
+    });
   }
 
-  /** As the controller, which does not wait for its next round while a host is short. */
-  #isUrgent({ hosts, vms }: Snapshot): boolean {
-    if (this.#policy.strategy !== 'balance') return false;
-    const vmsOf = Map.groupBy(vms, ({ hostId }) => hostId);
-    return hosts.some((host) => wantsMoreThanLine(host, vmsOf.get(host.hostId) ?? [], this.#policy));
+  #ingest(sample: Sample, nowMs: number): void {
+    const { hostId } = sample;
+    if (this.#cluster.host(hostId) === undefined) {
+      this.#cluster.adopt({ hostId, joinedAtMs: nowMs, addresses: facts.addresses, lastSeenAtMs: null, revokedAtMs: null });
+      this.#cluster.connect(hostId, facts);
+    }
+    const taken = this.#cluster.ingest(sample, nowMs);
+    if (!taken.ok) throw new RangeError(`the product does not take a sample of ${hostId}: ${taken.reason}`);
   }
-
-  /** Between rounds nothing is counted. */
-  #snapshot(inFlight: readonly StepUnderWay[], takenAtMs: number, isRound: boolean): Snapshot {
-    const loads = [...this.#hosts.values()].map(({ load }) => load);
-    const hosts = [...this.#hosts].flatMap(([hostId, host]) => (isRound ? this.#nextRound(hostId, host) : seen(host)) ?? []);
-    return {
-      takenAtMs,
-      policy: this.#policy,
-      hosts,
-      vms: loads.flatMap(runningVms).map((vm) => ({ ...vm, forecast: this.#forecasts.of(vm.vmId, vm.vcpus) })),
-      inFlight,
-      ledger: this.#ledger,
-      rules: [],
-      refusals: [],
-      vmFacts: [],
-      bandwidths: [],
-      automatic: true,
-    };
-  }
-
-  #nextRound(hostId: string, host: HostMemory): SnapshotHost | null {
-    const now = seen(host);
-    if (now === null) return null;
-    const roundsOverLine = nextRoundsOverLine(host.roundsOverLine, now, this.#policy);
-    const relieving = nextRelief(host.relieving, { ...now, roundsOverLine }, this.#policy);
-    this.#hosts.set(hostId, { load: host.load, roundsOverLine, relieving });
-    return { ...now, roundsOverLine, relieving };
-  }
-}
-
-function seen({ load, ...counted }: HostMemory): SnapshotHost | null {
-  return snapshotHostOf(load, { status: 'up', quarantine: null, cordoned: false, unfit: null, ...counted });
-}
-
-/** The controller prefers the running copy of a VM that two hosts report. */
-function runningVms(load: HostLoad): Snapshot['vms'] {
-  return snapshotVmsOf(load).filter(({ state }) => state === 'running');
 }
 
 /** By destination: the hypervisor there lists a VM that is on its way. */
@@ -127,23 +111,22 @@ function incomingVms({ hosts, underWay }: View): ReadonlyMap<string, readonly Vm
   return Map.groupBy(vms, ({ vmId }) => destinations.get(vmId) ?? '');
 }
 
-function sampleOf(host: HostView, incoming: readonly VmView[], takenAtMs: number, sequence: number): Sample {
+function sampleOf(host: HostView, vms: readonly VmSample[]): Omit<Sample, 'sequence' | 'takenAtMs'> {
   return {
     hostId: host.hostId,
     bootId: 'boot',
-    sequence,
-    takenAtMs,
     host: {
       cpuUsedCores: cores(host.cpuUsedCores),
       memoryUsedBytes: bytes(host.memoryUsedBytes),
       capacity: { cpuCores: cores(host.cpuCores), memoryBytes: bytes(host.memoryBytes) },
       pressure: null,
     },
-    vms: [...host.vms.map((vm) => vmSampleOf(vm, 'running')), ...incoming.map((vm) => vmSampleOf(vm, 'incoming'))],
+    vms,
   };
 }
 
-function vmSampleOf(vm: VmView, state: 'running' | 'incoming'): VmSample {
+/** `isMeasured`: it has run there since the sample before, or its rates are not known. */
+function vmSampleOf(vm: VmView, state: 'running' | 'incoming', isMeasured: boolean): VmSample {
   return {
     vmId: vm.vmId,
     name: vm.vmId,
@@ -151,8 +134,8 @@ function vmSampleOf(vm: VmView, state: 'running' | 'incoming'): VmSample {
     vcpus: vm.vcpus,
     memoryBytes: bytes(vm.memoryBytes),
     memoryResidentBytes: bytes(vm.memoryBytes),
-    cpuUsedCores: state === 'running' ? cores(vm.cpuUsedCores) : null,
-    cpuDelayCores: state === 'running' ? cores(vm.cpuDelayCores) : null,
+    cpuUsedCores: isMeasured ? cores(vm.cpuUsedCores) : null,
+    cpuDelayCores: isMeasured ? cores(vm.cpuDelayCores) : null,
     netReceivedBytesPerSecond: null,
     netSentBytesPerSecond: null,
     diskReadBytesPerSecond: null,
