@@ -73,6 +73,33 @@ describe('what the controller believes of its hosts', () => {
   });
 });
 
+describe('what a VM uses that has come from another host', () => {
+  const loaded = vmSample({ cpuUsedCores: cores(2) });
+  const arrived = vmSample({ cpuUsedCores: null });
+  const at = (seconds: number) => Date.now() + seconds * 1000;
+
+  it.each([
+    ['the host that it left', ['a', 'b']],
+    ['the host that it came to', ['b', 'a']],
+  ])('is known from there until it is measured, when %s speaks first', (_story, order) => {
+    const view = newView('a', 'b');
+    view.ingest(sampleOf('a', 1, [loaded]), Date.now());
+    view.ingest(sampleOf('b', 1, [vmSample({ state: 'incoming', cpuUsedCores: null })]), Date.now());
+    for (const hostId of order) view.ingest(sampleOf(hostId, 2, hostId === 'b' ? [arrived] : [], at(1)), at(1));
+    expect(view.vms()).toMatchObject([{ hostId: 'b', cpuUsedCores: 2 }]);
+  });
+
+  it('is not known any more when it comes long after it has gone', () => {
+    const view = newView('a', 'b');
+    const lateMs = at(1) + policy.sampleAgeMsMax + 1;
+    view.ingest(sampleOf('a', 1, [loaded]), Date.now());
+    view.ingest(sampleOf('a', 2, [], at(1)), at(1));
+    view.nextRound(lateMs);
+    view.ingest(sampleOf('b', 1, [arrived], lateMs), lateMs);
+    expect(view.vms()).toMatchObject([{ hostId: 'b', cpuUsedCores: 0 }]);
+  });
+});
+
 describe('where the controller believes a VM to be', () => {
   it('is where it runs, not where it waits for memory, whichever sample came last', () => {
     const view = newView('a', 'b');

@@ -49,6 +49,8 @@ export class ClusterView {
   /** By host: the VMs whose migrations it took part in at its newest sample. */
   readonly #copied = new Map<HostId, ReadonlySet<VmId>>();
   readonly #copiedAt: (hostId: HostId) => readonly VmId[];
+  /** What VMs used on the hosts that have just stopped listing them: one that has moved takes it along, whichever host speaks first. */
+  readonly #left = new Map<VmId, { readonly cpu: Cores; readonly atMs: number }>();
   readonly #claims: VmClaims;
   readonly #forecasts: VmForecasts;
 
@@ -108,6 +110,7 @@ export class ClusterView {
     this.#claims.note(sample, nowMs);
     this.#forecasts.note(sample, nowMs);
     const load = nextHostLoad(host.load, sample, this.#policy.smoothingHalfLifeMs, this.#carried(sample), this.#nextCopied(host.hostId));
+    this.#noteLeft(host.load, sample, nowMs);
     const trust = afterClean(host.trust, sample);
     this.#hosts.set(host.hostId, { ...host, load, trust, samplesAccepted: host.samplesAccepted + 1, heardAtMs: nowMs });
     return { ok: true };
@@ -130,7 +133,9 @@ export class ClusterView {
   /** One planning round: counts the rounds over the line, forecasts, and returns the planner's hosts and VMs. */
   nextRound(nowMs: number): { readonly hosts: readonly SnapshotHost[]; readonly vms: readonly SnapshotVm[] } {
     this.#forecasts.nextRound(nowMs);
-    this.#claims.forgetBefore(nowMs - this.#policy.sampleAgeMsMax);
+    const sinceMs = nowMs - this.#policy.sampleAgeMsMax;
+    this.#claims.forgetBefore(sinceMs);
+    for (const [vmId, { atMs }] of this.#left) if (atMs < sinceMs) this.#left.delete(vmId);
     for (const host of this.#hosts.values()) {
       const seen = this.#snapshotHost(host, nowMs);
       const roundsOverLine = seen === null ? 0 : nextRoundsOverLine(host.roundsOverLine, seen, this.#policy);
@@ -256,6 +261,10 @@ export class ClusterView {
     });
     const carried = new Map<VmId, Cores>();
     if (arrived.length === 0) return carried;
+    for (const { vmId } of arrived) {
+      const left = this.#left.get(vmId);
+      if (left !== undefined) carried.set(vmId, left.cpu);
+    }
     for (const host of this.#hosts.values()) {
       if (host.hostId === sample.hostId || host.load === null) continue;
       const known = vmCpuCores(host.load);
@@ -265,6 +274,13 @@ export class ClusterView {
       }
     }
     return carried;
+  }
+
+  #noteLeft(before: HostLoad | null, { vms }: Sample, nowMs: number): void {
+    for (const { vmId, state } of vms) if (state !== 'incoming') this.#left.delete(vmId);
+    if (before === null) return;
+    const listed = new Set(vms.map(({ vmId }) => vmId));
+    for (const [vmId, cpu] of vmCpuCores(before)) if (!listed.has(vmId)) this.#left.set(vmId, { cpu, atMs: nowMs });
   }
 
   #change(hostId: HostId, change: (host: HostView) => HostView): void {
