@@ -30,8 +30,8 @@ export const peers = [
 ];
 
 /**
- * For load that changes within minutes: relief begins at once where VMs have to wait, looks no further ahead than such loads can be seen, and
- * does not make them wait for a copy before they have to.
+ * For load that changes within minutes: relief begins at once where VMs have to wait, looks no further ahead than such loads can be seen, after
+ * that expects of VMs what is usual for them, and does not make them wait for a copy before they have to.
  */
 const balancePolicy: Policy = {
   ...defaultPolicy,
@@ -41,7 +41,7 @@ const balancePolicy: Policy = {
   coolDownMsMax: 20 * 60_000,
   smoothingHalfLifeMs: 1000,
   forecast: { horizonMs: 5 * 60_000 },
-  balance: { ...defaultPolicy.balance, copyCores: 1 },
+  balance: { ...defaultPolicy.balance, copyCores: 1, usualMs: 10 * 60_000 },
   // Measured by the product after the first migration of a pair.
   assumedBandwidthBytesPerSecond: defaultPhysics.bandwidthBytesPerSecond,
 };

@@ -34,6 +34,7 @@ export function printVm(vm: VmWithSettings): string {
     ['virtual CPUs', String(vm.vcpus)],
     ['cores used', formatCores(vm.cpuUsedCores)],
     ['forecast', forecastOf(vm)],
+    ...usualField(vm),
     ['memory', formatBytes(vm.memoryBytes)],
     ['migration', vm.migrationId ?? 'none under way'],
     ...settingsFields(vm.settings),
@@ -45,6 +46,12 @@ function forecastOf({ forecast }: VmResource): string {
   const { meanCores, highCores, horizonMs, confidencePercent } = forecast;
   const ahead = `in the next ${formatDuration(horizonMs)}`;
   return `${formatCores(meanCores)} cores ${ahead}, nine times in ten at most ${formatCores(highCores)} (confidence ${formatPercent(confidencePercent)})`;
+}
+
+function usualField({ forecast }: VmResource): readonly (readonly [string, string])[] {
+  if (forecast?.usual === undefined) return [];
+  const { meanCores, spreadCores } = forecast.usual;
+  return [['usually', `${formatCores(meanCores)} cores in the last hours, give or take ${formatCores(spreadCores)}`]];
 }
 
 /** What operators want for one VM. */

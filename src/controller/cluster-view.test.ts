@@ -153,7 +153,8 @@ describe('what the controller expects of VMs', () => {
     };
     expect(round()).toBeNull();
     for (let count = 0; count < 120; count += 1) round();
-    expect(round()).toEqual({ meanCores: 1, highCores: 1, horizonMs: 600_000, confidencePercent: 100 });
+    const usual = { meanCores: 1, spreadCores: 0 };
+    expect(round()).toEqual({ meanCores: 1, highCores: 1, horizonMs: 600_000, usual, confidencePercent: 100 });
     expect(view.forecasts()).toMatchObject({ horizonMs: 600_000, vms: 1, confidentVms: 1, seasonalVms: 0, hitPercent: 100 });
   });
 

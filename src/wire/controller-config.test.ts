@@ -24,19 +24,22 @@ describe('the forecast section of controller.yaml', () => {
   });
 });
 
-describe('what a copy takes, in controller.yaml', () => {
+describe.each([
+  { key: 'copyCores', good: 1, bad: [-1, 1001, '1', null] },
+  { key: 'usualMs', good: 3_600_000, bad: [-1, 86_400_001, 0.5, '1', null] },
+])('balance.$key in controller.yaml', ({ key, good, bad }) => {
   const balance = { shortageMs: 200_000, coreSecondsPerGib: 10 };
 
   it('is not reckoned unless it is given', () => {
-    expect(controllerConfigOf(least).policy.balance.copyCores).toBeUndefined();
-    for (const given of [balance, { ...balance, copyCores: 1 }]) {
+    expect(controllerConfigOf(least).policy.balance).not.toHaveProperty(key);
+    for (const given of [balance, { ...balance, [key]: good }]) {
       expect(violations(ControllerConfigSchema, { ...least, policy: { balance: given } })).toEqual([]);
       expect(controllerConfigOf({ ...least, policy: { balance: given } }).policy.balance).toEqual(given);
     }
   });
 
-  it.each([-1, 1001, '1', null])('is refused as %j', (copyCores) => {
-    expect(violations(ControllerConfigSchema, { ...least, policy: { balance: { ...balance, copyCores } } })).not.toEqual([]);
+  it.each(bad)('is refused as %j', (value) => {
+    expect(violations(ControllerConfigSchema, { ...least, policy: { balance: { ...balance, [key]: value } } })).not.toEqual([]);
   });
 });
 

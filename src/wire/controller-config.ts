@@ -55,6 +55,7 @@ export const PolicySchema = Type.Object(
       {
         shortageMs: Type.Integer({ minimum: 1000, maximum: 86_400_000 }),
         coreSecondsPerGib: Type.Number({ minimum: 0, maximum: 1e6 }),
+        usualMs: Type.Optional(Type.Integer({ minimum: 0, maximum: 86_400_000 })),
         copyCores: Type.Optional(Type.Number({ minimum: 0, maximum: 1000 })),
       },
       strict,

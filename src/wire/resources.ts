@@ -97,7 +97,13 @@ export const RejectionCountsSchema = Type.Unsafe<RejectionCounts>(
 );
 
 export const VmForecastSchema = Type.Object(
-  { meanCores: CoresSchema, highCores: CoresSchema, horizonMs: CountSchema, confidencePercent: Type.Number({ minimum: 0, maximum: 100 }) },
+  {
+    meanCores: CoresSchema,
+    highCores: CoresSchema,
+    horizonMs: CountSchema,
+    usual: Type.Optional(Type.Object({ meanCores: CoresSchema, spreadCores: CoresSchema }, strict)),
+    confidencePercent: Type.Number({ minimum: 0, maximum: 100 }),
+  },
   strict,
 );
 

@@ -36,8 +36,11 @@ describe('a snapshot file', () => {
   test('holds what is known of a host that is not believed, and of what a VM will use', () => {
     const quarantine = { code: 'implausible', message: '16 cores used of 8', sinceMs: 5, cleanSamplesLeft: 3 };
     const forecast = { meanCores: cores(1.5), highCores: cores(3), horizonMs: 1_800_000, confidencePercent: 72 };
-    const known = exampleSnapshot([{ id: 'h1', quarantine, vms: [{ id, cores: 2, forecast }] }]);
-    expect(snapshotOf(parseSnapshotFile(throughText(snapshotFileOf(known, null)), 's.json'))).toEqual(known);
+    const usual = { meanCores: cores(1.2), spreadCores: cores(0.3) };
+    for (const one of [forecast, { ...forecast, usual }]) {
+      const known = exampleSnapshot([{ id: 'h1', quarantine, vms: [{ id, cores: 2, forecast: one }] }]);
+      expect(snapshotOf(parseSnapshotFile(throughText(snapshotFileOf(known, null)), 's.json'))).toEqual(known);
+    }
   });
 
   test('holds what is known of channels, of the memory and the class of VMs, and of what moves sent', () => {

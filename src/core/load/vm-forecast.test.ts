@@ -69,6 +69,17 @@ describe('a forecast of a VM', () => {
     );
   });
 
+  it('says what a VM usually uses, whatever it does now: after some hours of another load, that one', () => {
+    const alternating = Array.from({ length: 100 }, (_, index) => (index % 2 === 0 ? 1 : 3));
+    const before = played(alternating, 4);
+    expect(forecastOf(before, 4)?.usual?.meanCores).toBeCloseTo(2, 1);
+    expect(forecastOf(before, 4)?.usual?.spreadCores).toBeCloseTo(1, 1);
+    const steady = Array.from({ length: 200 }, () => 0.5);
+    const after = forecastOf(played(steady, 4, before, alternating.length), 4);
+    expect(after?.usual?.meanCores).toBeCloseTo(0.5, 1);
+    expect(after?.usual?.spreadCores).toBeLessThan(0.15);
+  });
+
   it('is the same for the same readings, and its state is plain data that may be kept as text', () => {
     assert(
       property(array(double({ min: 0, max: 4, noNaN: true }), { minLength: 20, maxLength: 400 }), (loads) => {

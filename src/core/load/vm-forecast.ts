@@ -46,6 +46,8 @@ export interface VmForecastState {
 export interface VmModel {
   /** Means of the buckets that are over; null before the first. */
   readonly means: { readonly last: number; readonly quick: number; readonly middle: number; readonly slow: number } | null;
+  /** Of all buckets, the older the less: half of what is known is of the last two hours. */
+  readonly usual: { readonly mean: number; readonly variance: number };
   readonly buckets: number;
   readonly seen: ShareHistogram;
   /** What came within the horizon after loads of each rank, as counts and as means. */
@@ -128,13 +130,14 @@ export function nextVmForecast(
 }
 
 /** The newest forecast of a VM with this many virtual CPUs; null before half an hour of readings. */
-export function vmForecastOf({ model: { newest, record } }: VmForecastState, vcpus: number, horizonMs: number): VmForecast | null {
+export function vmForecastOf({ model: { newest, record, usual } }: VmForecastState, vcpus: number, horizonMs: number): VmForecast | null {
   if (newest === null) return null;
   const inCores = (share: number): Cores => cores(share * vcpus);
   return {
     meanCores: inCores(newest.meanShare),
     highCores: inCores(newest.highShare),
     horizonMs,
+    usual: { meanCores: inCores(usual.mean), spreadCores: inCores(Math.sqrt(usual.variance)) },
     confidencePercent: confidencePercentOf(record),
   };
 }
@@ -146,6 +149,7 @@ export function hasHabit({ startMs, model }: VmForecastState): boolean {
 
 const emptyModel: VmModel = {
   means: null,
+  usual: { mean: 0, variance: 0 },
   buckets: 0,
   seen: emptyHistogram,
   after: Array.from({ length: ranks }, () => emptyHistogram),
@@ -224,8 +228,18 @@ function learnt(model: VmModel, { share, endedAtMs }: Bucket): VmModel {
     slow: before.slow + weights.slow * (share - before.slow),
   };
   const profile = withReading(model.profile, endedAtMs - forecastBucketMs / 2, share);
+  const mean = fadingMean(model.usual.mean, share, model.buckets);
+  const usual = { mean, variance: fadingMean(model.usual.variance, (share - model.usual.mean) * (share - mean), model.buckets) };
   const buckets = model.buckets + 1;
-  return { ...model, means, profile, buckets, range: nextRange(model.range, share, buckets), seen: counted(model.seen, share, dayMost) };
+  return {
+    ...model,
+    means,
+    usual,
+    profile,
+    buckets,
+    range: nextRange(model.range, share, buckets),
+    seen: counted(model.seen, share, dayMost),
+  };
 }
 
 /** Days are counted from the first bucket. */

@@ -68,6 +68,11 @@ export interface BalancePolicy {
   /** Core-seconds of shortage that a copied GiB must save: what encrypting and copying it costs both hosts, and the VM its brownout. */
   readonly coreSecondsPerGib: number;
   /**
+   * After the horizon of the forecasts, VMs are taken to use for so long what they usually do: of two moves that end a shortage, the one that
+   * keeps the hosts from the next one is worth more. Not there, or 0: it is not reckoned.
+   */
+  readonly usualMs?: number;
+  /**
    * CPU that a copy takes on its source while it runs. Where that alone would make VMs wait, a move must be worth it by what is expected to be
    * wanted above the host's capacity, and by what it makes them wait for. Not there, or 0: it is not reckoned.
    */

@@ -48,6 +48,13 @@ export interface SnapshotHost {
   readonly unfit: string | null;
 }
 
+/** Of means of five minutes, the older the less. */
+export interface UsualUse {
+  readonly meanCores: Cores;
+  /** Standard deviation. */
+  readonly spreadCores: Cores;
+}
+
 /** What a VM is expected to use from now on until the horizon. Earned: each forecast is scored when its horizon has passed. */
 export interface VmForecast {
   /** Mean over the horizon. */
@@ -55,6 +62,8 @@ export interface VmForecast {
   /** Nine of ten means of five minutes within the horizon are expected not to be above it. */
   readonly highCores: Cores;
   readonly horizonMs: number;
+  /** Of its last hours, whatever it does now: what it will want at some time after the horizon. Not there in snapshots of before it was kept. */
+  readonly usual?: UsualUse;
   /** 0: no better than that the VM goes on as it is. 100: far better, or the VM does not change, and the high figure was kept. */
   readonly confidencePercent: number;
 }

@@ -68,6 +68,23 @@ describe('by the strategy balance', () => {
     expect(planned([{ id: 'hot', cores: 8, gib: 64, vms }, soon, later]).moves).toMatchObject([{ toHostId: 'steady' }]);
   });
 
+  it('a host is spared whose VMs usually want more, where that is reckoned', () => {
+    const quietNow = { meanCores: 0.1, highCores: 0.1, horizonMs: 1_800_000, confidencePercent: 100 };
+    const vms = [
+      { id: 'a', cores: 4, gib: 4 },
+      { id: 'b', cores: 4, gib: 4 },
+    ];
+    const bursty = { ...quietNow, usual: { meanCores: 3, spreadCores: 3 } } as never;
+    const hosts: readonly ExampleHost[] = [
+      { id: 'hot', cores: 8, gib: 64, vms },
+      { id: 'often-busy', cores: 8, gib: 64, vms: [{ id: 'c', cores: 0.1, gib: 4, forecast: bursty }] },
+      { id: 'steady', cores: 8, gib: 64, vms: [{ id: 'd', cores: 1, gib: 4 }] },
+    ];
+    expect(planned(hosts).moves).toMatchObject([{ toHostId: 'often-busy' }]);
+    const reckoned = { balance: { ...defaultPolicy.balance, usualMs: 3_600_000 } };
+    expect(planned(hosts, reckoned).moves).toMatchObject([{ toHostId: 'steady' }]);
+  });
+
   describe('where nobody waits yet, but would for a copy', () => {
     const forecast = (meanCores: number, highCores: number) =>
       ({ meanCores, highCores, horizonMs: 1_800_000, confidencePercent: 100 }) as never;

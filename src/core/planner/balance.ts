@@ -117,7 +117,8 @@ export function shortageOf(search: Search, outlook: Outlook, toll: Pick<Toll, 'd
   const lostMs = toll?.durationMs ?? 0;
   const shortageMs = Math.max(0, balance.shortageMs - lostMs);
   const linePercent = copyMakesWait(search) ? 100 : cpuLine.startPercent;
-  return shortageCoreSeconds(outlook, linePercent, { shortageMs }, Math.max(0, forecast.horizonMs - lostMs));
+  const { usualMs = 0 } = balance;
+  return shortageCoreSeconds(outlook, linePercent, { shortageMs, usualMs }, Math.max(0, forecast.horizonMs - lostMs));
 }
 
 /** Nobody waits on the source, and a copy would change that: what it is to prevent may not come, what it does will. */

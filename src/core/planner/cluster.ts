@@ -20,6 +20,9 @@ export interface ClusterVm {
   /** What it is expected to want over the forecast's horizon, and its standard deviation; what it uses now, and 0, where nothing is known. */
   readonly meanCores: number;
   readonly spreadCores: number;
+  /** Mean and standard deviation of its last hours; as it is now where they are not known. */
+  readonly usualCores: number;
+  readonly usualSpreadCores: number;
   /** What it may use, and what a target must have free. */
   readonly memoryBytes: Bytes;
   /** What its host's used memory is expected to fall by when it leaves: never more than it may use. */
@@ -164,6 +167,8 @@ export function clusterVmOf(vm: SnapshotVm, memoryReliefBytes: number, traffic =
     cpuWantedCores: wantedCores(vm),
     meanCores: share * meanCores + (1 - share) * cpuUsedCores,
     spreadCores: Math.max(0, highCores - meanCores) / deviationsOfHigh,
+    usualCores: forecast?.usual?.meanCores ?? cpuUsedCores,
+    usualSpreadCores: forecast?.usual?.spreadCores ?? 0,
     memoryBytes,
     memoryReliefBytes: bytes(memoryReliefBytes),
     ...traffic,

@@ -186,6 +186,8 @@ export function sumOf(first: ClusterVm, vms: readonly ClusterVm[]): ClusterVm {
     cpuWantedCores: total((vm) => vm.cpuWantedCores),
     meanCores: total((vm) => vm.meanCores),
     spreadCores: Math.sqrt(total((vm) => vm.spreadCores ** 2)),
+    usualCores: total((vm) => vm.usualCores),
+    usualSpreadCores: Math.sqrt(total((vm) => vm.usualSpreadCores ** 2)),
     memoryBytes: bytes(total((vm) => vm.memoryBytes)),
     memoryReliefBytes: bytes(total((vm) => vm.memoryReliefBytes)),
     networkPercent: total((vm) => vm.networkPercent),

@@ -7,7 +7,8 @@ import { type Outlook, outlookOf, outlookWith, shortageCoreSeconds } from './sho
 
 const { balance } = defaultPolicy;
 const horizonMs = 1_800_000;
-const outlook = (more: Partial<Outlook>): Outlook => ({ capacityCores: 10, wantedCores: 0, meanCores: 0, variance: 0, ...more });
+const quiet: Outlook = { capacityCores: 10, wantedCores: 0, meanCores: 0, variance: 0, usualCores: 0, usualVariance: 0 };
+const outlook = (more: Partial<Outlook>): Outlook => ({ ...quiet, ...more });
 const short = (more: Partial<Outlook>) => shortageCoreSeconds(outlook(more), 80, balance, horizonMs);
 
 describe('shortage of CPU', () => {
@@ -19,6 +20,14 @@ describe('shortage of CPU', () => {
 
   it('is expected of VMs that vary: at the line, a deviation of 1 core is short by 0.399 cores on average', () => {
     expect(short({ meanCores: 8, variance: 1 }) / (horizonMs / 1000)).toBeCloseTo(0.3989, 3);
+  });
+
+  it('is that of the usual load after the horizon, for as long as it is looked at', () => {
+    const usual = outlook({ usualCores: 9, usualVariance: 0 });
+    expect(shortageCoreSeconds(usual, 80, balance, horizonMs)).toBe(0);
+    expect(shortageCoreSeconds(usual, 80, { ...balance, usualMs: 60_000 }, horizonMs)).toBe(60);
+    const varies = outlook({ usualCores: 8, usualVariance: 4 });
+    expect(shortageCoreSeconds(varies, 80, { ...balance, usualMs: 60_000 }, horizonMs)).toBeCloseTo(60 * 2 * 0.3989, 1);
   });
 
   it('agrees with summing the normal distribution up', () => {
@@ -53,7 +62,8 @@ describe('shortage of CPU', () => {
 
 describe('the outlook of a host', () => {
   it('sums its VMs up, counts a forecast by its confidence, and goes back to where it was without what came', () => {
-    const forecast = { meanCores: 4, highCores: 4 + 1.2816, horizonMs, confidencePercent: 50 } as never;
+    const usual = { meanCores: 3, spreadCores: 2 };
+    const forecast = { meanCores: 4, highCores: 4 + 1.2816, horizonMs, usual, confidencePercent: 50 } as never;
     const vms = [
       { id: 'a', cores: 2, delayCores: 1, forecast },
       { id: 'b', cores: 1 },
@@ -66,8 +76,13 @@ describe('the outlook of a host', () => {
     expect(whole.wantedCores).toBeCloseTo(4.5, 9);
     expect(whole.meanCores).toBeCloseTo(3 + 1 + 0.5, 9);
     expect(whole.variance).toBeCloseTo(1, 9);
+    // Of the other VM it is not known: as it is now.
+    expect(whole.usualCores).toBeCloseTo(3 + 1 + 0.5, 9);
+    expect(whole.usualVariance).toBeCloseTo(4, 9);
     const back = outlookWith(outlookWith(whole, first, -1), first, 1);
     expect(back.wantedCores).toBeCloseTo(whole.wantedCores, 9);
     expect(back.variance).toBeCloseTo(whole.variance, 9);
+    expect(back.usualCores).toBeCloseTo(whole.usualCores, 9);
+    expect(back.usualVariance).toBeCloseTo(whole.usualVariance, 9);
   });
 });

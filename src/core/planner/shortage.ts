@@ -9,6 +9,9 @@ export interface Outlook {
   readonly wantedCores: number;
   readonly meanCores: number;
   readonly variance: number;
+  /** As their VMs usually use. */
+  readonly usualCores: number;
+  readonly usualVariance: number;
 }
 
 const known = new WeakMap<ClusterHost, Outlook>();
@@ -21,15 +24,24 @@ export function outlookOf(host: ClusterHost): Outlook {
 }
 
 function summedUp(host: ClusterHost): Outlook {
-  let [used, wanted, mean, variance] = [0, 0, 0, 0];
+  let [used, wanted, mean, variance, usual, usualVariance] = [0, 0, 0, 0, 0, 0];
   for (const vm of host.vms) {
     used += vm.cpuUsedCores;
     wanted += vm.cpuWantedCores;
     mean += vm.meanCores;
     variance += vm.spreadCores ** 2;
+    usual += vm.usualCores;
+    usualVariance += vm.usualSpreadCores ** 2;
   }
   const other = Math.max(0, host.cpuUsedCores - used);
-  return { capacityCores: host.capacity.cpuCores, wantedCores: wanted + other, meanCores: mean + other, variance };
+  return {
+    capacityCores: host.capacity.cpuCores,
+    wantedCores: wanted + other,
+    meanCores: mean + other,
+    variance,
+    usualCores: usual + other,
+    usualVariance,
+  };
 }
 
 /** With the VM, or without it. */
@@ -39,22 +51,27 @@ export function outlookWith(outlook: Outlook, vm: ClusterVm, sign: 1 | -1): Outl
     wantedCores: outlook.wantedCores + sign * vm.cpuWantedCores,
     meanCores: outlook.meanCores + sign * vm.meanCores,
     variance: Math.max(0, outlook.variance + sign * vm.spreadCores ** 2),
+    usualCores: outlook.usualCores + sign * vm.usualCores,
+    usualVariance: Math.max(0, outlook.usualVariance + sign * vm.usualSpreadCores ** 2),
   };
 }
 
 /**
  * Core-seconds that are wanted above `linePercent` of the host: what is short now, for as long as a shortage lasts, and what is expected to be
- * short over the horizon of the forecasts, their sum taken as normally distributed: E[(X - c)+] = s f(z) - (c - m) (1 - F(z)), z = (c - m) / s.
+ * short over the horizon of the forecasts, and after it as they usually are, their sums taken as normally distributed:
+ * E[(X - c)+] = s f(z) - (c - m) (1 - F(z)), z = (c - m) / s.
  */
 export function shortageCoreSeconds(
   outlook: Outlook,
   linePercent: number,
-  { shortageMs }: Pick<BalancePolicy, 'shortageMs'>,
+  { shortageMs, usualMs = 0 }: Pick<BalancePolicy, 'shortageMs' | 'usualMs'>,
   horizonMs: number,
 ): number {
   const limit = (outlook.capacityCores * linePercent) / 100;
   const now = Math.max(0, outlook.wantedCores - limit);
-  return (now * shortageMs + expectedExcess(outlook.meanCores, Math.sqrt(outlook.variance), limit) * horizonMs) / 1000;
+  const soon = expectedExcess(outlook.meanCores, Math.sqrt(outlook.variance), limit);
+  const later = usualMs === 0 ? 0 : expectedExcess(outlook.usualCores, Math.sqrt(outlook.usualVariance), limit);
+  return (now * shortageMs + soon * horizonMs + later * usualMs) / 1000;
 }
 
 function expectedExcess(mean: number, deviation: number, limit: number): number {

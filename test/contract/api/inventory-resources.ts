@@ -76,7 +76,13 @@ export const vmWeb: VmResource = {
   vcpus: 2,
   memoryBytes: bytes(0.5 * gib),
   cpuUsedCores: cores(1.25),
-  forecast: { meanCores: cores(1.1), highCores: cores(1.8), horizonMs: 1_800_000, confidencePercent: 84 },
+  forecast: {
+    meanCores: cores(1.1),
+    highCores: cores(1.8),
+    horizonMs: 1_800_000,
+    usual: { meanCores: cores(0.9), spreadCores: cores(0.4) },
+    confidencePercent: 84,
+  },
   migrationId: null,
   labels: { tier: 'web' },
 };

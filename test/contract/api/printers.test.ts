@@ -102,9 +102,11 @@ test('VMs, and one VM', () => {
 });
 
 test('a VM with a forecast, and one without', () => {
-  expect(printVm({ ...vmWeb, settings: vmSettings })).toContain(
+  const lines = [
     'forecast:     1.10 cores in the next 30 min, nine times in ten at most 1.80 (confidence 84 %)',
-  );
+    'usually:      0.90 cores in the last hours, give or take 0.40',
+  ];
+  expect(printVm({ ...vmWeb, settings: vmSettings })).toContain(lines.join('\n'));
   expect(printVm({ ...vmDatabase, settings: vmSettings })).toContain('forecast:     none yet');
 });
 
