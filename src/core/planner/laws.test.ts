@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { checkPlan } from '#core/checks/check-plan.ts';
 import type { Move } from '#core/model/plan.ts';
 import { checkSnapshot } from '#core/checks/check-snapshot.ts';
-import { directions, strategies } from '#core/model/policy.ts';
+import { defaultPolicy, directions, strategies } from '#core/model/policy.ts';
 import type { Snapshot } from '#core/model/snapshot.ts';
 import { cores } from '#core/model/units.ts';
 import { applied } from './applied-plan.ts';
@@ -30,11 +30,13 @@ const forecast = option(
   record({
     meanCores: double({ min: 0, max: 2, noNaN: true }),
     above: double({ min: 0, max: 2, noNaN: true }),
+    usual: record({ meanCores: double({ min: 0, max: 2, noNaN: true }), spreadCores: double({ min: 0, max: 2, noNaN: true }) }),
     confidencePercent: integer({ min: 0, max: 100 }),
-  }).map(({ meanCores, above, confidencePercent }) => ({
+  }).map(({ meanCores, above, usual, confidencePercent }) => ({
     meanCores: cores(meanCores),
     highCores: cores(meanCores + above),
     horizonMs: 1_800_000,
+    usual: { meanCores: cores(usual.meanCores), spreadCores: cores(usual.spreadCores) },
     confidencePercent,
   })),
   { nil: null, freq: 2 },
@@ -73,6 +75,7 @@ function snapshots(coresMax = 2.5): Arbitrary<Snapshot> {
     ledger: array(tuple(nat(), nat(3 * 3_600_000), constantFrom('moved' as const, 'stayed' as const)), { maxLength: 5 }),
     migrationsPerHostMax: integer({ min: 1, max: 3 }),
     movesPerPlanMax: integer({ min: 0, max: 8 }),
+    balance: record({ usualMs: constantFrom(0, 600_000), copyCores: constantFrom(0, 1) }),
     strategy: constantFrom(...strategies),
     direction: constantFrom(...directions),
   });
@@ -84,7 +87,8 @@ function snapshots(coresMax = 2.5): Arbitrary<Snapshot> {
       vms: vms.map((each, number) => ({ ...each, id: `vm-${index}-${number}`, vcpus: 4 })),
     }));
     const direction = policy.strategy === 'pack' ? 'push' : policy.direction;
-    const plain = exampleSnapshot(examples, { policy: { ...policy, direction, coolDownMs: 600_000 } });
+    const balance = { ...defaultPolicy.balance, ...policy.balance };
+    const plain = exampleSnapshot(examples, { policy: { ...policy, balance, direction, coolDownMs: 600_000 } });
     return withPast(plain, inFlight, ledger);
   });
 }
