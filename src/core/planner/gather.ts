@@ -10,7 +10,7 @@ import { compareText } from './cool-down.ts';
 import { sumOf } from './group.ts';
 import { fillLimit, stopLimit } from './line.ts';
 import type { Limit } from './line.ts';
-import type { Progress } from './relief.ts';
+import type { Progress } from './progress.ts';
 import type { Ends, Misplaced, RepairInput } from './repair.ts';
 import type { AffinityGroup } from './rules.ts';
 import { whereWith } from './where.ts';

@@ -2,7 +2,6 @@ import type { HostId } from '#core/model/host.ts';
 import type { Move, Skip } from '#core/model/plan.ts';
 import type { VmId } from '#core/model/vm.ts';
 import { alternativesTo } from './alternatives.ts';
-import { applyMove } from './apply-move.ts';
 import { bestSaving, copyMakesWait, shortageOf } from './balance.ts';
 import type { Bounds, TakenMove } from './bounds.ts';
 import { bestCandidate } from './candidate.ts';
@@ -19,6 +18,7 @@ import { describeChained, describeMove, describeOverflow, describeTogether } fro
 import { bestGroup, type GroupMove, type GroupQuestion, stayOfGroup } from './group.ts';
 import { Overflow } from './overflow.ts';
 import { PlacementTally } from './placement-tally.ts';
+import { type Progress, type Step, takeMove } from './progress.ts';
 import type { Returns } from './returns.ts';
 import type { RuleBook } from './rules.ts';
 import { RunningTotals, scoreOf } from './score.ts';
@@ -66,15 +66,6 @@ const explainedMax = 100;
 /** For so many hosts that no single move helps, the worst first, two that do are looked for. */
 const chainSearchesMax = 4;
 
-/** A plan half made. Totals and moves grow with it: a copy of them for each move would cost more than all the rest of a long plan. */
-export interface Progress {
-  readonly cluster: Cluster;
-  readonly totals: RunningTotals;
-  readonly placement: PlacementTally;
-  /** VMs that its moves have moved, and where to. */
-  readonly moved: Map<VmId, HostId>;
-}
-
 /** A source that is still over its goal. */
 interface Open {
   readonly source: Source;
@@ -95,21 +86,9 @@ export function relieve(input: ReliefInput): Relief {
   let state: Progress = { cluster: input.cluster, totals, placement, moved: new Map() };
   let ends = endsOf(input);
   const overflow = new Overflow(() => state.cluster.hosts.filter(({ hostId }) => input.overflowIds.has(hostId)));
-  const fill = (hostId: HostId) => {
-    const host = findHost(state.cluster, hostId);
-    if (host !== undefined) ends.targets.fill(host);
-  };
-  let chainsSearched = 0;
+  let searched = 0;
   const moves: Move[] = [];
   const skipped: Skip[] = [];
-  const take = (step: { readonly moves: readonly Move[]; readonly state: Progress }) => {
-    moves.push(...step.moves);
-    state = step.state;
-    for (const hostId of step.moves.flatMap(({ fromHostId, toHostId }) => [fromHostId, toHostId])) {
-      const host = findHost(state.cluster, hostId);
-      if (host !== undefined) overflow.note(host);
-    }
-  };
   let open = input.sources.flatMap((source) => openOf(state.cluster, source));
   while (open.length > 0) {
     if (moves.length >= policy.movesPerPlanMax) {
@@ -118,44 +97,68 @@ export function relieve(input: ReliefInput): Relief {
     }
     const next = worst(open);
     const search = searchOf(input, state, next, ends);
-    const candidate = chosen(search);
-    const chain = candidate === null ? chainFor(input, state, search, { moves, searched: chainsSearched }) : null;
-    if (candidate === null && suffers(search)) chainsSearched += 1;
-    const group = candidate === null && chain === null ? groupFor(input, state, search, moves.length) : null;
-    if (group !== null) {
-      take(takeGroup(input, state, next.host.hostId, group));
-      fill(group.target.hostId);
-      open = open.flatMap((other) => (other === next ? openOf(state.cluster, other.source) : [other]));
-      continue;
-    }
-    if (chain !== null) {
-      take(chain);
-      ends = { ...ends, targets: targetsAfter(ends.targets, state.cluster, chain.moves) };
-      const isSwap = chain.moves.some(({ toHostId }) => toHostId === next.host.hostId);
-      open = open.flatMap((other) => (other !== next ? [other] : isSwap ? [] : openOf(state.cluster, other.source)));
-      continue;
-    }
-    const single = candidate ?? overflow.best(search, new Set(moves.map(({ fromHostId }) => fromHostId)));
-    if (single === null) {
+    const step = stepFor(input, state, search, { moves, searched }, overflow);
+    if (step?.kind !== 'single' && suffers(search)) searched += 1;
+    if (step === null) {
       skipped.push(...stays(input, search, questionOf(input, state, search, moves.length)));
       open = open.filter((other) => other !== next);
       continue;
     }
-    const { vm, target, saving } = single;
-    const taken = input.bounds.take(vm, search.source.hostId, target.hostId, saving?.savedCoreSeconds ?? null);
-    const closed = betterClosed(search, single);
-    const alternatives = moves.length < explainedMax ? { alternatives: alternativesTo(search, single, state.placement) } : {};
-    const step = takeMove(state, search.source, single, (facts) =>
-      single === candidate ? describeMove(policy, vm, taken, facts, closed) : describeOverflow(policy, vm, taken, facts),
-    );
-    take({ moves: [{ ...step.move, cost: taken.cost, ...alternatives }], state: step.state });
-    fill(target.hostId);
-    // What takes from a host that is worse off has had its part.
-    open = open.flatMap((other) =>
-      other === next ? openOf(state.cluster, other.source) : other.host.hostId === target.hostId ? [] : [other],
-    );
+    moves.push(...step.moves);
+    ({ state } = step);
+    for (const host of hostsOf(state.cluster, step.moves, ['fromHostId', 'toHostId'])) overflow.note(host);
+    if (step.kind === 'chain') ends = { ...ends, targets: targetsAfter(ends.targets, state.cluster, step.moves) };
+    else for (const host of hostsOf(state.cluster, step.moves, ['toHostId'])) ends.targets.fill(host);
+    open = stillOpen(open, next, step);
   }
   return { state, moves, skipped };
+}
+
+interface SoFar {
+  readonly moves: readonly Move[];
+  /** For how many hosts two moves were looked for. */
+  readonly searched: number;
+}
+
+interface ReliefStep extends Step {
+  readonly kind: 'single' | 'chain' | 'group' | 'overflow';
+}
+
+/** What relieves the host, the plainest first. Null when nothing does. */
+function stepFor(input: ReliefInput, state: Progress, search: Search, soFar: SoFar, overflow: Overflow): ReliefStep | null {
+  const candidate = chosen(search);
+  if (candidate !== null) return { kind: 'single', ...takeSingle(input, state, search, { candidate, soFar, describe: describeMove }) };
+  const chain = chainFor(input, state, search, soFar);
+  if (chain !== null) return { kind: 'chain', ...chain };
+  const group = groupFor(input, state, search, soFar.moves.length);
+  if (group !== null) return { kind: 'group', ...takeGroup(input, state, search.source.hostId, group) };
+  const full = overflow.best(search, new Set(soFar.moves.map(({ fromHostId }) => fromHostId)));
+  return full && { kind: 'overflow', ...takeSingle(input, state, search, { candidate: full, soFar, describe: describeOverflow }) };
+}
+
+interface Single {
+  readonly candidate: Candidate;
+  readonly soFar: SoFar;
+  readonly describe: typeof describeMove;
+}
+
+function takeSingle(input: ReliefInput, state: Progress, search: Search, { candidate, soFar, describe }: Single): Step {
+  const { vm, target, saving } = candidate;
+  const taken = input.bounds.take(vm, search.source.hostId, target.hostId, saving?.savedCoreSeconds ?? null);
+  const closed = betterClosed(search, candidate);
+  const alternatives = soFar.moves.length < explainedMax ? { alternatives: alternativesTo(search, candidate, state.placement) } : {};
+  const step = takeMove(state, search.source, candidate, (facts) => describe(search.policy, vm, taken, facts, closed));
+  return { moves: [{ ...step.move, cost: taken.cost, ...alternatives }], state: step.state };
+}
+
+function hostsOf(cluster: Cluster, moves: readonly Move[], ends: readonly ('fromHostId' | 'toHostId')[]): readonly ClusterHost[] {
+  return moves.flatMap((move) => ends.flatMap((end) => findHost(cluster, move[end]) ?? []));
+}
+
+/** What takes a VM from a host that is worse off, or changes places with it, has had its part. */
+function stillOpen(open: readonly Open[], next: Open, { moves, state }: Step): Open[] {
+  const takers = new Set(moves.map(({ toHostId }) => toHostId));
+  return open.flatMap((other) => (takers.has(other.host.hostId) ? [] : other === next ? openOf(state.cluster, other.source) : [other]));
 }
 
 /** The hosts that may take VMs, and those that only rules keep from it. */
@@ -167,18 +170,8 @@ function endsOf({ cluster, targetIds, book }: ReliefInput): Ends {
   return { targets: new Targets(able.filter((host) => !isClosed(host))), closed: able.filter(isClosed) };
 }
 
-interface SoFar {
-  readonly moves: readonly Move[];
-  readonly searched: number;
-}
-
 /** Where no single move helps: the two moves that do, as they are made. Both, or none. */
-function chainFor(
-  input: ReliefInput,
-  state: Progress,
-  search: Search,
-  { moves, searched }: SoFar,
-): { readonly moves: readonly Move[]; readonly state: Progress } | null {
+function chainFor(input: ReliefInput, state: Progress, search: Search, { moves, searched }: SoFar): Step | null {
   const { policy } = search;
   const isOut = policy.strategy === 'threshold' || moves.length + 2 > policy.movesPerPlanMax || searched >= chainSearchesMax;
   // Where one copy is not worth what VMs would wait for it, two are less so.
@@ -229,12 +222,7 @@ function groupFor(input: ReliefInput, state: Progress, search: Search, planned: 
   return suffers(search) ? bestGroup(questionOf(input, state, search, planned)) : null;
 }
 
-function takeGroup(
-  input: ReliefInput,
-  before: Progress,
-  fromHostId: HostId,
-  group: GroupMove,
-): { readonly moves: readonly Move[]; readonly state: Progress } {
+function takeGroup(input: ReliefInput, before: Progress, fromHostId: HostId, group: GroupMove): Step {
   let state = before;
   const together = { rules: group.rules, vmIds: group.vms.map(({ vmId }) => vmId) };
   const moves = group.vms.map((member) => {
@@ -327,53 +315,6 @@ function isEased(search: Search): boolean {
   const { policy, source, goal } = search;
   if (policy.strategy !== 'balance' || suffers(search) || loadOf(source).memoryPercent > goal.memoryPercent) return false;
   return shortageOf(search, outlookOf(source), null) === 0;
-}
-
-/** The plan with one move more. */
-export function takeMove(
-  state: Progress,
-  source: ClusterHost,
-  { vm, target }: Pick<Candidate, 'vm' | 'target'>,
-  reasonOf: (facts: Pick<Move, 'source' | 'destination'>) => string,
-): { readonly move: Move; readonly state: Progress } {
-  const applied = applyMove(state.cluster, { vmId: vm.vmId, fromHostId: source.hostId, toHostId: target.hostId });
-  if (!applied.ok) throw new Error(`the planner chose a move that cannot be applied: ${applied.reason}`);
-  const { cluster } = applied;
-  const change = (before: ClusterHost) => {
-    const now = loadOf(before);
-    const then = loadOf(findHost(cluster, before.hostId) ?? before);
-    return {
-      hostId: before.hostId,
-      cpuBeforePercent: now.cpuPercent,
-      cpuAfterPercent: then.cpuPercent,
-      memoryBeforePercent: now.memoryPercent,
-      memoryAfterPercent: then.memoryPercent,
-    };
-  };
-  const scoreBefore = scoreOf(state.totals.total);
-  for (const { hostId } of [source, target]) noteChange(state.totals, cluster, hostId);
-  state.placement.move(vm, target.hostId);
-  state.totals.count(state.placement.counts);
-  const facts = {
-    scoreBefore,
-    scoreAfter: scoreOf(state.totals.total),
-    source: change(source),
-    destination: change(target),
-  };
-  const move: Move = {
-    vmId: vm.vmId,
-    vmName: vm.name,
-    fromHostId: source.hostId,
-    toHostId: target.hostId,
-    reason: reasonOf(facts),
-    ...facts,
-  };
-  return { move, state: { ...state, cluster, moved: state.moved.set(vm.vmId, target.hostId) } };
-}
-
-function noteChange(totals: RunningTotals, cluster: Cluster, hostId: HostId): void {
-  const [position, host] = [cluster.positions.get(hostId), findHost(cluster, hostId)];
-  if (position !== undefined && host !== undefined) totals.change(position, host);
 }
 
 function stays(input: ReliefInput, search: Search, question: GroupQuestion): readonly Skip[] {
