@@ -12,7 +12,10 @@ import type { VmId, VmSample } from '#core/model/vm.ts';
 import { makePlan } from '#core/planner/make-plan.ts';
 import { startableMoves } from '#core/planner/migration-limits.ts';
 
-/** Agents sample each 3 s, and by `balance` the controller looks at what they say each 5 s. */
+/**
+ * Agents sample each 3 s, and by `balance` the controller looks each 5 s at what they say. Here both are one step: a change is seen after 2.5 s on
+ * average, where the product takes 4 s.
+ */
 const sampleSeconds = 5;
 const planSeconds = 60;
 /** As the controller reads its ledger. */
